@@ -1,0 +1,50 @@
+# Everything a fresh machine needs is installed by `make setup`, which the other targets call; a second run skips it.
+
+SHELL := /bin/sh
+PYTHON ?= $(shell for p in python3.12 python3.11 python3; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+READY := .venv/.ready
+ARGS ?=
+
+.PHONY: help setup lint test test-long demo gas lock clean
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+
+setup: $(READY)  ## virtual environment, npm packages, anvil, solc
+
+$(READY): requirements.lock package-lock.json pyproject.toml scripts/_setup/toolchain.py scripts/_setup/solc.js
+	@test -n "$(PYTHON)" || { echo "setup: Python 3.11 or 3.12 is needed"; exit 1; }
+	@command -v npm >/dev/null || { echo "setup: Node >= 20 with npm is needed"; exit 1; }
+	@node -e 'process.exit(parseInt(process.versions.node) >= 20 ? 0 : 1)' || { echo "setup: Node >= 20 is needed"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	npm ci --no-fund --no-audit --loglevel=error
+	$(BIN)/python scripts/_setup/toolchain.py
+	@touch $@
+
+lint: $(READY)  ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: lint  ## lint and all tests
+	. $(BIN)/activate && ape test $(ARGS)
+
+test-long: $(READY)  ## the randomised tests with many more examples
+	. $(BIN)/activate && HYPOTHESIS_PROFILE=long ape test tests/unit tests/stateful tests/functional/test_differential.py $(ARGS)
+
+demo: $(READY)  ## a running exchange on a local chain; ARGS="--batches 3 --min-fills 500 --kill-once" ends by itself
+	@. $(BIN)/activate && ape run demo $(ARGS)
+
+gas: $(READY)  ## gas per fill by batch size
+	. $(BIN)/activate && python benchmarks/gas.py $(ARGS)
+
+lock:  ## resolve requirements.lock again from pyproject.toml (needs uv)
+	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-emit-find-links --no-annotate --no-header --output-file requirements.lock
+
+clean:  ## remove what setup and runs made
+	rm -rf .venv node_modules .build .cache data deployments/31337.json deployments/1337.json

@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.37;
+
+/// @title  The settlement engine
+/// @notice Settles fills that were matched off chain. The operator chooses which fills and when; this contract checks
+///         everything else again: both signatures, market, side, limit price, quantity, expiry, nonce, epoch, fee cap and
+///         balances. It also holds the spot balances (in synths) and the state of every order.
+///
+/// # Units
+/// Prices are micro-USDC per lot, quantities are lots, balances are quanta of 10^-quantityDecimals of the base asset,
+/// times are Unix seconds.
+///
+/// # Packed batch
+/// Big-endian, no padding, no trailing bytes. Six tables follow the header, in this order:
+///
+/// | part     | bytes | fields                                                                                     |
+/// |----------|-------|--------------------------------------------------------------------------------------------|
+/// | header   | 23    | number u48, matchedAt u40, lengths u16 x 6 (accounts markets positions groups orders fills) |
+/// | account  | 24    | account address, epoch u32                                                                 |
+/// | market   | 4     | id u32                                                                                     |
+/// | position | 6     | account index u16, instrument u32                                                          |
+/// | group    | 65    | leaf count u8 (1), signature r bytes32, vs bytes32 (EIP-2098)                              |
+/// | order    | 35    | position index u16, market index u16, flags u8, nonce u64, price u56, quantity u40,        |
+/// |          |       | expiry u40, maxFeeBps u16, group index u16, leaf u8                                        |
+/// | fill     | 9     | maker order index u16, taker order index u16, quantity u40                                 |
+///
+/// Order flags: bit 0 side (1 = sell), bits 1-2 time in force, bit 3 reduce-only, bit 4 a conversion limit u64 follows the
+/// record, bits 5-7 zero. A GTC order carries expiry 0 and signs 2^64-1.
+///
+/// # Order of checks
+/// Caller, halt, batch number, matchedAt, then the tables in the order above with each entry's checks in the order of the
+/// errors below, then the fills in match order, then balances (positions in table order, then accounts in the Vault).
+/// The first failure reverts the whole batch; its error carries the index of the entry that failed.
+interface IEngine {
+    // ---------------------------------------------------------------------------------------------------------------
+    // Types
+    // ---------------------------------------------------------------------------------------------------------------
+
+    /// @notice What a trader signs (EIP-712, domain "OrderBookDEX" version "1", verifying contract: the Engine proxy).
+    struct Order {
+        address account;
+        uint32 market;
+        uint8 side; // 0 buy, 1 sell
+        uint8 timeInForce; // 0 GTC, 1 GTD, 2 IOC, 3 FOK
+        bool reduceOnly;
+        uint64 price; // micro-USDC per lot; the worst price that the trader accepts
+        uint64 quantity; // lots
+        uint64 nonce; // key (upper 32 bits) and sequence (lower 32 bits)
+        uint32 epoch;
+        uint64 expiry; // Unix seconds; GTC signs 2^64-1
+        uint16 maxFeeBps;
+        uint64 conversionLimit; // 0 unless the market is cross-quoted
+    }
+
+    struct AccountEntry {
+        address account;
+        uint32 epoch; // the epoch that the account's orders in this batch sign; 2^32-1: nothing signed
+    }
+
+    struct PositionEntry {
+        uint16 account; // index into accounts
+        uint32 instrument;
+    }
+
+    struct GroupEntry {
+        bytes32 r;
+        bytes32 vs;
+        uint8 leafCount;
+    }
+
+    struct OrderEntry {
+        uint16 position; // index into positions
+        uint16 market; // index into markets
+        uint8 side;
+        uint8 timeInForce;
+        bool reduceOnly;
+        uint64 nonce;
+        uint64 price;
+        uint64 quantity;
+        uint64 expiry;
+        uint16 maxFeeBps;
+        uint64 conversionLimit;
+        uint16 group; // index into groups
+        uint8 leaf;
+    }
+
+    struct FillEntry {
+        uint16 maker; // index into orders
+        uint16 taker; // index into orders
+        uint64 quantity; // lots
+    }
+
+    struct Batch {
+        uint48 number;
+        uint40 matchedAt;
+        AccountEntry[] accounts;
+        uint32[] markets;
+        PositionEntry[] positions;
+        GroupEntry[] groups;
+        OrderEntry[] orders;
+        FillEntry[] fills;
+    }
+
+    /// @notice The batch's table whose entry refers outside the table that it points into.
+    enum Table {
+        POSITIONS,
+        ORDERS,
+        FILLS
+    }
+
+    // ---------------------------------------------------------------------------------------------------------------
+    // Events
+    // ---------------------------------------------------------------------------------------------------------------
+
+    /// @notice One per fill, in match order. id = keccak256(abi.encode(makerHash, takerHash, makerFilledBefore,
+    ///         takerFilledBefore)), the trade id everywhere.
+    event Fill(bytes32 id);
+    event BatchSettled(uint48 indexed number, uint40 matchedAt, uint256 fills);
+    event Deposited(address indexed account, uint32 indexed instrument, uint256 amount);
+    event PaidOut(address indexed account, uint32 indexed instrument, uint256 amount);
+    event OperatorChanged(address indexed operator);
+    event GuardianChanged(address indexed guardian);
+    event HaltStarted(uint40 until);
+    event HaltEnded(uint40 at);
+    event FeesCollected(address indexed recipient, uint256 amount);
+
+    // ---------------------------------------------------------------------------------------------------------------
+    // Errors: caller and header
+    // ---------------------------------------------------------------------------------------------------------------
+
+    error NotOperator(address caller);
+    error NotGuardian(address caller);
+    error NotQueue(address caller);
+    error EngineHalted(uint40 until);
+    error HaltTooSoon(uint40 notBefore);
+    error NotHalted();
+    error AlreadyConnected();
+    error ZeroAddress();
+    /// @dev Calldata ends before `offset`, or goes on after it.
+    error MalformedBatch(uint256 offset);
+    error EmptyBatch();
+    error WrongBatchNumber(uint48 expected, uint48 actual);
+    error MatchedAtOutOfRange(uint40 matchedAt, uint40 lowest, uint40 highest);
+
+    // Errors: tables
+    error UnsortedAccounts(uint256 index);
+    error UnsortedMarkets(uint256 index);
+    error UnknownMarket(uint256 index);
+    error MarketNotActive(uint256 index);
+    error UnsupportedKind(uint256 index);
+    error IndexOutOfRange(Table table, uint256 index);
+    error UnsortedPositions(uint256 index);
+    error InvalidLeafCount(uint256 group);
+
+    // Errors: orders, in the order in which they are checked
+    error UnsortedOrders(uint256 order);
+    error InvalidFlags(uint256 order);
+    error InstrumentMismatch(uint256 order);
+    error ReduceOnlySpot(uint256 order);
+    error UnexpectedConversionLimit(uint256 order);
+    error InvalidPrice(uint256 order);
+    error InvalidQuantity(uint256 order);
+    error InvalidExpiry(uint256 order);
+    error OrderExpired(uint256 order);
+    error SequenceExhausted(uint256 order);
+    error FeeAboveCap(uint256 order);
+    error StaleNonce(uint256 order);
+    error LeafSetTwice(uint256 order);
+    error InvalidSignature(uint256 order);
+    error LeafNotSet(uint256 group);
+
+    // Errors: fills, in the order in which they are checked
+    error ZeroQuantity(uint256 fill);
+    error MarketMismatch(uint256 fill);
+    error SameSide(uint256 fill);
+    error SelfTrade(uint256 fill);
+    error MakerNotResting(uint256 fill);
+    error GroupClosed(uint256 fill);
+    error GroupTooLarge(uint256 fill);
+    error Superseded(uint256 fill);
+    error NotCrossing(uint256 fill);
+    error Overfill(uint256 fill, uint256 order);
+    error FokIncomplete(uint256 order);
+
+    // Errors: balances
+    error BalanceTooLow(uint256 position);
+    error BalanceOverflow(uint256 position);
+    error UnknownInstrument(uint32 instrument);
+    error ZeroAmount();
+
+    // ---------------------------------------------------------------------------------------------------------------
+    // Settlement
+    // ---------------------------------------------------------------------------------------------------------------
+
+    /// @notice Settle a packed batch. Operator only.
+    function settleBatch(bytes calldata packed) external;
+
+    /// @notice Settle the same batch in readable form: same core, same checks, same result.
+    function settleBatch(Batch calldata batch) external;
+
+    // ---------------------------------------------------------------------------------------------------------------
+    // Custody of synths
+    // ---------------------------------------------------------------------------------------------------------------
+
+    /// @notice Take `amount` quanta of the instrument's synth from the caller and credit its spot balance.
+    function deposit(uint32 instrument, uint256 amount) external;
+
+    /// @notice Pay min(amount, balance) of the synth to `account`. WithdrawalQueue only.
+    /// @return paid what left the balance
+    function payOut(address account, uint32 instrument, uint256 amount) external returns (uint256 paid);
+
+    // ---------------------------------------------------------------------------------------------------------------
+    // Guardian and owner
+    // ---------------------------------------------------------------------------------------------------------------
+
+    /// @notice Block settlement and stop the window clock for at most 24 h; not again until 72 h after it ended.
+    function halt() external;
+
+    /// @notice End a halt before its time.
+    function endHalt() external;
+
+    /// @notice Move the collected fees to `recipient`'s Vault account. Owner only.
+    function collectFees(address recipient) external;
+
+    // ---------------------------------------------------------------------------------------------------------------
+    // Views
+    // ---------------------------------------------------------------------------------------------------------------
+
+    /// @notice Seconds of the window clock: time less all halts. Withdrawals count in it.
+    function clock() external view returns (uint40);
+
+    function operator() external view returns (address);
+
+    function guardian() external view returns (address);
+
+    /// @return number the last settled batch; matchedAt its match time
+    function lastBatch() external view returns (uint48 number, uint40 matchedAt);
+
+    /// @notice Spot balance in quanta.
+    function balanceOf(address account, uint32 instrument) external view returns (uint256);
+
+    /// @notice Stored state of a nonce key: the latest sequence that acted and how many lots of it are filled.
+    function orderState(address account, uint32 instrument, uint32 key) external view returns (uint32 sequence, uint64 filled);
+
+    /// @notice Fee in basis points of the notional, per side.
+    function feeBps() external view returns (uint16);
+
+    /// @notice EIP-712 struct hash of an order: the order's id everywhere.
+    function hashOrder(Order calldata order) external view returns (bytes32);
+
+    /// @notice EIP-712 digest that the trader signs.
+    function orderDigest(Order calldata order) external view returns (bytes32);
+}

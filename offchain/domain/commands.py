@@ -1,0 +1,251 @@
+"""Everything that changes the state of the exchange, with all its inputs.
+
+Commands are journaled as they are, so every field is plain data. Times named `_ms` are Unix milliseconds, others Unix
+seconds; amounts are quanta of their asset (micro-USDC for asset 0).
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from offchain.domain.market import Asset, Market
+from offchain.domain.order import Address, Order, OrderHash, SelfTrade
+
+
+class Base(msgspec.Struct, frozen=True, array_like=True):
+    """Common settings of commands and chain logs."""
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Traders
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+class PlaceOrder(Base, frozen=True, array_like=True, tag="placeOrder"):
+    """A signed order whose signature and form intake has verified."""
+
+    order: Order
+    order_hash: OrderHash
+    signature: bytes
+    """64 bytes, EIP-2098"""
+    received_ms: int
+    order_type: str = "limit"
+    """"limit" or "market"; a market order is an IOC with its worst price signed"""
+    post_only: bool = False
+    self_trade: SelfTrade = SelfTrade.EXPIRE_MAKER
+    client_order_id: str | None = None
+    expect_filled: int | None = None
+    """lots that the order replaced by this one may have filled"""
+
+
+class CancelOrder(Base, frozen=True, array_like=True, tag="cancelOrder"):
+    """A cancel signed by the account: EIP-712 `Cancel(address account,bytes32 orderHash)`."""
+
+    account: Address
+    order_hash: OrderHash
+    signature: bytes
+    received_ms: int
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Chain
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+class AssetRegistered(Base, frozen=True, array_like=True, tag="assetRegistered"):
+    asset: Asset
+
+
+class MarketCreated(Base, frozen=True, array_like=True, tag="marketCreated"):
+    market: Market
+
+
+class MarketStatusChanged(Base, frozen=True, array_like=True, tag="marketStatusChanged"):
+    market: int
+    status: int
+    at: int
+
+
+class Deposited(Base, frozen=True, array_like=True, tag="deposited"):
+    """USDC in the Vault (asset 0) or a synth in the Engine arrived for `account`."""
+
+    account: Address
+    asset: int
+    amount: int
+    tx_hash: bytes
+    log_index: int
+
+
+class WithdrawalRequested(Base, frozen=True, array_like=True, tag="withdrawalRequested"):
+    """A request in the queue; it replaces an earlier one of the same account and asset."""
+
+    account: Address
+    kind: int
+    """as in `IWithdrawalQueue.Kind`: 0 USDC, 1 USDC as CXPT, 2 instrument"""
+    asset: int
+    amount: int
+    requested_at: int
+    """window clock, seconds"""
+    tx_hash: bytes
+    log_index: int
+
+
+class WithdrawalCanceled(Base, frozen=True, array_like=True, tag="withdrawalCanceled"):
+    account: Address
+    kind: int
+    asset: int
+    tx_hash: bytes
+    log_index: int
+
+
+class WithdrawalSettled(Base, frozen=True, array_like=True, tag="withdrawalSettled"):
+    account: Address
+    kind: int
+    asset: int
+    requested: int
+    paid: int
+    released: bool
+    tx_hash: bytes
+    log_index: int
+
+
+class FeesCollected(Base, frozen=True, array_like=True, tag="feesCollected"):
+    """The owner moved collected fees to `recipient`'s Vault account."""
+
+    recipient: Address
+    amount: int
+
+
+class BatchSettled(Base, frozen=True, array_like=True, tag="batchSettled"):
+    """A batch was mined; `fill_ids` in match order."""
+
+    number: int
+    matched_at: int
+    fill_ids: list[bytes]
+    tx_hash: bytes
+    gas_used: int
+
+
+ChainLog = (
+    AssetRegistered
+    | MarketCreated
+    | MarketStatusChanged
+    | Deposited
+    | WithdrawalRequested
+    | WithdrawalCanceled
+    | WithdrawalSettled
+    | FeesCollected
+    | BatchSettled
+)
+
+
+class ChainBlock(Base, frozen=True, array_like=True, tag="chainBlock"):
+    """The next block that the indexer saw: a child of the last one or, as blocks without logs may be skipped, later."""
+
+    number: int
+    block_hash: bytes
+    parent_hash: bytes
+    time: int
+    logs: list[ChainLog]
+
+
+class ChainRollback(Base, frozen=True, array_like=True, tag="chainRollback"):
+    """Blocks after `number` are no longer canonical. A rollback may not reach behind confirmed blocks."""
+
+    number: int
+    block_hash: bytes
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Settlement
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+class BatchClosed(Base, frozen=True, array_like=True, tag="batchClosed"):
+    """The settler fixed the next batch: items `first..last`, which starts at the oldest unsettled item.
+
+    Journaled before anything is sent, so that a restarted settler sends the same bytes. The same number again, while
+    nothing of it is on chain, replaces it (after a retry or a bust).
+    """
+
+    number: int
+    first: int
+    last: int
+    matched_at: int
+
+
+class BatchSent(Base, frozen=True, array_like=True, tag="batchSent"):
+    number: int
+    tx_hash: bytes
+
+
+class BatchParked(Base, frozen=True, array_like=True, tag="batchParked"):
+    """The batch reverts and no global cause explains it: settlement stops before it and the market halts."""
+
+    number: int
+    reason: str
+    """the contract's error, e.g. "StaleNonce(3)" """
+    item: int | None
+    """the item at fault, where the error or bisection names one"""
+
+
+class BatchRetry(Base, frozen=True, array_like=True, tag="batchRetry"):
+    """The operator lets the settler try a parked batch again; its market resumes when the batch is mined."""
+
+    number: int
+
+
+class Bust(Base, frozen=True, array_like=True, tag="bust"):
+    """Drop fills that cannot settle, and every later unsettled one that depends on them."""
+
+    fill_ids: list[bytes]
+    reason: str
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Operator and time
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+class Configure(Base, frozen=True, array_like=True, tag="configure"):
+    """The first command of a journal: what execution depends on and the chain does not say."""
+
+    chain_id: int
+    engine: Address
+    fee_bps: int
+    confirmations: int
+    """blocks, counting its own, after which a block's credits count; at least 1"""
+    window: int = 3600
+    """settlement window in seconds"""
+    max_head_age_ms: int = 0
+    """age of the newest seen block beyond which only cancels and post-only orders are taken; 0: not checked"""
+    max_open_orders: int = 10_000
+    """open orders per account"""
+
+
+class SetStatus(Base, frozen=True, array_like=True, tag="setStatus"):
+    """Halt or resume a market off chain."""
+
+    market: int
+    halted: bool
+    reason: str
+
+
+class Tick(Base, frozen=True, array_like=True, tag="tick"):
+    """Time passes: orders past their expiry end."""
+
+
+Command = (
+    PlaceOrder
+    | CancelOrder
+    | ChainBlock
+    | ChainRollback
+    | BatchClosed
+    | BatchSent
+    | BatchParked
+    | BatchRetry
+    | Bust
+    | Configure
+    | SetStatus
+    | Tick
+)

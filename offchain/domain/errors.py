@@ -1,0 +1,58 @@
+"""Why the exchange refuses something: stable codes that the API, the journal and the tests share.
+
+`Rejection` travels as data in results and events; nothing in the domain raises for bad input.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+
+class Code(StrEnum):
+    # the order itself
+    UNKNOWN_MARKET = "unknownMarket"
+    MARKET_NOT_ACTIVE = "marketNotActive"
+    INVALID_SIDE = "invalidSide"
+    INVALID_TIME_IN_FORCE = "invalidTimeInForce"
+    INVALID_PRICE = "invalidPrice"
+    INVALID_QUANTITY = "invalidQuantity"
+    INVALID_EXPIRY = "invalidExpiry"
+    INVALID_NONCE = "invalidNonce"
+    REDUCE_ONLY_SPOT = "reduceOnlySpot"
+    UNEXPECTED_CONVERSION_LIMIT = "unexpectedConversionLimit"
+    ORDER_EXPIRED = "orderExpired"
+    FEE_ABOVE_CAP = "feeAboveCap"
+    # against the state
+    STALE_EPOCH = "staleEpoch"
+    STALE_NONCE = "staleNonce"
+    NONCE_REUSED = "nonceReused"
+    NONCE_KEY_MARKET = "nonceKeyMarket"
+    DUPLICATE_CLIENT_ORDER_ID = "duplicateClientOrderId"
+    INSUFFICIENT_BALANCE = "insufficientBalance"
+    POST_ONLY_WOULD_CROSS = "postOnlyWouldCross"
+    INVALID_POST_ONLY = "invalidPostOnly"
+    EXPECT_FILLED_MISMATCH = "expectFilledMismatch"
+    TOO_MANY_ORDERS = "tooManyOrders"
+    SETTLEMENT_BACKLOG = "settlementBacklog"
+    CHAIN_STALE = "chainStale"
+    # cancels
+    UNKNOWN_ORDER = "unknownOrder"
+    NOT_OWNER = "notOwner"
+    ORDER_NOT_OPEN = "orderNotOpen"
+    # chain and operator commands
+    REPEATED = "repeated"
+    OUT_OF_ORDER = "outOfOrder"
+    NOT_CONFIGURED = "notConfigured"
+    ALREADY_CONFIGURED = "alreadyConfigured"
+    UNKNOWN_BATCH = "unknownBatch"
+    UNKNOWN_FILL = "unknownFill"
+
+
+class Rejection(msgspec.Struct, frozen=True, array_like=True, tag="rejection"):
+    """A refusal: its code, the field at fault (API spelling, "" if none) and one sentence for a human."""
+
+    code: str
+    param: str
+    detail: str

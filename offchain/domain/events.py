@@ -1,0 +1,222 @@
+"""What happened, as the journal and every subscriber learn it.
+
+Every command emits at least one event; the journal numbers them. Statuses are the API's spellings. Amounts are quanta
+of their asset, prices micro-USDC per lot, quantities lots, `_ms` Unix milliseconds.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from offchain.domain.errors import Rejection
+from offchain.domain.market import Asset, Market
+from offchain.domain.order import Address, OrderHash, OrderStatus
+
+
+class Base(msgspec.Struct, frozen=True, array_like=True):
+    """Common settings of events and results."""
+
+
+class OrderUpdate(Base, frozen=True, array_like=True, tag="orderUpdate"):
+    """An order changed: placed, filled, ended. The last one of an order tells its state."""
+
+    order_hash: OrderHash
+    account: Address
+    market: int
+    side: int
+    price: int
+    quantity: int
+    """lots ordered"""
+    filled: int
+    """lots filled so far"""
+    status: OrderStatus
+    depth_change: int
+    """change of the resting lots at (side, price) in the book; 0 if the order does not rest"""
+    code: str = ""
+    """why it ended, where it did not fill"""
+
+
+class Trade(Base, frozen=True, array_like=True, tag="trade"):
+    """A fill, which is also a settlement item."""
+
+    item: int
+    """number in the order of settlement, from 1"""
+    id: bytes
+    """keccak256(abi.encode(makerHash, takerHash, makerFilledBefore, takerFilledBefore))"""
+    market: int
+    maker_hash: OrderHash
+    taker_hash: OrderHash
+    maker: Address
+    taker: Address
+    taker_side: int
+    price: int
+    quantity: int
+    maker_filled_before: int
+    taker_filled_before: int
+    maker_fee: int
+    taker_fee: int
+    time_ms: int
+
+
+class TradeBusted(Base, frozen=True, array_like=True, tag="tradeBusted"):
+    """A fill was dropped for good; balances and orders are as if it had not happened."""
+
+    item: int
+    id: bytes
+    market: int
+    maker: Address
+    taker: Address
+    reason: str
+
+
+class BalanceUpdate(Base, frozen=True, array_like=True, tag="balanceUpdate"):
+    """An account's balance of one asset after the command."""
+
+    account: Address
+    asset: int
+    settled: int
+    """on chain, as far as it counts"""
+    unsettled: int
+    """from fills that are not on chain yet; may be negative"""
+    reserved: int
+    """for open orders"""
+    held: int
+    """for withdrawal requests"""
+
+    @property
+    def available(self) -> int:
+        return max(0, self.settled + self.unsettled - self.reserved - self.held)
+
+
+class DepositUpdate(Base, frozen=True, array_like=True, tag="depositUpdate"):
+    account: Address
+    asset: int
+    amount: int
+    status: str
+    """pending | credited | reverted"""
+    tx_hash: bytes
+    log_index: int
+    block: int
+
+
+class WithdrawalUpdate(Base, frozen=True, array_like=True, tag="withdrawalUpdate"):
+    account: Address
+    kind: int
+    asset: int
+    amount: int
+    status: str
+    """requested | releasing | settled | canceled | reverted"""
+    tx_hash: bytes
+    item: int
+    """settlement item of the release, 0 before there is one"""
+
+
+class BatchUpdate(Base, frozen=True, array_like=True, tag="batchUpdate"):
+    number: int
+    status: str
+    """closed | sent | settled | confirmed | parked | retried | reopened"""
+    first: int
+    last: int
+    matched_at: int
+    tx_hash: bytes = b""
+    gas_used: int = 0
+    reason: str = ""
+
+
+class AssetListed(Base, frozen=True, array_like=True, tag="assetListed"):
+    asset: Asset
+
+
+class MarketUpdate(Base, frozen=True, array_like=True, tag="marketUpdate"):
+    market: Market
+    status: int
+    halted: bool
+    reason: str
+
+
+class BlockApplied(Base, frozen=True, array_like=True, tag="blockApplied"):
+    number: int
+    block_hash: bytes
+    parent_hash: bytes
+    time: int
+
+
+class BlockReverted(Base, frozen=True, array_like=True, tag="blockReverted"):
+    number: int
+    block_hash: bytes
+
+
+class Configured(Base, frozen=True, array_like=True, tag="configured"):
+    chain_id: int
+    engine: Address
+    fee_bps: int
+
+
+class Diverged(Base, frozen=True, array_like=True, tag="diverged"):
+    """The chain settled something else than what was matched. All markets halt; an operator must look."""
+
+    batch: int
+    detail: str
+
+
+class CommandRefused(Base, frozen=True, array_like=True, tag="commandRefused"):
+    """A command changed nothing."""
+
+    rejection: Rejection
+
+
+class Ticked(Base, frozen=True, array_like=True, tag="ticked"):
+    expired: int
+    """orders that ended"""
+
+
+Event = (
+    OrderUpdate
+    | Trade
+    | TradeBusted
+    | BalanceUpdate
+    | DepositUpdate
+    | WithdrawalUpdate
+    | BatchUpdate
+    | AssetListed
+    | MarketUpdate
+    | BlockApplied
+    | BlockReverted
+    | Configured
+    | Diverged
+    | CommandRefused
+    | Ticked
+)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Results: what the submitter of a command is told
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+class PlaceResult(Base, frozen=True, array_like=True, tag="placed"):
+    """The answer to an order, kept as the answer to the same order again."""
+
+    order_hash: OrderHash
+    status: OrderStatus
+    quantity: int
+    filled: int
+    fills: list[tuple[bytes, int, int]]
+    """(trade id, price, quantity) of the fills made on entry"""
+    rejection: Rejection | None = None
+    code: str = ""
+    """why it ended, where it neither filled nor rests"""
+
+
+class CancelResult(Base, frozen=True, array_like=True, tag="canceled"):
+    order_hash: OrderHash
+    status: OrderStatus
+    quantity: int
+    filled: int
+
+
+class Done(Base, frozen=True, array_like=True, tag="done"):
+    """The command was applied."""
+
+
+Result = PlaceResult | CancelResult | Done | Rejection

@@ -1,0 +1,312 @@
+"""The doors between the core and the world. Adapters implement them; only `app.py` chooses which.
+
+Every adapter of a port passes the same test suite.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Generic, Protocol, TypeVar
+
+import msgspec
+
+from offchain.domain.commands import ChainBlock, ChainRollback, Command
+from offchain.domain.events import BalanceUpdate, Event, Result
+from offchain.domain.order import Address, Order, OrderHash
+
+RULES_VERSION = 1
+"""Version of the rules by which commands are executed; a journal is replayed under the version it was written with."""
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Journal
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+class Fenced(Exception):
+    """Another process has acquired the journal; this one may not write any more."""
+
+
+class JournalCorrupt(Exception):
+    """A stored record contradicts its neighbours or does not decode."""
+
+
+class Record(msgspec.Struct, frozen=True, array_like=True):
+    """Up to 64 commands, executed at one time, and their events: one durable row."""
+
+    epoch: int
+    first: int
+    """sequence number of the first event; numbers start at 1 and have no gaps"""
+    last: int
+    time_ms: int
+    rules_version: int
+    prev_hash: bytes
+    """SHA-256 over the previous record's encoding; 32 zero bytes for the first"""
+    commands: list[Command]
+    events: list[list[Event]]
+    """one list per command, none empty"""
+
+
+class Journal(Protocol):
+    async def acquire(self, owner: str) -> int:
+        """Become the writer and return the new epoch; older writers get `Fenced`."""
+        ...
+
+    async def tail(self) -> tuple[int, bytes]:
+        """Last event sequence and the hash of the last record; (0, 32 zero bytes) when empty."""
+        ...
+
+    async def append(self, record: Record) -> None:
+        """Durable on return. Raises `Fenced` for an older epoch, ValueError if `record` does not follow the tail."""
+        ...
+
+    def read(self, after: int) -> AsyncIterator[Record]:
+        """Stored records whose events come after sequence `after`, to the present tail."""
+        ...
+
+    async def save_snapshot(self, seq: int, state: bytes) -> None: ...
+
+    async def latest_snapshot(self) -> tuple[int, bytes] | None: ...
+
+    async def close(self) -> None: ...
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Views
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+class OrderRow(msgspec.Struct, frozen=True):
+    """An order as readers see it. Prices are micro-USDC per lot, quantities lots."""
+
+    order: Order
+    order_hash: OrderHash
+    signature: bytes
+    order_type: str
+    post_only: bool
+    self_trade: str
+    client_order_id: str | None
+    status: str
+    filled: int
+    code: str
+    created_ms: int
+    updated_ms: int
+    seq: int
+    """event sequence at which the order was placed; orders of an account page by it"""
+
+
+class TradeRow(msgspec.Struct, frozen=True):
+    """A fill as readers see it."""
+
+    item: int
+    id: bytes
+    market: int
+    maker_hash: OrderHash
+    taker_hash: OrderHash
+    maker: Address
+    taker: Address
+    taker_side: int
+    price: int
+    quantity: int
+    maker_fee: int
+    taker_fee: int
+    time_ms: int
+    seq: int
+    settlement: str
+    """pending | submitted | settled | confirmed | busted"""
+    batch: int
+    """0 until a batch holds it"""
+    tx_hash: bytes
+
+
+class WithdrawalRow(msgspec.Struct, frozen=True):
+    account: Address
+    kind: int
+    asset: int
+    amount: int
+    status: str
+    item: int
+    tx_hash: bytes
+    updated_ms: int
+
+
+class BatchRow(msgspec.Struct, frozen=True):
+    number: int
+    status: str
+    first: int
+    last: int
+    matched_at: int
+    tx_hash: bytes
+    gas_used: int
+    reason: str
+    updated_ms: int
+
+
+class ItemRow(msgspec.Struct, frozen=True):
+    """A settlement item: a fill with its two signed orders, or the release of a withdrawal."""
+
+    item: int
+    trade: TradeRow | None
+    maker: OrderRow | None
+    taker: OrderRow | None
+    withdrawal: WithdrawalRow | None
+
+
+class OrderQuery(msgspec.Struct, frozen=True):
+    market: int | None = None
+    statuses: tuple[str, ...] = ()
+    client_order_id: str | None = None
+
+
+T = TypeVar("T")
+
+
+class Page(msgspec.Struct, Generic[T], frozen=True):
+    rows: list[T]
+    next: int | None
+    """pass as `before` to get the next page; None on the last"""
+
+
+class Views(Protocol):
+    """Tables projected from records; a reader sees whole records only."""
+
+    async def applied(self) -> int:
+        """Last event sequence that the tables include."""
+        ...
+
+    async def apply(self, after: int, records: Sequence[Record]) -> None:
+        """Project `records`, which follow sequence `after`, in one transaction. ValueError if `after` != applied()."""
+        ...
+
+    async def order(self, order_hash: OrderHash) -> OrderRow | None: ...
+
+    async def orders(self, account: Address, query: OrderQuery, before: int | None, limit: int) -> Page[OrderRow]:
+        """Newest first."""
+        ...
+
+    async def trades(self, market: int, before: int | None, limit: int) -> Page[TradeRow]:
+        """Newest first."""
+        ...
+
+    async def account_trades(self, account: Address, before: int | None, limit: int) -> Page[TradeRow]: ...
+
+    async def items(self, first: int, limit: int) -> list[ItemRow]:
+        """Settlement items from number `first` on that are neither settled nor busted, in order, with what is needed to
+        settle them."""
+        ...
+
+    async def batches(self, limit: int) -> list[BatchRow]:
+        """Newest first."""
+        ...
+
+    async def batch(self, number: int) -> BatchRow | None: ...
+
+    async def withdrawals(self, account: Address, limit: int) -> list[WithdrawalRow]: ...
+
+    async def balances(self) -> list[BalanceUpdate]:
+        """Every account's balances as last projected; ordered by account and asset."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Commands in, records out
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+class Overloaded(Exception):
+    """The queue of commands is full; nothing was taken."""
+
+
+class Unavailable(Exception):
+    """The core cannot be reached or did not answer in time; whether the command was taken is unknown."""
+
+
+class Ingress(Protocol):
+    async def submit(self, command: Command, timeout_ms: int) -> Result:
+        """Execute `command` and return its result once it is durable. Raises Overloaded, Unavailable."""
+        ...
+
+
+class Feed(Protocol):
+    """Durable records as they come. May lose; a subscriber that sees a gap refills from the journal."""
+
+    async def publish(self, record: Record) -> None: ...
+
+    def subscribe(self) -> AsyncIterator[Record]: ...
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Chain
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+class BlockRef(msgspec.Struct, frozen=True):
+    number: int
+    block_hash: bytes
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """Why a transaction would revert: the contract's error with its arguments."""
+
+    error: str
+    """name, e.g. "StaleNonce"; "" if the node gave no data"""
+    args: tuple[int | str, ...]
+    is_global: bool
+    """pause, halt, gas, timing or role: retried, never a reason to drop a fill"""
+
+    def __str__(self) -> str:
+        return f"{self.error or 'unknown'}({', '.join(map(str, self.args))})"
+
+
+class Receipt(msgspec.Struct, frozen=True):
+    tx_hash: bytes
+    block_number: int
+    succeeded: bool
+    gas_used: int
+
+
+class ChainUnavailable(Exception):
+    """The node cannot be reached or answers with an error that says nothing about the transaction."""
+
+
+class Chain(Protocol):
+    """The node, seen through the contracts. Raises ChainUnavailable for everything that a retry may cure."""
+
+    def blocks(self, after: BlockRef | None) -> AsyncIterator[ChainBlock | ChainRollback]:
+        """Follow the chain from `after` (None: from the deployment).
+
+        Yields blocks with logs and each new head; a rollback where the canonical chain no longer contains what was
+        yielded.
+        """
+        ...
+
+    async def next_batch(self) -> int:
+        """Number that the Engine expects next."""
+        ...
+
+    async def head_time(self) -> int:
+        """Timestamp of the newest block, Unix seconds."""
+        ...
+
+    async def simulate(self, data: bytes) -> Failure | None:
+        """Run a call to the Engine from the operator against the newest state; None if it would succeed."""
+        ...
+
+    async def send(self, to: str, data: bytes) -> bytes:
+        """Sign as operator, send an EIP-1559 transaction to `to` ("Engine" or "WithdrawalQueue") and return its hash.
+
+        A transaction of ours that is still waiting is replaced.
+        """
+        ...
+
+    async def receipt(self, tx_hash: bytes) -> Receipt | None: ...
+
+    async def close(self) -> None: ...
+
+
+class Clock(Protocol):
+    def now_ms(self) -> int:
+        """Unix milliseconds."""
+        ...
