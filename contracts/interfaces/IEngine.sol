@@ -3,7 +3,7 @@ pragma solidity ^0.8.37;
 
 /// @title  The settlement engine
 /// @notice Settles fills that were matched off chain. The operator chooses which fills and when; this contract checks
-///         everything else again: both signatures, market, side, limit price, quantity, expiry, nonce, epoch, fee cap and
+///         everything else again: signatures, market, side, limit price, quantity, expiry, nonce, epoch, fee cap and
 ///         balances. It also holds the spot balances (in synths) and the state of every order.
 ///
 /// # Units
@@ -25,12 +25,22 @@ pragma solidity ^0.8.37;
 /// | fill     | 9     | maker order index u16, taker order index u16, quantity u40                                 |
 ///
 /// Order flags: bit 0 side (1 = sell), bits 1-2 time in force, bit 3 reduce-only, bit 4 a conversion limit u64 follows the
-/// record, bits 5-7 zero. A GTC order carries expiry 0 and signs 2^64-1.
+/// record, bits 5-7 zero. A GTC order carries expiry 0 and signs 2^64-1; in any other order expiry 0 is invalid. The
+/// readable form carries the expiry that was signed. Its values that the packed form cannot hold are out of range.
 ///
 /// # Order of checks
-/// Caller, halt, batch number, matchedAt, then the tables in the order above with each entry's checks in the order of the
-/// errors below, then the fills in match order, then balances (positions in table order, then accounts in the Vault).
+/// Caller, halt, the packed form's length, at least one fill, batch number, matchedAt, then the tables in the order above
+/// with each entry's checks in the order of the errors below, then LeafNotSet by group, then the fills in match order with
+/// their checks in the order of the errors below, then balances (positions in table order, then accounts in the Vault, whose
+/// errors carry the account's index). An entry's indices are checked before anything else of it. The group of an IOC or FOK
+/// order ends, and FokIncomplete is raised, before anything of the next taker's first fill is checked.
 /// The first failure reverts the whole batch; its error carries the index of the entry that failed.
+///
+/// # Nonces
+/// A nonce is a key (upper 32 bits) and a sequence (lower 32 bits). Stored per position and key: the latest sequence that
+/// acted and how many lots of it are filled. A lower sequence is refused, an equal one goes on, a higher one starts at 0 and
+/// ends the older. A batch may hold several sequences of a key; the last that acts is stored. An IOC or FOK order leaves the
+/// sequence after its own, with nothing filled. Entries without a fill change nothing.
 interface IEngine {
     // ---------------------------------------------------------------------------------------------------------------
     // Types
@@ -54,7 +64,7 @@ interface IEngine {
 
     struct AccountEntry {
         address account;
-        uint32 epoch; // the epoch that the account's orders in this batch sign; 2^32-1: nothing signed
+        uint32 epoch; // what the account's orders in this batch sign; 2^32-1: nothing signed, the Vault does not compare
     }
 
     struct PositionEntry {
@@ -77,11 +87,11 @@ interface IEngine {
         uint64 nonce;
         uint64 price;
         uint64 quantity;
-        uint64 expiry;
+        uint64 expiry; // as signed: 2^64-1 for GTC
         uint16 maxFeeBps;
         uint64 conversionLimit;
         uint16 group; // index into groups
-        uint8 leaf;
+        uint8 leaf; // below the group's leaf count
     }
 
     struct FillEntry {
@@ -116,12 +126,14 @@ interface IEngine {
     ///         takerFilledBefore)), the trade id everywhere.
     event Fill(bytes32 id);
     event BatchSettled(uint48 indexed number, uint40 matchedAt, uint256 fills);
+    event Connected(address indexed queue);
     event Deposited(address indexed account, uint32 indexed instrument, uint256 amount);
     event PaidOut(address indexed account, uint32 indexed instrument, uint256 amount);
     event OperatorChanged(address indexed operator);
     event GuardianChanged(address indexed guardian);
+    /// @notice A halt that ends by itself emits nothing more.
     event HaltStarted(uint40 until);
-    event HaltEnded(uint40 at);
+    event HaltEnded(uint40 until);
     event FeesCollected(address indexed recipient, uint256 amount);
 
     // ---------------------------------------------------------------------------------------------------------------
@@ -136,13 +148,17 @@ interface IEngine {
     error NotHalted();
     error AlreadyConnected();
     error ZeroAddress();
-    /// @dev Calldata ends before `offset`, or goes on after it.
+    error FeeTooHigh(uint16 feeBps, uint16 highest);
+    /// @dev The packed bytes end before `offset`, or go on after it. For the readable form: a table of `offset` entries, more
+    ///      than 65,535.
     error MalformedBatch(uint256 offset);
     error EmptyBatch();
     error WrongBatchNumber(uint48 expected, uint48 actual);
     error MatchedAtOutOfRange(uint40 matchedAt, uint40 lowest, uint40 highest);
 
     // Errors: tables
+    /// @dev The registry did not answer one word for each market.
+    error RegistryMismatch();
     error UnsortedAccounts(uint256 index);
     error UnsortedMarkets(uint256 index);
     error UnknownMarket(uint256 index);
@@ -163,6 +179,8 @@ interface IEngine {
     error InvalidExpiry(uint256 order);
     error OrderExpired(uint256 order);
     error SequenceExhausted(uint256 order);
+    /// @dev The account's entry says that it signed nothing.
+    error EpochExhausted(uint256 order);
     error FeeAboveCap(uint256 order);
     error StaleNonce(uint256 order);
     error LeafSetTwice(uint256 order);
@@ -185,6 +203,8 @@ interface IEngine {
     // Errors: balances
     error BalanceTooLow(uint256 position);
     error BalanceOverflow(uint256 position);
+
+    // Errors: custody and fees
     error UnknownInstrument(uint32 instrument);
     error ZeroAmount();
 
@@ -213,11 +233,15 @@ interface IEngine {
     // Guardian and owner
     // ---------------------------------------------------------------------------------------------------------------
 
-    /// @notice Block settlement and stop the window clock for at most 24 h; not again until 72 h after it ended.
+    /// @notice Block settlement and stop the window clock for MAX_HALT; not again until HALT_PAUSE after it ended.
+    ///         Guardian only.
     function halt() external;
 
-    /// @notice End a halt before its time.
+    /// @notice End a halt before its time. Guardian only.
     function endHalt() external;
+
+    /// @notice Name the WithdrawalQueue. Owner only, once.
+    function connect(address queue) external;
 
     /// @notice Move the collected fees to `recipient`'s Vault account. Owner only.
     function collectFees(address recipient) external;
@@ -226,8 +250,27 @@ interface IEngine {
     // Views
     // ---------------------------------------------------------------------------------------------------------------
 
+    /// @notice Seconds of the settlement window. A batch's matchedAt is at most half of it ago, not counting the latest halt.
+    function WINDOW() external view returns (uint40);
+
+    /// @notice Highest fee in basis points per side.
+    function MAX_FEE_BPS() external view returns (uint16);
+
+    /// @notice Longest halt, in seconds.
+    function MAX_HALT() external view returns (uint40);
+
+    /// @notice Shortest time between the end of a halt and the next, in seconds.
+    function HALT_PAUSE() external view returns (uint40);
+
     /// @notice Seconds of the window clock: time less all halts. Withdrawals count in it.
     function clock() external view returns (uint40);
+
+    function vault() external view returns (address);
+
+    function registry() external view returns (address);
+
+    /// @return the only caller of `payOut`; zero before `connect`
+    function queue() external view returns (address);
 
     function operator() external view returns (address);
 
@@ -236,11 +279,17 @@ interface IEngine {
     /// @return number the last settled batch; matchedAt its match time
     function lastBatch() external view returns (uint48 number, uint40 matchedAt);
 
+    /// @return from start of the latest halt, 0 if there was none; until its end, which may lie in the future
+    function lastHalt() external view returns (uint40 from, uint40 until);
+
     /// @notice Spot balance in quanta.
     function balanceOf(address account, uint32 instrument) external view returns (uint256);
 
     /// @notice Stored state of a nonce key: the latest sequence that acted and how many lots of it are filled.
-    function orderState(address account, uint32 instrument, uint32 key) external view returns (uint32 sequence, uint64 filled);
+    function orderState(address account, uint32 instrument, uint32 key)
+        external
+        view
+        returns (uint32 sequence, uint64 filled);
 
     /// @notice Fee in basis points of the notional, per side.
     function feeBps() external view returns (uint16);

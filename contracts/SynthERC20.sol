@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.37;
+
+import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
+import {ERC20} from "@openzeppelin/contracts/token/ERC20/ERC20.sol";
+import {IERC20Metadata} from "@openzeppelin/contracts/token/ERC20/extensions/IERC20Metadata.sol";
+import {ERC20Permit} from "@openzeppelin/contracts/token/ERC20/extensions/ERC20Permit.sol";
+import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
+import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
+import {ISynth} from "./interfaces/ISynth.sol";
+
+/// @title  SynthERC20
+/// @notice 1:1-backed ERC-20 over one underlying ERC-20. Nobody has a role in it. Its only argument is the underlying and the
+///         constructor does not look at its caller, so the canonical CREATE2 deployer puts the synth of an underlying at one
+///         address, whoever sends the transaction; the MarketRegistry accepts only that address.
+contract SynthERC20 is ERC20Permit, ReentrancyGuardTransient, ISynth {
+    using SafeERC20 for IERC20;
+
+    // ---------------------------------------------------------------------------------------------------------------
+    // Constants and immutables
+    // ---------------------------------------------------------------------------------------------------------------
+
+    /// @inheritdoc ISynth
+    address public immutable override underlying;
+
+    uint8 private immutable _decimals;
+
+    // ---------------------------------------------------------------------------------------------------------------
+    // Construction
+    // ---------------------------------------------------------------------------------------------------------------
+
+    /// @param token the underlying; it must answer `decimals()`, `name()` and `symbol()`
+    constructor(IERC20Metadata token)
+        ERC20(string.concat("Crosspoint ", _text(token, true)), string.concat("x", _text(token, false)))
+        ERC20Permit(string.concat("Crosspoint ", _text(token, true)))
+    {
+        underlying = address(token);
+        _decimals = token.decimals();
+    }
+
+    // ---------------------------------------------------------------------------------------------------------------
+    // Deposit and withdrawal
+    // ---------------------------------------------------------------------------------------------------------------
+
+    /// @inheritdoc ISynth
+    /// @dev What arrived is known only after the transfer, so the mint follows it; the guard keeps a token that calls back
+    ///      from counting one arrival twice.
+    function depositFor(address account, uint256 amount) external nonReentrant returns (uint256 minted) {
+        if (account == address(this)) revert ERC20InvalidReceiver(account);
+        IERC20 token = IERC20(underlying);
+        uint256 before = token.balanceOf(address(this));
+        token.safeTransferFrom(msg.sender, address(this), amount);
+        minted = token.balanceOf(address(this)) - before;
+        if (minted == 0) revert ZeroAmount();
+        _mint(account, minted);
+        emit SynthDeposited(msg.sender, account, minted);
+    }
+
+    /// @inheritdoc ISynth
+    function withdrawTo(address account, uint256 amount) external nonReentrant {
+        if (amount == 0) revert ZeroAmount();
+        _burn(msg.sender, amount);
+        IERC20 token = IERC20(underlying);
+        uint256 before = token.balanceOf(address(this));
+        token.safeTransfer(account, amount);
+        uint256 paid = before - token.balanceOf(address(this));
+        if (paid != amount) revert BackingMismatch(amount, paid);
+        emit SynthWithdrawn(msg.sender, account, amount);
+    }
+
+    // ---------------------------------------------------------------------------------------------------------------
+    // Views
+    // ---------------------------------------------------------------------------------------------------------------
+
+    /// @notice Decimals of the underlying.
+    function decimals() public view override(ERC20, IERC20Metadata) returns (uint8) {
+        return _decimals;
+    }
+
+    // ---------------------------------------------------------------------------------------------------------------
+    // Internals
+    // ---------------------------------------------------------------------------------------------------------------
+
+    /// @dev The underlying's name or symbol. Early tokens answer a bytes32 instead of a string.
+    function _text(IERC20Metadata token, bool isName) private view returns (string memory) {
+        bytes memory call = isName ? abi.encodeCall(token.name, ()) : abi.encodeCall(token.symbol, ());
+        (bool success, bytes memory answer) = address(token).staticcall(call);
+        if (!success || answer.length < 32) revert NotAToken(address(token));
+        if (answer.length > 32) return abi.decode(answer, (string));
+        uint256 length;
+        while (length < 32 && answer[length] != 0) ++length;
+        assembly ("memory-safe") {
+            mstore(answer, length)
+        }
+        return string(answer);
+    }
+}

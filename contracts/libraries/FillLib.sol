@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.37;
+
+import {IEngine} from "../interfaces/IEngine.sol";
+import {BatchTables, FillWord, OrderState, OrderTerms, WordTable} from "./BatchTables.sol";
+import {OrderLib} from "./OrderLib.sol";
+
+/// @title  Fills
+/// @notice Checks a batch's fills in match order and books them in its tables. Nothing is stored here.
+library FillLib {
+    using WordTable for uint256[];
+
+    uint256 private constant BPS = 10_000;
+    uint256 private constant MAX_GROUP_FILLS = 256;
+    OrderState private constant NO_GROUP = OrderState.wrap(0);
+
+    /// @notice Apply all fills. A group is the run of fills of one IOC or FOK taker; it ends before the first check of the next
+    ///         taker's fill, or with the batch.
+    /// @param  fee basis points of the notional per side
+    function applyAll(BatchTables memory tables, uint256 fee) internal {
+        OrderState group = NO_GROUP; // the IOC or FOK order whose group is open
+        uint256 groupFills;
+        uint256 fees; // micro-USDC
+        uint256 count = tables.fills.length;
+        for (uint256 i; i < count; ++i) {
+            FillWord fill = tables.fill(i);
+            OrderState taker = tables.order(fill.taker());
+            if (!_same(group, NO_GROUP) && !_same(group, taker)) {
+                _closeGroup(tables, group);
+                (group, groupFills) = (NO_GROUP, 0);
+            }
+            // `taker` points beyond the table until the next line has passed.
+            if (fill.maker() >= tables.orderCount || fill.taker() >= tables.orderCount) {
+                revert IEngine.IndexOutOfRange(IEngine.Table.FILLS, i);
+            }
+            OrderState maker = tables.order(fill.maker());
+            _checkPair(maker, taker, fill, i);
+            if (taker.terms().isImmediate()) {
+                group = taker;
+                if (++groupFills > MAX_GROUP_FILLS) revert IEngine.GroupTooLarge(i);
+            }
+            if (!maker.claimKey() || !taker.claimKey()) revert IEngine.Superseded(i);
+            // The sum is exact: 2^16 fills with a fee below 2^95 each.
+            unchecked {
+                fees += _apply(tables, maker, taker, fill, i, fee);
+            }
+        }
+        tables.usdcDeltas.add(tables.accountCount(), int256(fees));
+        if (!_same(group, NO_GROUP)) _closeGroup(tables, group);
+    }
+
+    function _checkPair(OrderState maker, OrderState taker, FillWord fill, uint256 i) private pure {
+        (OrderTerms make, OrderTerms take) = (maker.terms(), taker.terms());
+        if (fill.quantity() == 0) revert IEngine.ZeroQuantity(i);
+        if (make.market() != take.market()) revert IEngine.MarketMismatch(i);
+        if (make.side() == take.side()) revert IEngine.SameSide(i);
+        if (maker.account() == taker.account()) revert IEngine.SelfTrade(i);
+        if (make.isImmediate()) revert IEngine.MakerNotResting(i);
+        if (taker.isClosed()) revert IEngine.GroupClosed(i);
+    }
+
+    /// @dev Trade `fill.quantity()` lots at the maker's price.
+    /// @return fees of both sides in micro-USDC
+    function _apply(
+        BatchTables memory tables,
+        OrderState maker,
+        OrderState taker,
+        FillWord fill,
+        uint256 i,
+        uint256 fee
+    ) private returns (uint256 fees) {
+        (OrderTerms make, OrderTerms take) = (maker.terms(), taker.terms());
+        uint256 quantity = fill.quantity();
+        uint256 price = make.price();
+        if (take.isSell() ? take.price() > price : take.price() < price) revert IEngine.NotCrossing(i);
+
+        (uint256 makerFilled, uint256 takerFilled) = (maker.filled(), taker.filled());
+        // What is filled and the quantity of a fill are below 2^64.
+        unchecked {
+            if (makerFilled + quantity > make.quantity()) revert IEngine.Overfill(i, fill.maker());
+            if (takerFilled + quantity > take.quantity()) revert IEngine.Overfill(i, fill.taker());
+            maker.use(uint64(makerFilled + quantity));
+            taker.use(uint64(takerFilled + quantity));
+        }
+        (OrderState buyer, OrderState seller) = take.isSell() ? (maker, taker) : (taker, maker);
+        fees = _move(tables, buyer, seller, quantity, price, fee);
+        emit IEngine.Fill(OrderLib.fillId(maker.hash(), taker.hash(), makerFilled, takerFilled));
+    }
+
+    /// @dev Book one fill: N = quantity * price, and each side pays floor(N * fee / 1e4).
+    function _move(
+        BatchTables memory tables,
+        OrderState buyer,
+        OrderState seller,
+        uint256 quantity,
+        uint256 price,
+        uint256 fee
+    ) private pure returns (uint256 fees) {
+        // Quantity and price are below 2^40 and 2^56, the fee is at most N / 200, quantity * lotSize is below 2^127 (the
+        // registry's rule for maxQuantity) and there are fewer than 2^16 fills: all products and sums stay below 2^144.
+        unchecked {
+            uint256 notional = quantity * price;
+            uint256 feeDown = notional * fee / BPS;
+            int256 quanta = int256(quantity * tables.lotSizes.at(buyer.terms().market()));
+            tables.usdcDeltas.add(buyer.account(), -int256(notional + feeDown));
+            tables.usdcDeltas.add(seller.account(), int256(notional - feeDown));
+            tables.baseDeltas.add(buyer.terms().position(), quanta);
+            tables.baseDeltas.add(seller.terms().position(), -quanta);
+            return 2 * feeDown;
+        }
+    }
+
+    /// @dev The group of an IOC or FOK order has ended.
+    function _closeGroup(BatchTables memory tables, OrderState order) private pure {
+        OrderTerms terms = order.terms();
+        if (terms.isFok() && order.filled() != terms.quantity()) revert IEngine.FokIncomplete(tables.indexOf(order));
+        order.close();
+    }
+
+    function _same(OrderState a, OrderState b) private pure returns (bool) {
+        return OrderState.unwrap(a) == OrderState.unwrap(b);
+    }
+}
