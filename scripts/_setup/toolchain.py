@@ -1,4 +1,4 @@
-"""Make `anvil` and `solc` available to the virtual environment that runs this file.
+"""Make `anvil`, `solc` and OpenZeppelin's sources available to the virtual environment that runs this file.
 
 Called by `make setup` after the Python and npm locks are installed. Ape finds `anvil` on PATH, so the binary that npm
 delivered is linked into the environment. For solc, the native build is preferred; where it cannot be downloaded, a
@@ -45,6 +45,19 @@ def link_anvil() -> None:
     link.symlink_to(os.path.relpath(binary, link.parent))
 
 
+def link_openzeppelin() -> None:
+    """Link npm's OpenZeppelin into `contracts/.cache`.
+
+    Ape compiles a copy of the contracts folder, so imports must be found inside it; `.cache` is where Ape itself keeps
+    dependencies and where it looks for no sources of the project.
+    """
+    link = ROOT / "contracts" / ".cache" / "@openzeppelin"
+    link.parent.mkdir(exist_ok=True)
+    if link.is_symlink():
+        link.unlink()
+    link.symlink_to(Path("..", "..", "node_modules", "@openzeppelin"))
+
+
 def provide_solc() -> None:
     """Install the native solc, or put the npm compiler in its place and say so."""
     folder = Path(solcx.get_solcx_install_folder())
@@ -68,4 +81,5 @@ def provide_solc() -> None:
 
 if __name__ == "__main__":
     link_anvil()
+    link_openzeppelin()
     provide_solc()

@@ -1,0 +1,1 @@
+"""Parts of `ape run demo`: bots, screen and the final audit."""
