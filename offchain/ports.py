@@ -10,7 +10,8 @@ from typing import Generic, Protocol, TypeVar
 
 import msgspec
 
-from offchain.domain.commands import ChainBlock, ChainRollback, Command
+from offchain.domain.commands import ChainBlock, ChainRollback, Command, Configure
+from offchain.domain.core import Status
 from offchain.domain.events import BalanceUpdate, Event, Result
 from offchain.domain.order import Address, Order, OrderHash
 
@@ -130,6 +131,18 @@ class WithdrawalRow(msgspec.Struct, frozen=True):
     updated_ms: int
 
 
+class DepositRow(msgspec.Struct, frozen=True):
+    account: Address
+    asset: int
+    amount: int
+    status: str
+    tx_hash: bytes
+    log_index: int
+    block: int
+    updated_ms: int
+    seq: int
+
+
 class BatchRow(msgspec.Struct, frozen=True):
     number: int
     status: str
@@ -201,7 +214,24 @@ class Views(Protocol):
 
     async def batch(self, number: int) -> BatchRow | None: ...
 
-    async def withdrawals(self, account: Address, limit: int) -> list[WithdrawalRow]: ...
+    async def withdrawals(self, account: Address, limit: int) -> list[WithdrawalRow]:
+        """Newest first."""
+        ...
+
+    async def deposits(self, account: Address, limit: int) -> list[DepositRow]:
+        """Newest first."""
+        ...
+
+    async def account_events(self, account: Address, after: int, limit: int) -> list[tuple[int, Event]]:
+        """Events that concern `account`, each with its sequence, after sequence `after`, oldest first.
+
+        A `BatchUpdate` concerns everyone who has a fill in the batch.
+        """
+        ...
+
+    async def blocks(self, limit: int) -> list[BlockRef]:
+        """The newest blocks that were taken in, oldest first."""
+        ...
 
     async def balances(self) -> list[BalanceUpdate]:
         """Every account's balances as last projected; ordered by account and asset."""
@@ -221,6 +251,26 @@ class Overloaded(Exception):
 
 class Unavailable(Exception):
     """The core cannot be reached or did not answer in time; whether the command was taken is unknown."""
+
+
+class CoreStatus(msgspec.Struct, frozen=True):
+    """The core as the other processes and the operator see it."""
+
+    seq: int
+    """last event executed"""
+    configuration: Configure | None
+    draining: bool
+    """no orders are taken any more"""
+    settlement: Status
+    halted: list[tuple[str, str]]
+    """(symbol, reason) of markets that are halted off chain"""
+
+    @property
+    def last_block(self) -> BlockRef | None:
+        """The newest block that was taken in."""
+        if self.settlement.head_number < 0:
+            return None
+        return BlockRef(self.settlement.head_number, self.settlement.head_hash)
 
 
 class Ingress(Protocol):
@@ -274,11 +324,13 @@ class ChainUnavailable(Exception):
 class Chain(Protocol):
     """The node, seen through the contracts. Raises ChainUnavailable for everything that a retry may cure."""
 
-    def blocks(self, after: BlockRef | None) -> AsyncIterator[ChainBlock | ChainRollback]:
+    def blocks(
+        self, after: BlockRef | None, older: Sequence[BlockRef] = ()
+    ) -> AsyncIterator[ChainBlock | ChainRollback]:
         """Follow the chain from `after` (None: from the deployment).
 
         Yields blocks with logs and each new head; a rollback where the canonical chain no longer contains what was
-        yielded.
+        yielded. `older`: blocks known before `after`, oldest first, among which a rollback's target is looked for.
         """
         ...
 
@@ -290,8 +342,8 @@ class Chain(Protocol):
         """Timestamp of the newest block, Unix seconds."""
         ...
 
-    async def simulate(self, data: bytes) -> Failure | None:
-        """Run a call to the Engine from the operator against the newest state; None if it would succeed."""
+    async def simulate(self, data: bytes, to: str = "Engine") -> Failure | None:
+        """Run a call from the operator to `to`, as in `send`, against the newest state; None if it would succeed."""
         ...
 
     async def send(self, to: str, data: bytes) -> bytes:

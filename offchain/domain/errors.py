@@ -48,6 +48,8 @@ class Code(StrEnum):
     ALREADY_CONFIGURED = "alreadyConfigured"
     UNKNOWN_BATCH = "unknownBatch"
     UNKNOWN_FILL = "unknownFill"
+    INVALID_CONFIGURATION = "invalidConfiguration"
+    INVALID_BATCH = "invalidBatch"
 
 
 class Rejection(msgspec.Struct, frozen=True, array_like=True, tag="rejection"):

@@ -206,11 +206,14 @@ class PlaceResult(Base, frozen=True, array_like=True, tag="placed"):
     rejection: Rejection | None = None
     code: str = ""
     """why it ended, where it neither filled nor rests"""
+    repeated: bool = False
+    """the order had been executed before; this is what was answered then"""
 
 
 class CancelResult(Base, frozen=True, array_like=True, tag="canceled"):
     order_hash: OrderHash
     status: OrderStatus
+    market: int
     quantity: int
     filled: int
 

@@ -1,0 +1,1 @@
+"""HTTP and WebSocket interface of the service; `offchain.api.app.init_app` builds it."""

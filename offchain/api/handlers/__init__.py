@@ -1,0 +1,1 @@
+"""One module per concern; `offchain.api.routes` says which address leads where."""

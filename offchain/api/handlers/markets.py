@@ -1,0 +1,57 @@
+"""Markets, books and trades."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from offchain.api.handlers.common import (
+    answer,
+    count_of,
+    cursor,
+    limit_of,
+    market_of,
+    parameters,
+    position_of,
+    read_own_writes,
+)
+from offchain.api.keys import CATALOGUE, HUB, PRESENT, STATE
+from offchain.api.problems import ProblemError
+from offchain.api.schemas import http
+from offchain.domain.errors import Code
+
+DEFAULT_DEPTH = 100
+
+
+async def list_markets(request: web.Request) -> web.Response:
+    """GET /v1/markets"""
+    parameters(request)
+    domain = request.app[CATALOGUE].domain
+    if domain is None:
+        raise ProblemError(Code.NOT_CONFIGURED, "the exchange is starting; it has no markets yet")
+    return answer(request.app[PRESENT].markets(domain))
+
+
+async def get_orderbook(request: web.Request) -> web.Response:
+    """GET /v1/orderbook/{symbol}"""
+    query = parameters(request, "depth")
+    market = market_of(request, request.match_info["symbol"], "symbol")
+    levels = request.app[STATE].settings.depth_levels
+    depth = count_of(query, "depth", min(DEFAULT_DEPTH, levels), levels)
+    return answer(request.app[HUB].view(market.id).book(depth))
+
+
+async def list_trades(request: web.Request) -> web.Response:
+    """GET /v1/trades/{symbol}"""
+    query = parameters(request, "cursor", "limit")
+    market = market_of(request, request.match_info["symbol"], "symbol")
+    before, limit = position_of(query, "trades"), limit_of(request, query)
+    await read_own_writes(request)
+    page = await request.app[STATE].views.trades(market.id, before, limit)
+    trades = [request.app[PRESENT].trade_row(row) for row in page.rows]
+    return answer(http.TradePage(trades=trades, next=cursor("trades", page.next)))
+
+
+async def get_time(request: web.Request) -> web.Response:
+    """GET /v1/time"""
+    parameters(request)
+    return answer(http.ServerTime(time=request.app[STATE].clock.now_ms()))

@@ -1,0 +1,108 @@
+"""Placing, canceling and looking up orders."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+
+from offchain.api.handlers.common import (
+    account_of,
+    answer,
+    choices_of,
+    client_order_id_of,
+    cursor,
+    limit_of,
+    market_of,
+    parameters,
+    position_of,
+    read_body,
+    read_own_writes,
+)
+from offchain.api.keys import CATALOGUE, INTAKE, LIFE, PRESENT, STATE
+from offchain.api.present import hex_of
+from offchain.api.problems import ApiCode, ProblemError
+from offchain.api.schemas import http
+from offchain.domain.errors import Code, Rejection
+from offchain.domain.events import CancelResult, PlaceResult
+from offchain.domain.order import OrderStatus
+from offchain.intake import parse_order_id
+from offchain.ports import OrderQuery
+
+STATUSES = tuple(status.value for status in OrderStatus)
+
+
+@asynccontextmanager
+async def _admitted(request: web.Request) -> AsyncIterator[None]:
+    """A bounded number of orders and cancels at a time, and none once the service is stopping."""
+    life = request.app[LIFE]
+    if life.draining:
+        raise ProblemError(ApiCode.SHUTTING_DOWN, "the service is shutting down; send it again later")
+    limit = request.app[STATE].settings.max_inflight
+    if life.inflight >= limit:
+        raise ProblemError(ApiCode.OVERLOADED, f"{limit} orders and cancels are under way; send it again later")
+    life.inflight += 1
+    try:
+        yield
+    finally:
+        life.inflight -= 1
+
+
+async def place_order(request: web.Request) -> web.Response:
+    """POST /v1/orders"""
+    state = request.app[STATE]
+    async with _admitted(request):
+        raw = await read_body(request)
+        command = request.app[INTAKE].place(raw, state.clock.now_ms())
+        result = await state.ingress.submit(command, state.settings.submit_timeout_ms)
+    order_id = hex_of(command.order_hash)
+    if isinstance(result, Rejection):
+        raise ProblemError(result.code, result.detail, result.param)
+    if not isinstance(result, PlaceResult):
+        raise TypeError(f"an order was answered with {type(result).__name__}")
+    if result.rejection is not None:
+        rejection = result.rejection
+        raise ProblemError(rejection.code, rejection.detail, rejection.param, order_id=order_id)
+    market = request.app[CATALOGUE].market(command.order.market)
+    placed = request.app[PRESENT].placed(market, result, command.client_order_id)
+    return answer(placed, 200 if result.repeated else 201)
+
+
+async def cancel_order(request: web.Request) -> web.Response:
+    """DELETE /v1/orders/{id}"""
+    state = request.app[STATE]
+    async with _admitted(request):
+        raw = await read_body(request)
+        command = request.app[INTAKE].cancel(raw, request.match_info["id"], state.clock.now_ms())
+        result = await state.ingress.submit(command, state.settings.submit_timeout_ms)
+    if isinstance(result, Rejection):
+        raise ProblemError(result.code, result.detail, result.param, order_id=hex_of(command.order_hash))
+    if not isinstance(result, CancelResult):
+        raise TypeError(f"a cancel was answered with {type(result).__name__}")
+    market = request.app[CATALOGUE].market(result.market)
+    return answer(request.app[PRESENT].canceled(market, result))
+
+
+async def get_order(request: web.Request) -> web.Response:
+    """GET /v1/orders/{id}"""
+    parameters(request)
+    order_hash = parse_order_id(request.match_info["id"])
+    await read_own_writes(request)
+    row = await request.app[STATE].views.order(order_hash)
+    if row is None:
+        raise ProblemError(Code.UNKNOWN_ORDER, f"no order has the id {hex_of(order_hash)}", "id")
+    return answer(request.app[PRESENT].order(row))
+
+
+async def list_orders(request: web.Request) -> web.Response:
+    """GET /v1/orders"""
+    query = parameters(request, "account", "market", "status", "clientOrderId", "cursor", "limit")
+    account = account_of(query)
+    market = market_of(request, query["market"], "market").id if "market" in query else None
+    wanted = OrderQuery(market, choices_of(query, "status", STATUSES), client_order_id_of(query))
+    before, limit = position_of(query, "orders"), limit_of(request, query)
+    await read_own_writes(request)
+    page = await request.app[STATE].views.orders(account, wanted, before, limit)
+    orders = [request.app[PRESENT].order(row) for row in page.rows]
+    return answer(http.OrderPage(orders=orders, next=cursor("orders", page.next)))

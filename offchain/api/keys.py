@@ -1,0 +1,40 @@
+"""What handlers find in the application."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from offchain.api.present import Presenter
+from offchain.api.readback import Readback
+from offchain.api.state import ApiState
+from offchain.api.stream import Hub
+from offchain.catalogue import Catalogue
+from offchain.intake import Intake
+
+if TYPE_CHECKING:
+    from offchain.api.websocket import Connection
+
+
+@dataclass(slots=True)
+class Life:
+    """What changes while the application runs."""
+
+    draining: bool = False
+    """new orders and sockets are refused"""
+    inflight: int = 0
+    """orders and cancels under way"""
+    connections: set[Connection] = field(default_factory=set)
+
+
+STATE = web.AppKey("state", ApiState)
+CATALOGUE = web.AppKey("catalogue", Catalogue)
+INTAKE = web.AppKey("intake", Intake)
+PRESENT = web.AppKey("present", Presenter)
+READBACK = web.AppKey("readback", Readback)
+HUB = web.AppKey("hub", Hub)
+LIFE = web.AppKey("life", Life)
+
+REQUEST_ID = web.RequestKey("request_id", str)

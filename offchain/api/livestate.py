@@ -1,0 +1,75 @@
+"""What the API reads from the core: copies, made between two commands."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+
+from offchain.api.present import Presenter, hex_of, side_name
+from offchain.api.schemas import stream
+from offchain.api.state import Live
+from offchain.catalogue import Listing
+from offchain.domain.commands import Configure
+from offchain.domain.core import Core
+from offchain.domain.market import Asset
+from offchain.domain.order import Address, Side
+
+_ALL_LEVELS = sys.maxsize
+
+Levels = list[tuple[int, int]]
+"""(price, lots), best first"""
+
+
+@dataclass(frozen=True, slots=True)
+class Seed:
+    """Everything that the stream starts from, as of event `seq`."""
+
+    seq: int
+    configuration: Configure | None
+    assets: list[Asset]
+    listings: list[Listing]
+    books: list[tuple[Levels, Levels]]
+    """bids and asks of each listing"""
+
+
+async def read_seed(live: Live) -> Seed:
+    """Raises Unavailable."""
+
+    def look(core: Core) -> Seed:
+        listings = []
+        books = []
+        for market in core.markets.values():
+            state = core.market_state(market.id)
+            listings.append(Listing(market, state.status, state.halted, state.reason))
+            books.append((core.depth(market.id, Side.BUY, _ALL_LEVELS), core.depth(market.id, Side.SELL, _ALL_LEVELS)))
+        return Seed(live.tail(), core.configuration, list(core.assets.values()), listings, books)
+
+    return await live.read(look)
+
+
+async def read_trader(live: Live, present: Presenter, account: Address) -> tuple[int, stream.TraderState]:
+    """Open orders and balances of an account, and the event up to which they count. Raises Unavailable."""
+
+    def look(core: Core) -> tuple[int, stream.TraderState]:
+        orders = []
+        for live_order in core.open_orders(account):
+            order = live_order.order
+            market = core.markets[order.market]
+            orders.append(
+                stream.OpenOrder(
+                    order_id=hex_of(live_order.order_hash),
+                    market=market.symbol,
+                    side=side_name(order.side),
+                    price=present.price(market, order.price),
+                    quantity=present.quantity(market, order.quantity),
+                    filled=present.quantity(market, live_order.filled),
+                    remaining=present.quantity(market, live_order.remaining),
+                    status=live_order.status.value,
+                    nonce=str(order.nonce),
+                    client_order_id=live_order.client_order_id,
+                )
+            )
+        balances = [present.balance(balance) for balance in core.balances(account)]
+        return live.tail(), stream.TraderState(orders=orders, balances=balances)
+
+    return await live.read(look)

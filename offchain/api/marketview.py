@@ -1,0 +1,134 @@
+"""The published book of one market: what WebSocket messages and `GET /v1/orderbook` show.
+
+The view follows committed events and is published at each flush, so that everybody who looks sees the same book.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import Any, NamedTuple
+
+import msgspec
+from sortedcontainers import SortedDict  # type: ignore[import-untyped,unused-ignore]
+
+from offchain.api.schemas.http import Book, Level, checksum
+from offchain.api.schemas.stream import Depth, DepthSnapshot, DepthUpdate
+from offchain.domain.market import USDC_DECIMALS, Market
+from offchain.domain.order import Side
+from offchain.domain.units import format_units
+
+_ENCODER = msgspec.json.Encoder()
+
+
+class ViewBroken(Exception):
+    """A change does not fit the book that the view holds; the view must be filled again from the core."""
+
+
+class _Published(NamedTuple):
+    lots: int
+    level: Level
+
+
+class MarketView:
+    """Levels by price as they are (`change`), and as last published (`flush`)."""
+
+    def __init__(self, market: Market, depth_levels: int, seq: int, time_ms: int) -> None:
+        """An empty book as of event `seq`; at most `depth_levels` price levels per side are published."""
+        self.market = market
+        self.channel = f"market.{market.symbol}.depth"
+        self.seq = seq
+        """last event that the published book includes"""
+        self._time_ms = time_ms
+        self._depth_levels = depth_levels
+        self._dirty = False
+        # Keys are prices, negated for bids, so that both sides iterate best first.
+        self._levels: tuple[Any, Any] = (SortedDict(), SortedDict())
+        self._published: list[dict[int, _Published]] = [{}, {}]
+        self._snapshot: bytes | None = None
+
+    def fill(self, side: int, levels: list[tuple[int, int]]) -> None:
+        """Start from these (price, lots), which are then published with `flush`."""
+        for price, lots in levels:
+            self.change(side, price, lots)
+
+    def change(self, side: int, price: int, lots: int) -> None:
+        """Add `lots`, which may be negative, to the level at `price` (micro-USDC per lot). Raises ViewBroken."""
+        levels = self._levels[side]
+        key = -price if side == Side.BUY else price
+        size = levels.get(key, 0) + lots
+        if size > 0:
+            levels[key] = size
+        elif size == 0:
+            levels.pop(key, None)
+        else:
+            raise ViewBroken(f"{self.market.symbol}: {size} lots at {price} on side {side}")
+        self._dirty = True
+
+    def flush(self, seq: int, time_ms: int) -> bytes | None:
+        """Publish the book as of event `seq`; the encoded update, None if nothing that is published changed."""
+        if not self._dirty:
+            return None
+        self._dirty = False
+        bids, asks = self._publish(Side.BUY), self._publish(Side.SELL)
+        if not bids and not asks:
+            return None
+        previous, self.seq, self._time_ms, self._snapshot = self.seq, seq, time_ms, None
+        depth = Depth(bids=bids, asks=asks, checksum=self.checksum())
+        return _ENCODER.encode(DepthUpdate(channel=self.channel, seq=seq, prev_seq=previous, time=time_ms, data=depth))
+
+    def snapshot(self, *, resync: bool = False) -> bytes:
+        """The encoded published book."""
+        if resync:
+            return self._encode_snapshot(True)
+        if self._snapshot is None:
+            self._snapshot = self._encode_snapshot(False)
+        return self._snapshot
+
+    def book(self, depth: int) -> Book:
+        """The best `depth` levels per side of the published book."""
+        return Book(
+            market=self.market.symbol,
+            seq=self.seq,
+            time=self._time_ms,
+            bids=self._side(Side.BUY, depth),
+            asks=self._side(Side.SELL, depth),
+            checksum=self.checksum(),
+        )
+
+    def checksum(self) -> int:
+        """As `schemas.http.checksum`, of the published book."""
+        return checksum(*((entry.level for entry in side.values()) for side in self._published))
+
+    def _side(self, side: int, depth: int) -> list[Level]:
+        return [entry.level for entry in islice(self._published[side].values(), depth)]
+
+    def _encode_snapshot(self, resync: bool) -> bytes:
+        depth = Depth(
+            bids=self._side(Side.BUY, self._depth_levels),
+            asks=self._side(Side.SELL, self._depth_levels),
+            checksum=self.checksum(),
+        )
+        message = DepthSnapshot(channel=self.channel, seq=self.seq, time=self._time_ms, data=depth, resync=resync)
+        return _ENCODER.encode(message)
+
+    def _publish(self, side: int) -> list[Level]:
+        """Make the published levels of one side those of the book; the levels that changed."""
+        old = self._published[side]
+        new: dict[int, _Published] = {}
+        changes: list[Level] = []
+        for key, lots in islice(self._levels[side].items(), self._depth_levels):
+            entry = old.pop(key, None)
+            if entry is None or entry.lots != lots:
+                entry = _Published(lots, self._level(abs(key), lots))
+                changes.append(entry.level)
+            new[key] = entry
+        changes.extend((entry.level[0], "0") for entry in old.values())
+        self._published[side] = new
+        return changes
+
+    def _level(self, price: int, lots: int) -> Level:
+        market = self.market
+        return (
+            format_units(market.price_per_unit(price), USDC_DECIMALS),
+            format_units(lots * market.lot_size, market.decimals),
+        )

@@ -1,0 +1,273 @@
+"""Rows and events in the words and units of the wire."""
+
+from __future__ import annotations
+
+from offchain.api.schemas import http
+from offchain.catalogue import Catalogue, Listing
+from offchain.chain import eip712
+from offchain.domain.events import BalanceUpdate, CancelResult, DepositUpdate, PlaceResult, Trade, WithdrawalUpdate
+from offchain.domain.market import USDC, USDC_DECIMALS, Asset, Kind, Market, MarketStatus
+from offchain.domain.order import NO_EXPIRY, Address, Side, TimeInForce
+from offchain.domain.units import format_units
+from offchain.ports import BatchRow, DepositRow, OrderRow, TradeRow, WithdrawalRow
+
+USDC_ASSET = http.AssetInfo(id=USDC, symbol="USDC", decimals=USDC_DECIMALS, synth=None, underlying=None)
+
+WITHDRAWAL_AS_CXPT = 1
+"""`IWithdrawalQueue.Kind.USDC_AS_CXPT`"""
+
+SETTLEMENT_OF_BATCH = {
+    "closed": "pending",
+    "sent": "submitted",
+    "settled": "settled",
+    "confirmed": "confirmed",
+    "parked": "pending",
+    "retried": "pending",
+    "reopened": "pending",
+}
+"""What a batch's status says about its fills."""
+
+
+def hex_of(data: bytes) -> str:
+    return "0x" + data.hex()
+
+
+def hex_or_none(data: bytes) -> str | None:
+    return hex_of(data) if data else None
+
+
+def side_name(side: int) -> str:
+    return Side(side).name.lower()
+
+
+class Presenter:
+    """Knows markets and assets, and with them units and names."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+
+    # -----------------------------------------------------------------------------------------------------------------
+    # Units
+    # -----------------------------------------------------------------------------------------------------------------
+
+    def price(self, market: Market, price: int) -> str:
+        """From micro-USDC per lot to USDC per whole base unit."""
+        return format_units(market.price_per_unit(price), USDC_DECIMALS)
+
+    def quantity(self, market: Market, lots: int) -> str:
+        return format_units(lots * market.lot_size, market.decimals)
+
+    def amount(self, asset: int, quanta: int) -> str:
+        """Raises KeyError for an asset that was never listed."""
+        return format_units(quanta, self._asset(asset).decimals)
+
+    def asset_symbol(self, asset: int) -> str:
+        return self._asset(asset).symbol
+
+    def _asset(self, asset: int) -> Asset | http.AssetInfo:
+        if asset == USDC:
+            return USDC_ASSET
+        known = self._catalogue.asset(asset)
+        if known is None:
+            raise KeyError(f"asset {asset} is not listed")
+        return known
+
+    # -----------------------------------------------------------------------------------------------------------------
+    # Orders and fills
+    # -----------------------------------------------------------------------------------------------------------------
+
+    def placed(self, market: Market, result: PlaceResult, client_order_id: str | None) -> http.PlacedOrder:
+        return http.PlacedOrder(
+            order_id=hex_of(result.order_hash),
+            status=result.status.value,
+            filled=self.quantity(market, result.filled),
+            remaining=self.quantity(market, result.quantity - result.filled),
+            fills=[
+                http.Execution(
+                    trade_id=hex_of(trade_id),
+                    price=self.price(market, price),
+                    quantity=self.quantity(market, quantity),
+                )
+                for trade_id, price, quantity in result.fills
+            ],
+            code=result.code,
+            client_order_id=client_order_id,
+        )
+
+    def canceled(self, market: Market, result: CancelResult) -> http.CanceledOrder:
+        return http.CanceledOrder(
+            order_id=hex_of(result.order_hash),
+            status=result.status.value,
+            filled=self.quantity(market, result.filled),
+            remaining=self.quantity(market, result.quantity - result.filled),
+        )
+
+    def order(self, row: OrderRow) -> http.OrderInfo:
+        order = row.order
+        market = self._catalogue.market(order.market)
+        return http.OrderInfo(
+            order_id=hex_of(row.order_hash),
+            account=hex_of(order.account),
+            market=market.symbol,
+            side=side_name(order.side),
+            type=row.order_type,
+            time_in_force=TimeInForce(order.time_in_force).name,
+            price=self.price(market, order.price),
+            quantity=self.quantity(market, order.quantity),
+            filled=self.quantity(market, row.filled),
+            remaining=self.quantity(market, order.quantity - row.filled),
+            status=row.status,
+            code=row.code,
+            nonce=str(order.nonce),
+            epoch=order.epoch,
+            expiry=None if order.expiry == NO_EXPIRY else order.expiry,
+            max_fee_bps=order.max_fee_bps,
+            reduce_only=order.reduce_only,
+            post_only=row.post_only,
+            self_trade_prevention=row.self_trade,
+            client_order_id=row.client_order_id,
+            created_at=row.created_ms,
+            updated_at=row.updated_ms,
+        )
+
+    def public_trade(self, trade: Trade, seq: int) -> http.PublicTrade:
+        market = self._catalogue.market(trade.market)
+        return http.PublicTrade(
+            trade_id=hex_of(trade.id),
+            price=self.price(market, trade.price),
+            quantity=self.quantity(market, trade.quantity),
+            side=side_name(trade.taker_side),
+            time=trade.time_ms,
+            seq=seq,
+        )
+
+    def trade_row(self, row: TradeRow) -> http.PublicTradeRow:
+        market = self._catalogue.market(row.market)
+        return http.PublicTradeRow(
+            trade_id=hex_of(row.id),
+            price=self.price(market, row.price),
+            quantity=self.quantity(market, row.quantity),
+            side=side_name(row.taker_side),
+            time=row.time_ms,
+            seq=row.seq,
+            settlement=row.settlement,
+        )
+
+    def fill(self, account: Address, trade: Trade | TradeRow) -> http.Fill:
+        """`account`'s side of a trade; a trade that has just happened is pending."""
+        market = self._catalogue.market(trade.market)
+        is_maker = trade.maker == account
+        side = trade.taker_side ^ is_maker
+        settlement = http.Settlement(state="pending", batch=None, tx_hash=None)
+        if isinstance(trade, TradeRow):
+            settlement = http.Settlement(
+                state=trade.settlement, batch=trade.batch or None, tx_hash=hex_or_none(trade.tx_hash)
+            )
+        return http.Fill(
+            trade_id=hex_of(trade.id),
+            order_id=hex_of(trade.maker_hash if is_maker else trade.taker_hash),
+            market=market.symbol,
+            side=side_name(side),
+            role="maker" if is_maker else "taker",
+            price=self.price(market, trade.price),
+            quantity=self.quantity(market, trade.quantity),
+            fee=format_units(trade.maker_fee if is_maker else trade.taker_fee, USDC_DECIMALS),
+            time=trade.time_ms,
+            item=trade.item,
+            settlement=settlement,
+        )
+
+    # -----------------------------------------------------------------------------------------------------------------
+    # Money
+    # -----------------------------------------------------------------------------------------------------------------
+
+    def balance(self, balance: BalanceUpdate) -> http.Balance:
+        asset = balance.asset
+        return http.Balance(
+            asset=self.asset_symbol(asset),
+            settled=self.amount(asset, balance.settled),
+            unsettled=self.amount(asset, balance.unsettled),
+            reserved=self.amount(asset, balance.reserved),
+            held=self.amount(asset, balance.held),
+            available=self.amount(asset, balance.available),
+        )
+
+    def withdrawal(self, row: WithdrawalRow | WithdrawalUpdate) -> http.Withdrawal:
+        return http.Withdrawal(
+            asset=self.asset_symbol(row.asset),
+            as_cxpt=row.kind == WITHDRAWAL_AS_CXPT,
+            amount=self.amount(row.asset, row.amount),
+            status=row.status,
+            tx_hash=hex_or_none(row.tx_hash),
+            updated_at=row.updated_ms if isinstance(row, WithdrawalRow) else None,
+        )
+
+    def deposit(self, deposit: DepositUpdate | DepositRow) -> http.Deposit:
+        return http.Deposit(
+            asset=self.asset_symbol(deposit.asset),
+            amount=self.amount(deposit.asset, deposit.amount),
+            status=deposit.status,
+            tx_hash=hex_of(deposit.tx_hash),
+            block=deposit.block,
+        )
+
+    # -----------------------------------------------------------------------------------------------------------------
+    # Markets and settlement
+    # -----------------------------------------------------------------------------------------------------------------
+
+    def market(self, listing: Listing) -> http.MarketInfo:
+        market = listing.market
+        status = "halted" if listing.halted else MarketStatus(listing.status).name.lower()
+        return http.MarketInfo(
+            id=market.id,
+            symbol=market.symbol,
+            kind=Kind(market.kind).name.lower(),
+            base=self.asset_symbol(market.base),
+            quote=self.asset_symbol(market.quote),
+            instrument=market.instrument,
+            decimals=market.decimals,
+            tick_size=format_units(market.tick_size, USDC_DECIMALS),
+            lot_size=format_units(market.lot_size, market.decimals),
+            tick_per_lot=str(market.tick_per_lot),
+            max_price=format_units(market.max_price, USDC_DECIMALS),
+            max_quantity=self.quantity(market, market.max_quantity),
+            status=status,
+            reason=listing.reason,
+        )
+
+    def markets(self, domain: eip712.Domain) -> http.Markets:
+        catalogue = self._catalogue
+        assets = [
+            http.AssetInfo(
+                id=asset.id,
+                symbol=asset.symbol,
+                decimals=asset.decimals,
+                synth=hex_of(asset.synth),
+                underlying=hex_of(asset.underlying),
+            )
+            for asset in catalogue.assets
+        ]
+        return http.Markets(
+            domain=http.SigningDomain(
+                name=eip712.NAME,
+                version=eip712.VERSION,
+                chain_id=domain.chain_id,
+                verifying_contract=hex_of(domain.engine),
+            ),
+            fee_bps=catalogue.fee_bps,
+            assets=[USDC_ASSET, *assets],
+            markets=[self.market(listing) for listing in catalogue.markets],
+        )
+
+    def batch(self, row: BatchRow) -> http.BatchInfo:
+        return http.BatchInfo(
+            number=row.number,
+            status=row.status,
+            first_item=row.first,
+            last_item=row.last,
+            matched_at=row.matched_at,
+            tx_hash=hex_or_none(row.tx_hash),
+            gas_used=row.gas_used or None,
+            reason=row.reason,
+            updated_at=row.updated_ms,
+        )

@@ -1,0 +1,177 @@
+"""Errors as clients see them: RFC 9457 problem documents with stable codes.
+
+`PROBLEMS` is the whole list; `docs/API.md` explains each with its cause and cure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from types import MappingProxyType
+from typing import NamedTuple
+
+import msgspec
+from aiohttp import web
+
+from offchain.domain.errors import Code, Rejection
+from offchain.intake import IntakeCode
+
+CONTENT_TYPE = "application/problem+json"
+
+
+class ApiCode(StrEnum):
+    """Refusals of the interface itself."""
+
+    UNKNOWN_ROUTE = "unknownRoute"
+    METHOD_NOT_ALLOWED = "methodNotAllowed"
+    UNSUPPORTED_MEDIA_TYPE = "unsupportedMediaType"
+    BODY_TOO_LARGE = "bodyTooLarge"
+    TIMEOUT = "timeout"
+    UNKNOWN_PARAMETER = "unknownParameter"
+    INVALID_PARAMETER = "invalidParameter"
+    INVALID_CURSOR = "invalidCursor"
+    OVERLOADED = "overloaded"
+    UNAVAILABLE = "unavailable"
+    SHUTTING_DOWN = "shuttingDown"
+    INTERNAL_ERROR = "internalError"
+    # WebSocket
+    UPGRADE_REQUIRED = "upgradeRequired"
+    UNKNOWN_OPERATION = "unknownOperation"
+    UNKNOWN_CHANNEL = "unknownChannel"
+    TOO_MANY_SUBSCRIPTIONS = "tooManySubscriptions"
+
+
+class Kind(NamedTuple):
+    """What all problems of one code share."""
+
+    status: int
+    title: str
+    retryable: bool = False
+    """the same request may be sent again, unchanged and safely, and may succeed"""
+
+
+PROBLEMS: Mapping[str, Kind] = MappingProxyType(
+    {
+        # form
+        IntakeCode.MALFORMED_JSON: Kind(400, "The body is not a JSON object"),
+        IntakeCode.DUPLICATE_FIELD: Kind(400, "A field is given twice"),
+        IntakeCode.UNKNOWN_FIELD: Kind(400, "A field is not known"),
+        IntakeCode.MISSING_FIELD: Kind(400, "A field is missing"),
+        IntakeCode.INVALID_TYPE: Kind(400, "A field has the wrong JSON type"),
+        IntakeCode.INVALID_NUMBER: Kind(400, "A number is not written as required"),
+        IntakeCode.INVALID_VALUE: Kind(400, "A field has a value that is not possible"),
+        IntakeCode.INVALID_ADDRESS: Kind(400, "An address is malformed"),
+        IntakeCode.INVALID_ORDER_ID: Kind(400, "An order id is malformed"),
+        IntakeCode.INVALID_SIGNATURE: Kind(400, "The signature is malformed"),
+        IntakeCode.SIGNER_MISMATCH: Kind(403, "The signature is not the account's"),
+        # the interface
+        ApiCode.UNKNOWN_ROUTE: Kind(404, "There is nothing at this address"),
+        ApiCode.METHOD_NOT_ALLOWED: Kind(405, "The method is not allowed here"),
+        ApiCode.UNSUPPORTED_MEDIA_TYPE: Kind(415, "The body is not application/json"),
+        ApiCode.BODY_TOO_LARGE: Kind(413, "The body is too large"),
+        ApiCode.TIMEOUT: Kind(408, "The request did not arrive in time", True),
+        ApiCode.UNKNOWN_PARAMETER: Kind(400, "A query parameter is not known"),
+        ApiCode.INVALID_PARAMETER: Kind(400, "A query parameter has a value that is not possible"),
+        ApiCode.INVALID_CURSOR: Kind(400, "The cursor is not one of ours"),
+        ApiCode.OVERLOADED: Kind(503, "The exchange is overloaded", True),
+        ApiCode.UNAVAILABLE: Kind(503, "The exchange did not answer in time", True),
+        ApiCode.SHUTTING_DOWN: Kind(503, "The exchange is shutting down", True),
+        ApiCode.INTERNAL_ERROR: Kind(500, "The exchange failed", True),
+        ApiCode.UPGRADE_REQUIRED: Kind(426, "This address speaks WebSocket"),
+        ApiCode.UNKNOWN_OPERATION: Kind(400, "The operation is not known"),
+        ApiCode.UNKNOWN_CHANNEL: Kind(404, "The channel does not exist"),
+        ApiCode.TOO_MANY_SUBSCRIPTIONS: Kind(429, "The socket has too many subscriptions"),
+        # the order itself
+        Code.UNKNOWN_MARKET: Kind(404, "The market does not exist"),
+        Code.MARKET_NOT_ACTIVE: Kind(409, "The market takes no orders now"),
+        Code.INVALID_SIDE: Kind(422, "The side is not possible"),
+        Code.INVALID_TIME_IN_FORCE: Kind(422, "The time in force is not possible"),
+        Code.INVALID_PRICE: Kind(422, "The price is not possible"),
+        Code.INVALID_QUANTITY: Kind(422, "The quantity is not possible"),
+        Code.INVALID_EXPIRY: Kind(422, "The expiry is not possible"),
+        Code.INVALID_NONCE: Kind(422, "The nonce is not possible"),
+        Code.REDUCE_ONLY_SPOT: Kind(422, "Spot orders cannot be reduce-only"),
+        Code.UNEXPECTED_CONVERSION_LIMIT: Kind(422, "The market is not cross-quoted"),
+        Code.ORDER_EXPIRED: Kind(422, "The order has expired"),
+        Code.FEE_ABOVE_CAP: Kind(422, "The fee is above the order's cap"),
+        # against the state
+        Code.STALE_EPOCH: Kind(409, "The epoch is not the account's"),
+        Code.STALE_NONCE: Kind(409, "The nonce's sequence has been used"),
+        Code.NONCE_REUSED: Kind(409, "The nonce belongs to another order"),
+        Code.NONCE_KEY_MARKET: Kind(409, "The nonce key belongs to another market"),
+        Code.DUPLICATE_CLIENT_ORDER_ID: Kind(409, "The client order id is in use"),
+        Code.INSUFFICIENT_BALANCE: Kind(422, "The balance is not sufficient"),
+        Code.POST_ONLY_WOULD_CROSS: Kind(422, "The order would have taken"),
+        Code.INVALID_POST_ONLY: Kind(422, "The order cannot be post-only"),
+        Code.EXPECT_FILLED_MISMATCH: Kind(409, "The replaced order has filled meanwhile"),
+        Code.TOO_MANY_ORDERS: Kind(409, "The account has too many open orders"),
+        Code.SETTLEMENT_BACKLOG: Kind(503, "Settlement is behind"),
+        Code.CHAIN_STALE: Kind(503, "The chain has not been seen for too long"),
+        # cancels
+        Code.UNKNOWN_ORDER: Kind(404, "The order is not known"),
+        Code.NOT_OWNER: Kind(403, "The order is another account's"),
+        Code.ORDER_NOT_OPEN: Kind(409, "The order has ended"),
+        # chain and operator commands; a trader meets only notConfigured
+        Code.REPEATED: Kind(409, "The command has been applied before"),
+        Code.OUT_OF_ORDER: Kind(409, "The command does not follow the last one"),
+        Code.NOT_CONFIGURED: Kind(503, "The exchange is starting", True),
+        Code.ALREADY_CONFIGURED: Kind(409, "The exchange is configured"),
+        Code.INVALID_CONFIGURATION: Kind(400, "The configuration is not possible"),
+        Code.INVALID_BATCH: Kind(409, "The batch is not possible"),
+        Code.UNKNOWN_BATCH: Kind(404, "The batch is not known"),
+        Code.UNKNOWN_FILL: Kind(404, "The fill is not known"),
+    }
+)
+
+
+class Problem(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """The document; field order is the wire's."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    param: str | None
+    """the field or parameter at fault"""
+    request_id: str
+    retryable: bool
+    order_id: str | None = None
+    """the order, where its sequence was consumed: the same bytes get the same answer again"""
+
+
+class ProblemError(Exception):
+    """Ends a handler with a problem document."""
+
+    def __init__(self, code: str, detail: str, param: str = "", *, order_id: str | None = None) -> None:
+        super().__init__(f"{code}: {detail}")
+        self.rejection = Rejection(str(code), param, detail)
+        self.order_id = order_id
+
+
+def problem(rejection: Rejection, request_id: str, order_id: str | None = None) -> Problem:
+    """The document for a refusal. KeyError for a code that `PROBLEMS` lacks."""
+    kind = PROBLEMS[rejection.code]
+    return Problem(
+        type=f"urn:crosspoint:problem:{rejection.code}",
+        title=kind.title,
+        status=kind.status,
+        detail=rejection.detail,
+        code=rejection.code,
+        param=rejection.param or None,
+        request_id=request_id,
+        retryable=kind.retryable,
+        order_id=order_id,
+    )
+
+
+def problem_response(
+    rejection: Rejection, request_id: str, *, order_id: str | None = None, headers: Mapping[str, str] | None = None
+) -> web.Response:
+    document = problem(rejection, request_id, order_id)
+    response = web.Response(status=document.status, body=msgspec.json.encode(document), content_type=CONTENT_TYPE)
+    if headers:
+        response.headers.update(headers)
+    if document.status == 503:
+        response.headers["Retry-After"] = "1"
+    return response

@@ -1,0 +1,32 @@
+"""All addresses of the service."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from offchain.api.handlers import accounts, markets, orders, service
+from offchain.api.websocket import websocket
+
+ROUTES: tuple[web.RouteDef, ...] = (
+    # orders
+    web.post("/v1/orders", orders.place_order),
+    web.get("/v1/orders", orders.list_orders, allow_head=False),
+    web.get("/v1/orders/{id}", orders.get_order, allow_head=False),
+    web.delete("/v1/orders/{id}", orders.cancel_order),
+    # accounts
+    web.get("/v1/balances", accounts.list_balances, allow_head=False),
+    web.get("/v1/fills", accounts.list_fills, allow_head=False),
+    web.get("/v1/deposits", accounts.list_deposits, allow_head=False),
+    web.get("/v1/withdrawals", accounts.list_withdrawals, allow_head=False),
+    # markets
+    web.get("/v1/markets", markets.list_markets, allow_head=False),
+    web.get("/v1/orderbook/{symbol}", markets.get_orderbook, allow_head=False),
+    web.get("/v1/trades/{symbol}", markets.list_trades, allow_head=False),
+    web.get("/v1/time", markets.get_time, allow_head=False),
+    # stream
+    web.get("/v1/ws", websocket, allow_head=False),
+    # service
+    web.get("/v1/status", service.get_status, allow_head=False),
+    web.get("/livez", service.live),
+    web.get("/readyz", service.ready),
+)

@@ -1,0 +1,1 @@
+"""What travels over HTTP and WebSocket: one definition for the server, the client and the documentation."""

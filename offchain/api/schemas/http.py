@@ -1,0 +1,326 @@
+"""Requests and answers over HTTP.
+
+Names are camelCase on the wire. Prices are USDC per whole base unit, quantities and amounts whole units, all as decimal
+strings; times are Unix milliseconds, except `expiry`, which is Unix seconds as signed.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable
+from itertools import chain, islice
+
+import msgspec
+
+from offchain.intake import CancelBody, OrderBody
+
+__all__ = ["CancelBody", "OrderBody"]  # the request bodies; intake decodes them
+
+CHECKSUM_LEVELS = 10
+
+Level = tuple[str, str]
+"""(price, size)"""
+
+
+def checksum(bids: Iterable[Level], asks: Iterable[Level]) -> int:
+    """CRC32 of the best ten bids, then the best ten asks, each `price:size`, joined by `|`, in ASCII.
+
+    Both sides come best price first, with the strings exactly as sent.
+    """
+    levels = chain(islice(bids, CHECKSUM_LEVELS), islice(asks, CHECKSUM_LEVELS))
+    return zlib.crc32("|".join(f"{price}:{size}" for price, size in levels).encode("ascii"))
+
+
+class Base(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Common settings."""
+
+
+class Sparse(Base, frozen=True, kw_only=True, omit_defaults=True):
+    """Fields at their default are left out."""
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Orders
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+class Execution(Base, frozen=True):
+    """A fill made on entry."""
+
+    trade_id: str
+    price: str
+    quantity: str
+
+
+class PlacedOrder(Sparse, frozen=True):
+    """The answer to an order; the same signed order again gets the same answer."""
+
+    order_id: str
+    status: str
+    filled: str
+    remaining: str
+    """quantity - filled"""
+    fills: list[Execution] = msgspec.field(default_factory=list)
+    code: str = ""
+    """why it ended, where it neither filled nor rests"""
+    client_order_id: str | None = None
+
+
+class CanceledOrder(Base, frozen=True):
+    order_id: str
+    status: str
+    filled: str
+    remaining: str
+
+
+class OrderInfo(Base, frozen=True):
+    order_id: str
+    account: str
+    market: str
+    side: str
+    type: str
+    time_in_force: str
+    price: str
+    quantity: str
+    filled: str
+    remaining: str
+    status: str
+    code: str
+    """why it ended, where it did not fill; "" otherwise"""
+    nonce: str
+    epoch: int
+    expiry: int | None
+    max_fee_bps: int
+    reduce_only: bool
+    post_only: bool
+    self_trade_prevention: str
+    client_order_id: str | None
+    created_at: int
+    updated_at: int
+
+
+class OrderPage(Base, frozen=True):
+    """Newest first. `next` is the cursor of the next page, null on the last."""
+
+    orders: list[OrderInfo]
+    next: str | None
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Accounts
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+class Settlement(Base, frozen=True):
+    """Where a fill is on its way to the chain."""
+
+    state: str
+    """pending | submitted | settled | confirmed | busted"""
+    batch: int | None
+    tx_hash: str | None
+
+
+class Fill(Base, frozen=True):
+    """An account's side of a trade."""
+
+    trade_id: str
+    order_id: str
+    market: str
+    side: str
+    role: str
+    """maker | taker"""
+    price: str
+    quantity: str
+    fee: str
+    """USDC"""
+    time: int
+    item: int
+    """place in the order of settlement; batches are ranges of it"""
+    settlement: Settlement
+
+
+class FillPage(Base, frozen=True):
+    fills: list[Fill]
+    next: str | None
+
+
+class Balance(Base, frozen=True):
+    """available = settled + unsettled - reserved - held, at least 0."""
+
+    asset: str
+    settled: str
+    unsettled: str
+    reserved: str
+    held: str
+    available: str
+
+
+class Balances(Base, frozen=True):
+    account: str
+    balances: list[Balance]
+
+
+class Withdrawal(Base, frozen=True):
+    asset: str
+    as_cxpt: bool
+    amount: str
+    status: str
+    """requested | releasing | settled | canceled | reverted"""
+    tx_hash: str | None
+    updated_at: int | None = None
+    """null in stream messages"""
+
+
+class Withdrawals(Base, frozen=True):
+    """Newest first."""
+
+    account: str
+    withdrawals: list[Withdrawal]
+
+
+class Deposit(Base, frozen=True):
+    asset: str
+    amount: str
+    status: str
+    """pending | credited | reverted"""
+    tx_hash: str
+    block: int
+
+
+class Deposits(Base, frozen=True):
+    """Newest first."""
+
+    account: str
+    deposits: list[Deposit]
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Markets
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+class AssetInfo(Base, frozen=True):
+    id: int
+    symbol: str
+    decimals: int
+    synth: str | None
+    """the ERC-20 that the Engine holds; null for USDC"""
+    underlying: str | None
+
+
+class MarketInfo(Base, frozen=True):
+    id: int
+    symbol: str
+    kind: str
+    base: str
+    quote: str
+    instrument: int
+    decimals: int
+    """of quantities"""
+    tick_size: str
+    """smallest step of the price, USDC per whole base unit"""
+    lot_size: str
+    """smallest step of the quantity, base units"""
+    tick_per_lot: str
+    """one tick in micro-USDC per lot: signed prices are multiples of it"""
+    max_price: str
+    max_quantity: str
+    status: str
+    """active | paused | closed | halted"""
+    reason: str
+    """why it is halted"""
+
+
+class SigningDomain(Base, frozen=True):
+    """The EIP-712 domain."""
+
+    name: str
+    version: str
+    chain_id: int
+    verifying_contract: str
+
+
+class Markets(Base, frozen=True):
+    domain: SigningDomain
+    fee_bps: int
+    assets: list[AssetInfo]
+    markets: list[MarketInfo]
+
+
+class Book(Base, frozen=True):
+    """The published book, best prices first; `seq` is the last event that it includes."""
+
+    market: str
+    seq: int
+    time: int
+    bids: list[Level]
+    asks: list[Level]
+    checksum: int
+    """over the best ten levels, however many are listed"""
+
+
+class PublicTrade(Base, frozen=True):
+    trade_id: str
+    price: str
+    quantity: str
+    side: str
+    """the taker's"""
+    time: int
+    seq: int
+
+
+class PublicTradeRow(PublicTrade, frozen=True):
+    settlement: str
+    """pending | submitted | settled | confirmed | busted"""
+
+
+class TradePage(Base, frozen=True):
+    trades: list[PublicTradeRow]
+    next: str | None
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Service
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+class ServerTime(Base, frozen=True):
+    time: int
+
+
+class BatchInfo(Base, frozen=True):
+    number: int
+    status: str
+    first_item: int
+    last_item: int
+    matched_at: int
+    """Unix seconds, as on chain"""
+    tx_hash: str | None
+    gas_used: int | None
+    reason: str
+    updated_at: int
+
+
+class Status(Base, frozen=True):
+    """How settlement and the views keep up."""
+
+    seq: int
+    views_seq: int
+    queued_fills: int
+    """matched and not on chain yet"""
+    queued_releases: int
+    """withdrawals granted and not paid yet"""
+    oldest_fill_at: int | None
+    parked_batch: int | None
+    parked_reason: str
+    diverged: str
+    """how the chain contradicts what was matched; "" while it does not"""
+    block: int | None
+    block_seen_at: int | None
+    batches: list[BatchInfo]
+    """newest first"""
+
+
+class Readiness(Base, frozen=True):
+    ready: bool
+    reasons: list[str]

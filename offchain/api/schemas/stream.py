@@ -1,0 +1,205 @@
+"""Messages over WebSocket.
+
+`seq` is the exchange's event sequence, `prevSeq` that of the message before on the channel. A message applies if
+`prevSeq <= have < seq`, where `have` is the `seq` of the last message applied; `seq <= have` is a repetition, and
+`prevSeq > have` means that messages are missing.
+"""
+
+from __future__ import annotations
+
+from offchain.api.schemas.http import Balance, Base, Deposit, Fill, Level, PublicTrade, Sparse, Withdrawal
+
+
+class Depth(Base, frozen=True):
+    """Levels of a book: all of them in a snapshot, the changed ones in an update (size "0": gone)."""
+
+    bids: list[Level]
+    asks: list[Level]
+    checksum: int
+    """of the book after applying the message"""
+
+
+class DepthSnapshot(Sparse, frozen=True, tag="snapshot", tag_field="type"):
+    channel: str
+    seq: int
+    time: int
+    data: Depth
+    resync: bool = False
+    """messages were lost; forget what came before"""
+
+
+class DepthUpdate(Base, frozen=True, tag="update", tag_field="type"):
+    channel: str
+    seq: int
+    prev_seq: int
+    time: int
+    data: Depth
+
+
+class TradeMessage(Base, frozen=True, tag="trade", tag_field="type"):
+    channel: str
+    seq: int
+    prev_seq: int
+    data: list[PublicTrade]
+
+
+class BustedTrade(Base, frozen=True):
+    trade_id: str
+    reason: str
+
+
+class BustMessage(Base, frozen=True, tag="bust", tag_field="type"):
+    """A trade was dropped: it will not settle and is as if it had not happened."""
+
+    channel: str
+    seq: int
+    prev_seq: int
+    data: BustedTrade
+
+
+class ResyncMessage(Base, frozen=True, tag="resync", tag_field="type"):
+    """Messages of a trade channel were lost; GET /v1/trades has them."""
+
+    channel: str
+    seq: int
+
+
+class TraderState(Base, frozen=True):
+    orders: list[OpenOrder]
+    balances: list[Balance]
+
+
+class OpenOrder(Base, frozen=True):
+    order_id: str
+    market: str
+    side: str
+    price: str
+    quantity: str
+    filled: str
+    remaining: str
+    status: str
+    nonce: str
+    client_order_id: str | None
+
+
+class TraderSnapshot(Sparse, frozen=True, tag="snapshot", tag_field="type"):
+    channel: str
+    seq: int
+    data: TraderState
+    resync: bool = False
+
+
+class OrderChange(Base, frozen=True):
+    order_id: str
+    market: str
+    side: str
+    price: str
+    quantity: str
+    filled: str
+    remaining: str
+    status: str
+    code: str
+
+
+class BatchChange(Base, frozen=True):
+    """The fills whose item lies in the range are in this state now."""
+
+    batch: int
+    state: str
+    first_item: int
+    last_item: int
+    tx_hash: str | None
+
+
+class OrderMessage(Base, frozen=True, tag="orderUpdate", tag_field="type"):
+    channel: str
+    seq: int
+    prev_seq: int
+    data: OrderChange
+
+
+class FillMessage(Base, frozen=True, tag="fillUpdate", tag_field="type"):
+    channel: str
+    seq: int
+    prev_seq: int
+    data: Fill
+
+
+class FillBustMessage(Base, frozen=True, tag="fillBusted", tag_field="type"):
+    channel: str
+    seq: int
+    prev_seq: int
+    data: BustedTrade
+
+
+class BalanceMessage(Base, frozen=True, tag="balanceUpdate", tag_field="type"):
+    channel: str
+    seq: int
+    prev_seq: int
+    data: Balance
+
+
+class DepositMessage(Base, frozen=True, tag="depositUpdate", tag_field="type"):
+    channel: str
+    seq: int
+    prev_seq: int
+    data: Deposit
+
+
+class WithdrawalMessage(Base, frozen=True, tag="withdrawalUpdate", tag_field="type"):
+    channel: str
+    seq: int
+    prev_seq: int
+    data: Withdrawal
+
+
+class SettlementMessage(Base, frozen=True, tag="settlementUpdate", tag_field="type"):
+    channel: str
+    seq: int
+    prev_seq: int
+    data: BatchChange
+
+
+class ResumedMessage(Base, frozen=True, tag="resumed", tag_field="type"):
+    """Everything up to `seq` has been replayed; live messages follow."""
+
+    channel: str
+    seq: int
+
+
+DepthMessage = DepthSnapshot | DepthUpdate
+TradesMessage = TradeMessage | BustMessage | ResyncMessage
+TraderUpdate = (
+    OrderMessage
+    | FillMessage
+    | FillBustMessage
+    | BalanceMessage
+    | DepositMessage
+    | WithdrawalMessage
+    | SettlementMessage
+)
+TraderMessage = TraderSnapshot | ResumedMessage | TraderUpdate
+
+
+class Subscribed(Base, frozen=True):
+    """Acknowledges `subscribe` and `unsubscribe`."""
+
+    op: str
+    id: str | int | None
+    channels: list[str]
+    seq: int
+    """last event that the stream had seen"""
+
+
+class Pong(Base, frozen=True):
+    op: str
+    id: str | int | None
+    time: int
+
+
+class StreamError(Base, frozen=True):
+    op: str
+    id: str | int | None
+    code: str
+    param: str | None
+    detail: str

@@ -1,0 +1,84 @@
+"""What the API needs from the rest of the service."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
+
+from offchain.domain.core import Core
+from offchain.ports import Clock, Feed, Ingress, Views
+
+T = TypeVar("T")
+
+
+class Live(Protocol):
+    """The core's state of this moment. The sequencer of the same process implements it."""
+
+    async def read(self, fn: Callable[[Core], T]) -> T:
+        """Run `fn` between two commands and return what it returned, once everything that it saw is durable.
+
+        Raises Unavailable.
+        """
+        ...
+
+    def tail(self) -> int:
+        """Sequence number of the last event executed; inside `read` it belongs to the state that `fn` sees."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ApiSettings:
+    """Bounds of the interface; times in milliseconds unless named otherwise."""
+
+    max_body_bytes: int = 16_384
+    """largest request body"""
+    body_timeout_ms: int = 5_000
+    """time for a request body to arrive"""
+    submit_timeout_ms: int = 5_000
+    """time for the core to answer a command"""
+    read_own_writes_ms: int = 500
+    """longest wait of a query for the views to include what was executed when it arrived"""
+    max_inflight: int = 4_096
+    """orders and cancels under way at one time"""
+    default_page: int = 50
+    max_page: int = 500
+    depth_levels: int = 1_000
+    """price levels per side that are published"""
+    depth_flush_ms: int = 25
+    """time over which changes of a book are collected into one message"""
+    max_sockets: int = 1_000
+    max_subscriptions: int = 64
+    """channels per socket"""
+    max_message_bytes: int = 8_192
+    """largest WebSocket message from a client"""
+    send_queue: int = 2_000
+    """messages that may wait for one socket; a socket that needs more is closed"""
+    heartbeat_seconds: float = 20.0
+    ready_backlog_events: int = 50_000
+    """events by which the views may lag before the service calls itself not ready"""
+    ready_item_age_ms: int = 1_800_000
+    """age of the oldest unsettled item beyond which the service calls itself not ready"""
+    ready_head_age_ms: int = 900_000
+    """age of the newest block seen beyond which the service calls itself not ready; 0: not checked"""
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What the rest of the service says about its readiness; the API adds what it sees itself."""
+
+    reasons: tuple[str, ...] = ()
+    """why no traffic should come, one sentence each, such as a worker that is not connected"""
+
+
+@dataclass(frozen=True, slots=True)
+class ApiState:
+    """The doors that the API uses; `offchain.app` fills it."""
+
+    ingress: Ingress
+    live: Live
+    views: Views
+    feed: Feed
+    clock: Clock
+    health: Callable[[], Awaitable[Health]]
+    settings: ApiSettings = field(default_factory=ApiSettings)

@@ -1,0 +1,339 @@
+"""The hub: committed records in, messages to subscribers out.
+
+It follows the feed and holds one view per market. Depth is collected over a short time and encoded once for everybody;
+trades go out once per record; a trader's own events are never merged and can be replayed after a lost connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any
+
+import msgspec
+import structlog
+
+from offchain.api.channels import Channel, Sink, Subscription, leave
+from offchain.api.livestate import Seed, read_seed, read_trader
+from offchain.api.marketview import MarketView, ViewBroken
+from offchain.api.present import Presenter, hex_of
+from offchain.api.problems import ApiCode, ProblemError
+from offchain.api.readback import Readback
+from offchain.api.schemas import stream
+from offchain.api.schemas.http import PublicTrade
+from offchain.api.state import ApiState
+from offchain.api.trader import TraderMessages, accounts_of, channel_of
+from offchain.catalogue import Catalogue, Listing
+from offchain.domain.events import (
+    AssetListed,
+    BatchUpdate,
+    Configured,
+    Event,
+    MarketUpdate,
+    OrderUpdate,
+    Trade,
+    TradeBusted,
+)
+from offchain.domain.market import Market
+from offchain.domain.order import Address, Side
+from offchain.ports import Record
+
+REPLAY_PAGE = 500
+REPLAY_PAGES = 20
+"""a trader who missed more than that starts from a snapshot"""
+
+REPLAY_WAIT_MS = 5_000
+RESTART_SECONDS = 1.0
+
+_ENCODER = msgspec.json.Encoder()
+
+log = structlog.get_logger(__name__)
+
+
+class Hub:
+    """Everything that subscribers see comes from here. One event loop."""
+
+    def __init__(self, state: ApiState, catalogue: Catalogue, readback: Readback) -> None:
+        self._state = state
+        self._catalogue = catalogue
+        self._readback = readback
+        self._present = Presenter(catalogue)
+        self._messages = TraderMessages(catalogue)
+        self._views: dict[int, MarketView] = {}
+        self._depth: dict[int, Channel] = {}
+        self._trades: dict[int, Channel] = {}
+        self._traders: dict[Address, Channel] = {}
+        self._seq = 0
+        self._time_ms = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.failure = ""
+        """why the stream does not follow the exchange now; "" while it does"""
+
+    # -----------------------------------------------------------------------------------------------------------------
+    # Life
+    # -----------------------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Follow the feed from now on; returns when the views stand. Raises Unavailable."""
+        records = self._state.feed.subscribe()  # before the first fill, so that nothing falls between
+        await self._fill()
+        self._spawn(self._run(records))
+        self._spawn(self._flush())
+
+    async def stop(self) -> None:
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    @property
+    def seq(self) -> int:
+        """Last event taken in."""
+        return self._seq
+
+    def view(self, market: int) -> MarketView:
+        """Raises KeyError for an unknown market."""
+        return self._views[market]
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _run(self, records: AsyncIterator[Record]) -> None:
+        while True:
+            try:
+                await self._follow(records)
+                self.failure = "the feed has ended"
+            except Exception as error:
+                self.failure = f"the stream failed: {error!r}"
+                log.exception("stream failed, starting again")
+            await asyncio.sleep(RESTART_SECONDS)
+            records = self._state.feed.subscribe()
+
+    async def _follow(self, records: AsyncIterator[Record]) -> None:
+        if self.failure:
+            await self._fill()
+            self.failure = ""
+        async for record in records:
+            if record.last <= self._seq:
+                continue
+            if record.first != self._seq + 1:
+                log.warning("stream missed records", after=self._seq, next=record.first)
+                await self._fill()
+                continue
+            try:
+                self._take(record)
+            except ViewBroken:
+                log.exception("market view broken, filling it again")
+                await self._fill()
+
+    async def _flush(self) -> None:
+        interval = self._state.settings.depth_flush_ms / 1000
+        while True:
+            await asyncio.sleep(interval)
+            for market, view in self._views.items():
+                frame = view.flush(self._seq, self._time_ms)
+                channel = self._depth.get(market)
+                if frame is not None and channel is not None:
+                    channel.send(view.seq, frame)
+
+    # -----------------------------------------------------------------------------------------------------------------
+    # Records
+    # -----------------------------------------------------------------------------------------------------------------
+
+    def _take(self, record: Record) -> None:
+        """Raises ViewBroken."""
+        seq = record.first
+        trades: dict[int, list[PublicTrade]] = {}
+        for events in record.events:
+            for event in events:
+                match event:
+                    case OrderUpdate():
+                        if event.depth_change:
+                            self._views[event.market].change(event.side, event.price, event.depth_change)
+                    case Trade():
+                        if event.market in self._trades:
+                            trades.setdefault(event.market, []).append(self._present.public_trade(event, seq))
+                    case TradeBusted():
+                        self._bust(event, seq)
+                    case AssetListed() | Configured():
+                        self._catalogue.apply((event,))
+                    case MarketUpdate():
+                        self._catalogue.apply((event,))
+                        self._view_of(event.market, seq, record.time_ms)
+                if self._traders:
+                    self._tell(event, seq)
+                seq += 1
+        self._seq = record.last
+        self._time_ms = record.time_ms
+        for market, made in trades.items():
+            channel = self._trades[market]
+            message = stream.TradeMessage(channel=channel.name, seq=made[-1].seq, prev_seq=channel.last, data=made)
+            channel.send(made[-1].seq, _ENCODER.encode(message))
+
+    def _bust(self, event: TradeBusted, seq: int) -> None:
+        channel = self._trades.get(event.market)
+        if channel is not None:
+            data = stream.BustedTrade(trade_id=hex_of(event.id), reason=event.reason)
+            message = stream.BustMessage(channel=channel.name, seq=seq, prev_seq=channel.last, data=data)
+            channel.send(seq, _ENCODER.encode(message))
+
+    def _tell(self, event: Event, seq: int) -> None:
+        accounts = tuple(self._traders) if isinstance(event, BatchUpdate) else accounts_of(event)
+        for account in accounts:
+            channel = self._traders.get(account)
+            if channel is not None:
+                frame = self._messages.encode(account, event, seq, channel.last)
+                if frame is not None:
+                    channel.send(seq, frame)
+
+    def _view_of(self, market: Market, seq: int, time_ms: int) -> MarketView:
+        view = self._views.get(market.id)
+        if view is None:
+            view = MarketView(market, self._state.settings.depth_levels, seq, time_ms)
+            self._views[market.id] = view
+        return view
+
+    # -----------------------------------------------------------------------------------------------------------------
+    # Starting, and starting again after a gap
+    # -----------------------------------------------------------------------------------------------------------------
+
+    async def _fill(self) -> None:
+        """Make everything stand at the core's state of now; subscribers are brought along."""
+        seed = await read_seed(self._state.live)
+        missed_after, self._seq = self._seq, seed.seq
+        self._time_ms = self._state.clock.now_ms()
+        self._learn(seed)
+        for market, channel in self._depth.items():
+            channel.send(seed.seq, self._views[market].snapshot(resync=True))
+        for channel in self._trades.values():
+            channel.send(seed.seq, _ENCODER.encode(stream.ResyncMessage(channel=channel.name, seq=seed.seq)))
+        for account, channel in self._traders.items():
+            channel.last = seed.seq
+            for subscription in channel.subscriptions.values():
+                subscription.hold()
+                self._spawn(self._refill(account, subscription, missed_after))
+
+    def _learn(self, seed: Seed) -> None:
+        if seed.configuration is not None:
+            configured = seed.configuration
+            self._catalogue.configure(configured.chain_id, configured.engine, configured.fee_bps)
+        for asset in seed.assets:
+            self._catalogue.list_asset(asset)
+        views = {}
+        for listing, (bids, asks) in zip(seed.listings, seed.books, strict=True):
+            self._catalogue.list_market(listing)
+            views[listing.market.id] = self._filled_view(listing, seed.seq, bids, asks)
+        self._views = views
+
+    def _filled_view(
+        self, listing: Listing, seq: int, bids: list[tuple[int, int]], asks: list[tuple[int, int]]
+    ) -> MarketView:
+        view = MarketView(listing.market, self._state.settings.depth_levels, seq, self._time_ms)
+        view.fill(Side.BUY, bids)
+        view.fill(Side.SELL, asks)
+        view.flush(seq, self._time_ms)
+        return view
+
+    async def _refill(self, account: Address, subscription: Subscription, after: int) -> None:
+        try:
+            await self._resume(account, subscription, after)
+        except ConnectionError:
+            return
+        except Exception:
+            log.exception("replay failed, closing the connection", account=hex_of(account))
+            subscription.sink.overflow()
+
+    # -----------------------------------------------------------------------------------------------------------------
+    # Subscribing
+    # -----------------------------------------------------------------------------------------------------------------
+
+    def subscribe_depth(self, sink: Sink, market: Market) -> None:
+        """The published book, then its updates."""
+        channel = self._depth.get(market.id)
+        if channel is None:
+            channel = self._depth[market.id] = Channel(self.depth_name(market), self._views[market.id].seq)
+        channel.subscriptions[sink] = self._subscription(sink, hold=False)
+        sink.offer(self._views[market.id].snapshot())
+
+    def subscribe_trades(self, sink: Sink, market: Market) -> None:
+        """Trades from now on."""
+        channel = self._trades.get(market.id)
+        if channel is None:
+            channel = self._trades[market.id] = Channel(self.trade_name(market), self._seq)
+        channel.subscriptions[sink] = self._subscription(sink, hold=False)
+
+    async def subscribe_trader(self, sink: Sink, account: Address, after: int | None) -> None:
+        """A snapshot of orders and balances, or the events after `after`; then everything as it happens.
+
+        Raises ProblemError if the views do not catch up in time, Unavailable, ConnectionError.
+        """
+        channel = self._traders.get(account)
+        if channel is None:
+            channel = self._traders[account] = Channel(channel_of(account), self._seq)
+        subscription = self._subscription(sink, hold=True)
+        channel.subscriptions[sink] = subscription
+        try:
+            if after is None:
+                await self._snapshot(account, subscription, resync=False)
+            else:
+                await self._resume(account, subscription, after)
+        except BaseException:
+            self.unsubscribe_trader(sink, account)
+            raise
+
+    def unsubscribe_depth(self, sink: Sink, market: Market) -> None:
+        leave(self._depth, market.id, sink)
+
+    def unsubscribe_trades(self, sink: Sink, market: Market) -> None:
+        leave(self._trades, market.id, sink)
+
+    def unsubscribe_trader(self, sink: Sink, account: Address) -> None:
+        leave(self._traders, account, sink)
+
+    def _subscription(self, sink: Sink, *, hold: bool) -> Subscription:
+        return Subscription(sink, self._state.settings.send_queue, hold=hold)
+
+    async def _snapshot(self, account: Address, subscription: Subscription, *, resync: bool) -> None:
+        seq, state = await read_trader(self._state.live, self._present, account)
+        message = stream.TraderSnapshot(channel=channel_of(account), seq=seq, data=state, resync=resync)
+        subscription.sink.offer(_ENCODER.encode(message))
+        subscription.release(seq)
+
+    async def _resume(self, account: Address, subscription: Subscription, after: int) -> None:
+        """Replay what happened after `after` up to now; a snapshot if that is too much or `after` is not ours."""
+        target = self._seq
+        if after > max(target, self._state.live.tail()):
+            await self._snapshot(account, subscription, resync=True)
+            return
+        if not await self._readback.reach(target, REPLAY_WAIT_MS):
+            raise ProblemError(ApiCode.UNAVAILABLE, "the views are behind; subscribe again", "after")
+        seen = after
+        for _ in range(REPLAY_PAGES):
+            await subscription.sink.room()
+            rows = await self._state.views.account_events(account, seen, REPLAY_PAGE)
+            for seq, event in rows:
+                if seq > target:
+                    break
+                frame = self._messages.encode(account, event, seq, seen)
+                seen = seq
+                if frame is not None:
+                    subscription.sink.offer(frame)
+            if len(rows) < REPLAY_PAGE or rows[-1][0] > target:
+                break
+        else:
+            await self._snapshot(account, subscription, resync=True)
+            return
+        target = max(target, after)
+        resumed = stream.ResumedMessage(channel=channel_of(account), seq=target)
+        subscription.sink.offer(_ENCODER.encode(resumed))
+        subscription.release(target)
+
+    @staticmethod
+    def depth_name(market: Market) -> str:
+        return f"market.{market.symbol}.depth"
+
+    @staticmethod
+    def trade_name(market: Market) -> str:
+        return f"market.{market.symbol}.trade"

@@ -1,0 +1,97 @@
+"""Events as messages of a trader's private channel."""
+
+from __future__ import annotations
+
+import msgspec
+
+from offchain.api.present import SETTLEMENT_OF_BATCH, Presenter, hex_of, hex_or_none, side_name
+from offchain.api.schemas import stream
+from offchain.catalogue import Catalogue
+from offchain.domain.events import (
+    BalanceUpdate,
+    BatchUpdate,
+    DepositUpdate,
+    Event,
+    OrderUpdate,
+    Trade,
+    TradeBusted,
+    WithdrawalUpdate,
+)
+from offchain.domain.order import Address
+
+_ENCODER = msgspec.json.Encoder()
+
+
+def channel_of(account: Address) -> str:
+    return f"trader.{hex_of(account)}"
+
+
+def accounts_of(event: Event) -> tuple[Address, ...]:
+    """Whom an event concerns by itself. A `BatchUpdate` names nobody: it goes to every trader's channel."""
+    match event:
+        case OrderUpdate() | BalanceUpdate() | DepositUpdate() | WithdrawalUpdate():
+            return (event.account,)
+        case Trade() | TradeBusted():
+            return (event.maker, event.taker)
+    return ()
+
+
+class TraderMessages:
+    """Encodes events for one account at a time."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+        self._present = Presenter(catalogue)
+
+    def encode(self, account: Address, event: Event, seq: int, prev_seq: int) -> bytes | None:
+        """The message for `account`; None for an event that a trader does not see."""
+        message = self._message(account, event, seq, prev_seq)
+        return None if message is None else _ENCODER.encode(message)
+
+    def _message(self, account: Address, event: Event, seq: int, prev_seq: int) -> stream.TraderUpdate | None:
+        channel = channel_of(account)
+        match event:
+            case OrderUpdate():
+                return stream.OrderMessage(channel=channel, seq=seq, prev_seq=prev_seq, data=self._order(event))
+            case Trade():
+                fill = self._present.fill(account, event)
+                return stream.FillMessage(channel=channel, seq=seq, prev_seq=prev_seq, data=fill)
+            case TradeBusted():
+                busted = stream.BustedTrade(trade_id=hex_of(event.id), reason=event.reason)
+                return stream.FillBustMessage(channel=channel, seq=seq, prev_seq=prev_seq, data=busted)
+            case BalanceUpdate():
+                balance = self._present.balance(event)
+                return stream.BalanceMessage(channel=channel, seq=seq, prev_seq=prev_seq, data=balance)
+            case DepositUpdate():
+                deposit = self._present.deposit(event)
+                return stream.DepositMessage(channel=channel, seq=seq, prev_seq=prev_seq, data=deposit)
+            case WithdrawalUpdate():
+                withdrawal = self._present.withdrawal(event)
+                return stream.WithdrawalMessage(channel=channel, seq=seq, prev_seq=prev_seq, data=withdrawal)
+            case BatchUpdate():
+                return stream.SettlementMessage(channel=channel, seq=seq, prev_seq=prev_seq, data=_batch(event))
+        return None
+
+    def _order(self, event: OrderUpdate) -> stream.OrderChange:
+        market = self._catalogue.market(event.market)
+        return stream.OrderChange(
+            order_id=hex_of(event.order_hash),
+            market=market.symbol,
+            side=side_name(event.side),
+            price=self._present.price(market, event.price),
+            quantity=self._present.quantity(market, event.quantity),
+            filled=self._present.quantity(market, event.filled),
+            remaining=self._present.quantity(market, event.quantity - event.filled),
+            status=event.status.value,
+            code=event.code,
+        )
+
+
+def _batch(event: BatchUpdate) -> stream.BatchChange:
+    return stream.BatchChange(
+        batch=event.number,
+        state=SETTLEMENT_OF_BATCH[event.status],
+        first_item=event.first,
+        last_item=event.last,
+        tx_hash=hex_or_none(event.tx_hash),
+    )

@@ -1,0 +1,298 @@
+"""WebSocket connections: operations from the client, a bounded queue of messages to it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+import structlog
+from aiohttp import WSCloseCode, WSMsgType, web
+
+from offchain.api.keys import CATALOGUE, HUB, LIFE, STATE
+from offchain.api.problems import ApiCode, ProblemError
+from offchain.api.schemas import stream
+from offchain.api.state import ApiSettings
+from offchain.api.stream import REPLAY_PAGE, Hub
+from offchain.catalogue import Catalogue
+from offchain.domain.errors import Rejection
+from offchain.domain.market import Market
+from offchain.domain.order import Address
+from offchain.intake import IntakeCode, IntakeError, decode_object, parse_address, shown
+from offchain.ports import Clock, Unavailable
+
+CLOSE_SLOW_CONSUMER = 4008
+CLOSE_SECONDS = 2.0
+"""time for a peer to read our close frame"""
+
+CLOSE_POLLS = 40
+
+ROOM_SECONDS = 30.0
+"""time for a peer to make room for a replay"""
+
+_ENCODER = msgspec.json.Encoder()
+
+log = structlog.get_logger(__name__)
+
+
+class Connection:
+    """One socket. `offer` never waits; a socket that does not keep up is closed."""
+
+    def __init__(self, socket: web.WebSocketResponse, transport: asyncio.Transport | None, limit: int) -> None:
+        self._socket = socket
+        self._transport = transport
+        self._limit = limit
+        self._queue: deque[bytes] = deque()
+        self._wake = asyncio.Event()
+        self._roomy = asyncio.Event()
+        self._closer: asyncio.Task[None] | None = None
+
+    def offer(self, frame: bytes) -> None:
+        if self._closer is not None:
+            return
+        if len(self._queue) >= self._limit:
+            self.overflow()
+            return
+        self._queue.append(frame)
+        self._wake.set()
+
+    async def room(self) -> None:
+        """Wait until a page of messages fits. Raises ConnectionError if the connection closes first."""
+        while len(self._queue) > max(0, self._limit - REPLAY_PAGE) and self._closer is None:
+            self._roomy.clear()
+            try:
+                async with asyncio.timeout(ROOM_SECONDS):
+                    await self._roomy.wait()
+            except TimeoutError:
+                self.overflow()
+        if self._closer is not None:
+            raise ConnectionError("the connection is closing")
+
+    def overflow(self) -> None:
+        self.close(CLOSE_SLOW_CONSUMER, "slow consumer")
+
+    def close(self, code: int, reason: str) -> None:
+        """Close once; what is still queued is dropped."""
+        if self._closer is None:
+            self._queue.clear()
+            self._closer = asyncio.create_task(self._close(code, reason))
+            self._roomy.set()
+
+    async def closed(self) -> None:
+        """Wait until a close that has begun is through."""
+        if self._closer is not None:
+            await self._closer
+
+    async def write(self) -> None:
+        """Send what is offered until canceled or the peer is gone."""
+        while True:
+            while self._queue:
+                await self._socket.send_frame(self._queue.popleft(), WSMsgType.TEXT)
+                self._roomy.set()
+            self._wake.clear()
+            await self._wake.wait()
+
+    async def _close(self, code: int, reason: str) -> None:
+        await self._socket.close(code=code, message=reason.encode(), drain=False)
+        if self._transport is None:
+            return
+        # The close frame waits behind what is buffered; a peer that does not read would keep that for ever.
+        for _ in range(CLOSE_POLLS):
+            if not self._transport.get_write_buffer_size():
+                return
+            await asyncio.sleep(CLOSE_SECONDS / CLOSE_POLLS)
+        self._transport.abort()
+
+
+class Session:
+    """The operations of one connection."""
+
+    def __init__(
+        self, connection: Connection, hub: Hub, catalogue: Catalogue, clock: Clock, settings: ApiSettings
+    ) -> None:
+        self._connection = connection
+        self._hub = hub
+        self._catalogue = catalogue
+        self._clock = clock
+        self._settings = settings
+        self._channels: dict[str, tuple[str, Market | Address]] = {}
+
+    async def handle(self, text: str) -> None:
+        """Do what one message asks. Raises ConnectionError if the connection closes meanwhile."""
+        request_id: str | int | None = None
+        try:
+            message = decode_object(text.encode())
+            request_id = _request_id(message)
+            operation = message.get("op")
+            if operation == "ping":
+                _only(message, "op", "id")
+                self._send(stream.Pong(op="pong", id=request_id, time=self._clock.now_ms()))
+            elif operation == "subscribe":
+                _only(message, "op", "id", "channels", "after")
+                await self._subscribe(request_id, _channels(message), _after(message))
+            elif operation == "unsubscribe":
+                _only(message, "op", "id", "channels")
+                self._unsubscribe(request_id, _channels(message))
+            else:
+                raise ProblemError(ApiCode.UNKNOWN_OPERATION, "op must be subscribe, unsubscribe or ping", "op")
+        except (IntakeError, ProblemError) as refusal:
+            self._refuse(request_id, refusal.rejection)
+        except Unavailable as unavailable:
+            self._refuse(request_id, Rejection(ApiCode.UNAVAILABLE, "", str(unavailable)))
+
+    def leave(self) -> None:
+        """Give up all subscriptions."""
+        for name in list(self._channels):
+            self._drop(name)
+
+    async def _subscribe(self, request_id: str | int | None, names: list[str], after: int | None) -> None:
+        wanted = {name: self._resolve(name) for name in names}
+        new = [name for name in wanted if name not in self._channels]
+        limit = self._settings.max_subscriptions
+        if len(self._channels) + len(new) > limit:
+            detail = f"a socket may have {limit} subscriptions"
+            raise ProblemError(ApiCode.TOO_MANY_SUBSCRIPTIONS, detail, "channels")
+        if after is not None and any(kind != "trader" for kind, _ in wanted.values()):
+            raise ProblemError(IntakeCode.INVALID_VALUE, "after is for trader channels", "after")
+        self._send(stream.Subscribed(op="subscribed", id=request_id, channels=list(wanted), seq=self._hub.seq))
+        for name, (kind, target) in wanted.items():
+            self._drop(name)
+            self._channels[name] = (kind, target)
+            try:
+                await self._join(kind, target, after)
+            except BaseException:
+                del self._channels[name]
+                raise
+
+    async def _join(self, kind: str, target: Market | Address, after: int | None) -> None:
+        if isinstance(target, bytes):
+            await self._hub.subscribe_trader(self._connection, target, after)
+        elif kind == "depth":
+            self._hub.subscribe_depth(self._connection, target)
+        else:
+            self._hub.subscribe_trades(self._connection, target)
+
+    def _unsubscribe(self, request_id: str | int | None, names: list[str]) -> None:
+        for name in names:
+            if name not in self._channels:
+                raise ProblemError(ApiCode.UNKNOWN_CHANNEL, f"{name[:100]!r} is not subscribed", "channels")
+        for name in names:
+            self._drop(name)
+        self._send(stream.Subscribed(op="unsubscribed", id=request_id, channels=names, seq=self._hub.seq))
+
+    def _drop(self, name: str) -> None:
+        kind, target = self._channels.pop(name, ("", b""))
+        if isinstance(target, Market):
+            leave = self._hub.unsubscribe_depth if kind == "depth" else self._hub.unsubscribe_trades
+            leave(self._connection, target)
+        elif kind:
+            self._hub.unsubscribe_trader(self._connection, target)
+
+    def _resolve(self, name: str) -> tuple[str, Market | Address]:
+        scope, _, rest = name.partition(".")
+        if scope == "trader":
+            return scope, parse_address(rest, "channels")
+        symbol, _, kind = rest.rpartition(".")
+        market = self._catalogue.find(symbol)
+        if scope != "market" or kind not in ("depth", "trade") or market is None:
+            known = "market.<symbol>.depth, market.<symbol>.trade, trader.<address>"
+            detail = f"{name[:100]!r} is no channel; there are {known}"
+            raise ProblemError(ApiCode.UNKNOWN_CHANNEL, detail, "channels")
+        return kind, market
+
+    def _send(self, message: msgspec.Struct) -> None:
+        self._connection.offer(_ENCODER.encode(message))
+
+    def _refuse(self, request_id: str | int | None, rejection: Rejection) -> None:
+        self._send(
+            stream.StreamError(
+                op="error",
+                id=request_id,
+                code=rejection.code,
+                param=rejection.param or None,
+                detail=rejection.detail,
+            )
+        )
+
+
+def _only(message: Mapping[str, Any], *known: str) -> None:
+    for name in message:
+        if name not in known:
+            raise ProblemError(IntakeCode.UNKNOWN_FIELD, f"{shown(name)} is not a field of this operation", shown(name))
+
+
+def _request_id(message: Mapping[str, Any]) -> str | int | None:
+    given = message.get("id")
+    if given is None or (type(given) is int and 0 <= given < 2**53):
+        return given
+    if isinstance(given, str) and len(given) <= 64 and given.isprintable():
+        return given
+    detail = "id must be a string of at most 64 printable characters or a non-negative integer below 2^53"
+    raise ProblemError(IntakeCode.INVALID_VALUE, detail, "id")
+
+
+def _channels(message: Mapping[str, Any]) -> list[str]:
+    names = message.get("channels")
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+        raise ProblemError(IntakeCode.INVALID_VALUE, "channels must be a list of channel names", "channels")
+    return list(dict.fromkeys(names))
+
+
+def _after(message: Mapping[str, Any]) -> int | None:
+    after = message.get("after")
+    if after is None or (type(after) is int and 0 <= after < 2**53):
+        return after
+    raise ProblemError(IntakeCode.INVALID_NUMBER, "after must be the seq of the last message received", "after")
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Route
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+async def websocket(request: web.Request) -> web.WebSocketResponse:
+    """GET /v1/ws"""
+    state, life = request.app[STATE], request.app[LIFE]
+    settings = state.settings
+    socket = web.WebSocketResponse(
+        timeout=CLOSE_SECONDS,
+        heartbeat=settings.heartbeat_seconds,
+        compress=False,
+        max_msg_size=settings.max_message_bytes,
+    )
+    if not socket.can_prepare(request):
+        raise ProblemError(ApiCode.UPGRADE_REQUIRED, "send a WebSocket upgrade request")
+    if life.draining:
+        raise ProblemError(ApiCode.SHUTTING_DOWN, "the service is shutting down; connect again")
+    if len(life.connections) >= settings.max_sockets:
+        raise ProblemError(ApiCode.OVERLOADED, f"{settings.max_sockets} sockets are connected")
+    connection = Connection(socket, request.transport, settings.send_queue)
+    life.connections.add(connection)
+    session = Session(connection, request.app[HUB], request.app[CATALOGUE], state.clock, settings)
+    try:
+        await socket.prepare(request)
+        await _serve(socket, connection, session)
+    finally:
+        session.leave()
+        life.connections.discard(connection)
+    return socket
+
+
+async def _serve(socket: web.WebSocketResponse, connection: Connection, session: Session) -> None:
+    writer = asyncio.create_task(connection.write())
+    try:
+        async for message in socket:
+            if message.type is WSMsgType.TEXT:
+                await session.handle(message.data)
+            elif message.type is WSMsgType.BINARY:
+                connection.close(WSCloseCode.UNSUPPORTED_DATA, "text messages only")
+    except ConnectionError as gone:
+        log.debug("socket closed", reason=str(gone))
+    finally:
+        writer.cancel()
+        (failure,) = await asyncio.gather(writer, return_exceptions=True)
+        if not isinstance(failure, ConnectionError | asyncio.CancelledError):
+            log.error("socket writer failed", error=repr(failure))
+        await connection.closed()

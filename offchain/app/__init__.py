@@ -1,0 +1,1 @@
+"""Wires the processes: the only package that chooses adapters."""

@@ -1,0 +1,71 @@
+"""What the processes and the operator's commands share."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+
+from offchain.chain.deployment import Deployment, DeploymentError, load_deployment
+from offchain.config import Config
+from offchain.domain.commands import Configure
+from offchain.journal.sqlite import SqliteJournal
+from offchain.process import StartRefused
+from offchain.transport.local import LocalIngress
+from offchain.verify import Verification, verify
+from offchain.views.sqlite import SqliteViews
+
+
+def read_deployment(config: Config) -> Deployment:
+    """Raises StartRefused if the file is missing or malformed."""
+    try:
+        return load_deployment(config.deployments_path)
+    except DeploymentError as error:
+        raise StartRefused(f"deployments_file: {error}") from error
+
+
+def wanted_configuration(config: Config, deployment: Deployment, fee_bps: int) -> Configure:
+    """The first command of the journal, as configuration, deployment and chain (the fee) say."""
+    return Configure(
+        chain_id=deployment.chain_id,
+        engine=deployment.engine,
+        fee_bps=fee_bps,
+        confirmations=config.confirmations_on(deployment.chain_id),
+        max_head_age_ms=config.max_head_age_ms_on(deployment.chain_id),
+        max_open_orders=config.max_open_orders,
+    )
+
+
+def refuse_other(stored: Configure, wanted: Configure) -> None:
+    """Raises StartRefused naming each setting that differs from the one with which the journal began."""
+    differing = [
+        f"{name}: the journal began with {_shown(getattr(stored, name))}, now it is {_shown(getattr(wanted, name))}"
+        for name in Configure.__struct_fields__
+        if getattr(stored, name) != getattr(wanted, name)
+    ]
+    if differing:
+        raise StartRefused("; ".join(differing))
+
+
+def _shown(value: int | bytes) -> str:
+    return "0x" + value.hex() if isinstance(value, bytes) else str(value)
+
+
+async def audit(config: Config) -> Verification:
+    """Verify a data folder. Raises StartRefused if there is none, JournalCorrupt, ReplayMismatch."""
+    if not (config.data_dir / "journal.db").is_file():
+        raise StartRefused(f"data_dir: {config.data_dir} holds no journal")
+    async with AsyncExitStack() as stack:
+        journal = SqliteJournal(config.data_dir, read_only=True)
+        stack.push_async_callback(journal.close)
+        views = SqliteViews(config.views_path, read_only=True)
+        stack.push_async_callback(views.close)
+        return await verify(journal, views)
+
+
+def open_views(config: Config) -> SqliteViews:
+    """The views for reading, beside a running service."""
+    return SqliteViews(config.views_path, read_only=True)
+
+
+def open_ingress(config: Config) -> LocalIngress:
+    """A way to the running core; `start` it."""
+    return LocalIngress(config.socket_path)

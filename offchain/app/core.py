@@ -1,0 +1,174 @@
+"""The core process: API, sequencer, feed. It holds no key and loads nothing that talks to a chain."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+import structlog
+from aiohttp import web
+
+from offchain.api.app import begin_drain, init_app
+from offchain.api.state import ApiSettings, ApiState, Health
+from offchain.app.common import read_deployment, refuse_other, wanted_configuration
+from offchain.chain.deployment import Deployment
+from offchain.config import Config
+from offchain.domain.commands import Tick
+from offchain.domain.core import Core
+from offchain.journal.sqlite import SqliteJournal
+from offchain.ports import CoreStatus, Overloaded, Unavailable
+from offchain.process import Life, StartRefused, SystemClock, die
+from offchain.replica import Replica, recover
+from offchain.sequencer import Sequencer
+from offchain.transport.local import LocalFeed, LocalServer
+from offchain.views.sqlite import SqliteViews
+
+TICK_SECONDS = 0.25
+"""pause between two looks whether an order has expired"""
+
+TICK_TIMEOUT_MS = 2_000
+
+SHUTDOWN_SECONDS = 5.0
+"""for open HTTP requests to be answered at the end"""
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class CoreProcess:
+    config: Config
+    sequencer: Sequencer
+    feed: LocalFeed
+    views: SqliteViews
+    server: LocalServer
+    web: web.Application
+    clock: SystemClock
+
+
+@asynccontextmanager
+async def build_core(config: Config, life: Life) -> AsyncIterator[CoreProcess]:
+    """Recover the state and wire the core. Raises what the data folder and the deployment file raise."""
+    deployment = read_deployment(config)
+    async with AsyncExitStack() as stack:
+        journal = SqliteJournal(config.data_dir)
+        stack.push_async_callback(journal.close)
+        # First the lock, then the state: nobody else can append between the two.
+        epoch = await journal.acquire(f"core {os.getpid()}")
+        state = await recover(journal)
+        if state.core.configuration is not None:
+            refuse_other(state.core.configuration, wanted_configuration(config, deployment, state.core.fee_bps))
+        _, prev_hash = await journal.tail()
+        log.info("recovered", seq=state.seq, epoch=epoch)
+        views = SqliteViews(config.views_path, read_only=True)
+        stack.push_async_callback(views.close)
+        yield _wire_core(config, deployment, life, state, journal, epoch, prev_hash, views)
+
+
+def _wire_core(
+    config: Config,
+    deployment: Deployment,
+    life: Life,
+    state: Replica,
+    journal: SqliteJournal,
+    epoch: int,
+    prev_hash: bytes,
+    views: SqliteViews,
+) -> CoreProcess:
+    feed, clock = LocalFeed(), SystemClock()
+    sequencer = Sequencer(state, journal, epoch, prev_hash, feed, clock, die, queue_limit=config.queue_limit)
+
+    async def status() -> CoreStatus:
+        return await sequencer.read(lambda core: core_status(core, sequencer.tail(), life.draining.is_set()))
+
+    server = LocalServer(config.socket_path, sequencer, status)
+
+    async def health() -> Health:
+        if server.subscribers == 0:
+            return Health(("the worker is not connected",))
+        return Health()
+
+    api = ApiState(sequencer, sequencer, views, feed, clock, health, _api_settings(config, deployment))
+    return CoreProcess(config, sequencer, feed, views, server, init_app(api), clock)
+
+
+def core_status(core: Core, seq: int, draining: bool) -> CoreStatus:
+    """How the core is, for the other processes of this machine."""
+    states = [(market.symbol, core.market_state(market.id)) for market in core.markets.values()]
+    halted = [(symbol, state.reason) for symbol, state in states if state.halted]
+    return CoreStatus(seq, core.configuration, draining, core.status(), halted)
+
+
+def _api_settings(config: Config, deployment: Deployment) -> ApiSettings:
+    return ApiSettings(
+        max_body_bytes=config.max_body_bytes,
+        submit_timeout_ms=config.submit_timeout_ms,
+        max_inflight=config.max_inflight,
+        max_sockets=config.max_sockets,
+        ready_head_age_ms=config.max_head_age_ms_on(deployment.chain_id),
+    )
+
+
+async def run_core(config: Config, life: Life) -> None:
+    """Serve until `life` ends. Raises what ends the process otherwise."""
+    async with build_core(config, life) as core:
+        # What recovery has built lives as long as the process; without this the cyclic collector walks over all of it
+        # again and again, which costs several times what the work itself costs.
+        gc.collect()
+        gc.freeze()
+        working = asyncio.create_task(core.sequencer.run())
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                helpers = [tasks.create_task(_announce(core)), tasks.create_task(_tick(core))]
+                await _serve(core, life)
+                for helper in helpers:
+                    helper.cancel()
+        finally:
+            core.sequencer.stop()
+            await working
+
+
+async def _serve(core: CoreProcess, life: Life) -> None:
+    runner = web.AppRunner(core.web, access_log=None, handle_signals=False, shutdown_timeout=SHUTDOWN_SECONDS)
+    await runner.setup()
+    try:
+        await core.server.start()
+        site = web.TCPSite(runner, core.config.host, core.config.port)
+        try:
+            await site.start()
+        except OSError as error:
+            raise StartRefused(f"port: cannot listen on {core.config.host}:{core.config.port}: {error}") from error
+        log.info("listening", url=_url(core.config.host, runner))
+        await life.draining.wait()
+        begin_drain(core.web)
+        log.info("draining: no new orders are taken")
+        await life.ending.wait()
+    finally:
+        await runner.cleanup()
+        await core.server.stop()
+
+
+def _url(host: str, runner: web.AppRunner) -> str:
+    name = f"[{host}]" if ":" in host else host
+    return f"http://{name}:{runner.addresses[0][1]}"
+
+
+async def _announce(core: CoreProcess) -> None:
+    """Tell the other processes how far the journal is."""
+    async for record in core.feed.subscribe():
+        await core.server.advanced(record.last)
+
+
+async def _tick(core: CoreProcess) -> None:
+    """Let time pass where an order has expired; an idle exchange writes nothing."""
+    while True:
+        await asyncio.sleep(TICK_SECONDS)
+        due_ms = await core.sequencer.read(lambda state: state.next_expiry_ms)
+        if due_ms is not None and due_ms <= core.clock.now_ms():
+            try:
+                await core.sequencer.submit(Tick(), TICK_TIMEOUT_MS)
+            except (Overloaded, Unavailable) as error:
+                log.warning("tick was not taken, comes again", reason=str(error))

@@ -1,0 +1,196 @@
+"""The worker process: projector, indexer, settler. The only one with the operator's key."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+import structlog
+from eth_account.signers.local import LocalAccount
+
+from offchain.app.common import read_deployment, refuse_other, wanted_configuration
+from offchain.batching import BatchLimits
+from offchain.catalogue import Catalogue, Listing
+from offchain.chain.deployment import Deployment
+from offchain.chain.gateway import Gateway, GatewaySettings, WrongChain
+from offchain.chain.sender import GWEI, TRANSACTION_GAS_CAP, FeePolicy, OperatorKeyError, load_operator
+from offchain.config import Config, OperatorSecrets
+from offchain.domain.core import Core
+from offchain.indexer import Indexer
+from offchain.journal.sqlite import SqliteJournal
+from offchain.ports import BlockRef, ChainUnavailable, Overloaded, Unavailable
+from offchain.process import Life, StartRefused, SystemClock
+from offchain.projector import Projector
+from offchain.settler import Settler, SettlerSettings
+from offchain.transport.local import LocalIngress
+from offchain.views.sqlite import SqliteViews
+
+T = TypeVar("T")
+
+KNOWN_BLOCKS = 1_000
+"""blocks that the indexer is told of, among which a reorganisation's ancestor is looked for"""
+
+ASK_TIMEOUT_MS = 2_000
+RETRY_SECONDS = 0.25
+LONGEST_RETRY_SECONDS = 10.0
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerProcess:
+    config: Config
+    deployment: Deployment
+    views: SqliteViews
+    ingress: LocalIngress
+    projector: Projector
+    gateway: Gateway
+    settler: Settler
+
+
+@asynccontextmanager
+async def build_worker(config: Config, secrets: OperatorSecrets) -> AsyncIterator[WorkerProcess]:
+    """Wire the worker. Raises what the data folder, the deployment file and the operator's key raise."""
+    deployment = read_deployment(config)
+    operator = _operator(config, secrets)
+    async with AsyncExitStack() as stack:
+        journal = SqliteJournal(config.data_dir, read_only=True)
+        stack.push_async_callback(journal.close)
+        views = SqliteViews(config.views_path)
+        stack.push_async_callback(views.close)
+        ingress = LocalIngress(config.socket_path)
+        await ingress.start()
+        stack.push_async_callback(ingress.close)
+        gateway = Gateway(config.rpc_url, deployment, operator, _gateway_settings(config))
+        stack.push_async_callback(gateway.close)
+        projector = await Projector.open(journal, views, snapshot_events=config.snapshot_events)
+        catalogue = _catalogue(projector.core)
+        projector.observe = catalogue.apply
+        settler = Settler(gateway, views, ingress, catalogue, SystemClock(), _settler_settings(config))
+        yield WorkerProcess(config, deployment, views, ingress, projector, gateway, settler)
+
+
+def _operator(config: Config, secrets: OperatorSecrets) -> LocalAccount:
+    key, passphrase = secrets.operator_key, secrets.operator_passphrase
+    try:
+        return load_operator(
+            key.get_secret_value() if key else None,
+            config.operator_keyfile,
+            passphrase.get_secret_value() if passphrase else None,
+        )
+    except OperatorKeyError as error:
+        raise StartRefused(f"operator_key: {error}") from None
+
+
+def _catalogue(core: Core) -> Catalogue:
+    catalogue = Catalogue()
+    configuration = core.configuration
+    if configuration is not None:
+        catalogue.configure(configuration.chain_id, configuration.engine, core.fee_bps)
+    for asset in core.assets.values():
+        catalogue.list_asset(asset)
+    for market in core.markets.values():
+        state = core.market_state(market.id)
+        catalogue.list_market(Listing(market, state.status, state.halted, state.reason))
+    return catalogue
+
+
+def _gateway_settings(config: Config) -> GatewaySettings:
+    return GatewaySettings(
+        call_timeout=config.rpc_timeout_ms / 1000,
+        poll_interval=config.head_poll_ms / 1000,
+        fees=FeePolicy(max_fee_cap=config.max_fee_gwei * GWEI),
+    )
+
+
+def _settler_settings(config: Config) -> SettlerSettings:
+    return SettlerSettings(
+        limits=BatchLimits(config.batch_fills, TRANSACTION_GAS_CAP * config.gas_percent // 100),
+        batch_seconds=config.batch_seconds,
+        poll_seconds=config.settle_poll_ms / 1000,
+        resend_seconds=config.stuck_seconds,
+        submit_timeout_ms=config.submit_timeout_ms,
+    )
+
+
+async def run_worker(config: Config, secrets: OperatorSecrets, life: Life) -> None:
+    """Project, follow the chain and settle until `life` ends. Raises what ends the process otherwise."""
+    async with build_worker(config, secrets) as worker, asyncio.TaskGroup() as tasks:
+        log.info("worker started", operator="0x" + worker.gateway.operator.hex())
+        settling = asyncio.Event()
+        working = [
+            tasks.create_task(worker.projector.run(worker.ingress.wait_advanced)),
+            tasks.create_task(_follow_and_settle(worker, settling)),
+        ]
+        await life.draining.wait()
+        if settling.is_set():
+            await _drain(worker, life)
+        else:
+            log.warning("ended before settlement began")
+        for task in working:
+            task.cancel()
+
+
+async def _follow_and_settle(worker: WorkerProcess, settling: asyncio.Event) -> None:
+    try:
+        await _patiently(worker.gateway.connect)
+    except WrongChain as error:
+        raise StartRefused(f"rpc_url: {error}") from error
+    start = await _patiently(lambda: _configure(worker))
+    indexer = Indexer(worker.gateway, worker.ingress, start)
+    settling.set()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(indexer.run())
+        tasks.create_task(worker.settler.run())
+
+
+async def _patiently(attempt: Callable[[], Awaitable[T]]) -> T:
+    """The result of `attempt`, tried with growing pauses until the node and the core are there."""
+    pause = RETRY_SECONDS
+    while True:
+        try:
+            return await attempt()
+        except (ChainUnavailable, Overloaded, Unavailable) as error:
+            log.warning("start waits", reason=f"{type(error).__name__}: {error}", again_in=pause)
+        await asyncio.sleep(pause)
+        pause = min(pause * 2, LONGEST_RETRY_SECONDS)
+
+
+async def _configure(worker: WorkerProcess) -> list[BlockRef]:
+    """Configure an empty exchange, refuse one that was configured otherwise; the newest blocks that the core knows.
+
+    Raises StartRefused, Unavailable.
+    """
+    wanted = wanted_configuration(worker.config, worker.deployment, await worker.gateway.fee_bps())
+    status = await worker.ingress.status(ASK_TIMEOUT_MS)
+    if status.configuration is None:
+        await worker.ingress.submit(wanted, ASK_TIMEOUT_MS)
+        status = await worker.ingress.status(ASK_TIMEOUT_MS)
+    if status.configuration is None:
+        raise Unavailable("the core is not configured yet")
+    refuse_other(status.configuration, wanted)
+    await worker.projector.reached(status.seq)
+    if status.last_block is None:
+        return []
+    newest = status.last_block
+    return [*(block for block in await worker.views.blocks(KNOWN_BLOCKS) if block.number < newest.number), newest]
+
+
+async def _drain(worker: WorkerProcess, life: Life) -> None:
+    """Settle what is pending, for a bounded time, or until the process has to end."""
+    draining = asyncio.create_task(worker.settler.drain(worker.config.drain_seconds))
+    if life.supervised:
+        # Under a supervisor the end may come before, if that was killed.
+        ending = asyncio.create_task(life.ending.wait())
+        await asyncio.wait((draining, ending), return_when=asyncio.FIRST_COMPLETED)
+        ending.cancel()
+    else:
+        await asyncio.wait((draining,))
+    if draining.done():
+        log.info("drained", everything_settled=draining.result())
+    else:
+        draining.cancel()
+        log.warning("ended before everything was settled")

@@ -1,0 +1,85 @@
+"""Assets, markets and the signing domain, as everything beside the core knows them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from offchain.chain import eip712
+from offchain.domain.events import AssetListed, Configured, Event, MarketUpdate
+from offchain.domain.market import Asset, Market
+from offchain.domain.order import Address
+
+
+class Listing(msgspec.Struct, frozen=True):
+    """A market and whether it trades."""
+
+    market: Market
+    status: int
+    halted: bool
+    reason: str
+
+
+class Catalogue:
+    """Grows with events; nothing is ever removed."""
+
+    __slots__ = ("_assets", "_by_id", "_by_symbol", "_domain", "_fee_bps")
+
+    def __init__(self) -> None:
+        self._assets: dict[int, Asset] = {}
+        self._by_id: dict[int, Listing] = {}
+        self._by_symbol: dict[str, Listing] = {}
+        self._domain: eip712.Domain | None = None
+        self._fee_bps = 0
+
+    def configure(self, chain_id: int, engine: Address, fee_bps: int) -> None:
+        self._domain = eip712.Domain(chain_id, engine)
+        self._fee_bps = fee_bps
+
+    def list_asset(self, asset: Asset) -> None:
+        self._assets[asset.id] = asset
+
+    def list_market(self, listing: Listing) -> None:
+        self._by_id[listing.market.id] = listing
+        self._by_symbol[listing.market.symbol] = listing
+
+    def apply(self, events: Iterable[Event]) -> None:
+        for event in events:
+            match event:
+                case AssetListed():
+                    self.list_asset(event.asset)
+                case MarketUpdate():
+                    self.list_market(Listing(event.market, event.status, event.halted, event.reason))
+                case Configured():
+                    self.configure(event.chain_id, event.engine, event.fee_bps)
+
+    @property
+    def domain(self) -> eip712.Domain | None:
+        """None until the exchange is configured."""
+        return self._domain
+
+    @property
+    def fee_bps(self) -> int:
+        return self._fee_bps
+
+    @property
+    def markets(self) -> list[Listing]:
+        """In order of their ids."""
+        return [self._by_id[market] for market in sorted(self._by_id)]
+
+    @property
+    def assets(self) -> list[Asset]:
+        """In order of their ids; USDC, which every exchange has, is not among them."""
+        return [self._assets[asset] for asset in sorted(self._assets)]
+
+    def asset(self, asset: int) -> Asset | None:
+        return self._assets.get(asset)
+
+    def market(self, market: int) -> Market:
+        """Raises KeyError for an unknown id."""
+        return self._by_id[market].market
+
+    def find(self, symbol: str) -> Market | None:
+        listing = self._by_symbol.get(symbol)
+        return None if listing is None else listing.market

@@ -1,0 +1,1 @@
+"""The chain: what is signed, what is sent, what is read."""

@@ -1,0 +1,86 @@
+"""JSON-RPC to one Ethereum node, with every call bounded in time and every failure named."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import aiohttp
+from web3 import AsyncHTTPProvider
+from web3.exceptions import Web3Exception
+from web3.types import RPCEndpoint
+
+from offchain.ports import ChainUnavailable
+
+
+class NodeError(ChainUnavailable):
+    """The node answered with a JSON-RPC error."""
+
+    def __init__(self, method: str, code: int, message: str, data: object) -> None:
+        super().__init__(f"{method}: {message} (code {code})")
+        self.code = code
+        self.message = message
+        self.data = data
+
+    @property
+    def revert_data(self) -> bytes | None:
+        """What the contract reverted with; None if the error is not a revert that carries data."""
+        data = self.data.get("data") if isinstance(self.data, dict) else self.data
+        if not isinstance(data, str):
+            return None
+        hex_digits = data.removeprefix("Reverted ").removeprefix("0x")
+        try:
+            return bytes.fromhex(hex_digits)
+        except ValueError:
+            return None
+
+
+class Node:
+    """One node by its URL. Raises ChainUnavailable for everything but an answer."""
+
+    def __init__(self, url: str, timeout: float) -> None:
+        """`timeout`: seconds that one call may take."""
+        self._timeout = timeout
+        self._provider = AsyncHTTPProvider(
+            url,
+            request_kwargs={"timeout": aiohttp.ClientTimeout(total=timeout)},
+            # Whether a call may be repeated is decided by who makes it.
+            exception_retry_configuration=None,
+        )
+
+    async def request(self, method: str, *params: Any) -> Any:
+        """The result of a call. Raises NodeError if the node refuses it, ChainUnavailable if it does not answer."""
+        try:
+            async with asyncio.timeout(self._timeout):
+                answer = await self._provider.make_request(RPCEndpoint(method), list(params))
+        except (TimeoutError, OSError, ValueError, aiohttp.ClientError, Web3Exception) as error:
+            raise ChainUnavailable(f"{method}: {str(error) or type(error).__name__}") from error
+        problem = answer.get("error")
+        if isinstance(problem, dict):
+            raise NodeError(method, problem.get("code", 0), problem.get("message", "no message"), problem.get("data"))
+        if problem is not None or "result" not in answer:
+            raise ChainUnavailable(f"{method}: malformed answer {answer!r:.200}")
+        return answer["result"]
+
+    async def close(self) -> None:
+        await self._provider.disconnect()
+
+
+def to_int(value: Any) -> int:
+    """A JSON-RPC quantity. Raises ChainUnavailable for anything else."""
+    try:
+        return int(value, 16)
+    except (TypeError, ValueError) as error:
+        raise ChainUnavailable(f"not a quantity: {value!r:.100}") from error
+
+
+def to_bytes(value: Any) -> bytes:
+    """JSON-RPC data. Raises ChainUnavailable for anything else."""
+    try:
+        return bytes.fromhex(value.removeprefix("0x"))
+    except (AttributeError, ValueError) as error:
+        raise ChainUnavailable(f"not data: {value!r:.100}") from error
+
+
+def to_hex(data: bytes) -> str:
+    return "0x" + data.hex()

@@ -1,0 +1,148 @@
+"""From what a trader wants to a signed body."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from offchain.api.schemas.http import CancelBody, MarketInfo, Markets, OrderBody
+from offchain.chain import eip712
+from offchain.domain.market import USDC, USDC_DECIMALS, Kind, Market
+from offchain.domain.order import NO_EXPIRY, Address, Order, OrderHash, Side, TimeInForce
+from offchain.domain.units import parse_units
+
+SIDES = {side.name.lower(): side for side in Side}
+TIMES_IN_FORCE = {time_in_force.name: time_in_force for time_in_force in TimeInForce}
+
+Number = Decimal | str | int
+"""A price or a quantity in whole units; floats are not exact and not taken."""
+
+
+def decimal_text(value: Number) -> str:
+    """As the wire wants it. Raises TypeError for other types, ValueError for NaN and infinities."""
+    if isinstance(value, bool) or not isinstance(value, Decimal | str | int):
+        raise TypeError(f"a price or quantity is a Decimal, a string or an int, not {type(value).__name__}")
+    if isinstance(value, Decimal):
+        if not value.is_finite():
+            raise ValueError(f"{value} is not a number that can be traded")
+        return format(value, "f")
+    return str(value)
+
+
+class Signer:
+    """Signs for one account and one exchange. Nothing here rounds: what does not fit the market is an error."""
+
+    def __init__(self, private_key: bytes, markets: Markets) -> None:
+        self._key = private_key
+        self.account: Address = eip712.address_of(private_key)
+        signing = markets.domain
+        if (signing.name, signing.version) != (eip712.NAME, eip712.VERSION):
+            raise ValueError(f"the exchange signs for {signing.name} {signing.version}, this client for {eip712.NAME}")
+        self.domain = eip712.Domain(signing.chain_id, bytes.fromhex(signing.verifying_contract[2:]))
+        self._markets = {market.symbol: _market(market) for market in markets.markets}
+
+    def market(self, symbol: str) -> Market:
+        """Raises ValueError for an unknown market."""
+        market = self._markets.get(symbol)
+        if market is None:
+            raise ValueError(f"there is no market {symbol!r}; there are {', '.join(self._markets)}")
+        return market
+
+    def order(
+        self,
+        symbol: str,
+        side: str,
+        order_type: str,
+        time_in_force: str,
+        price: Number,
+        quantity: Number,
+        nonce: int,
+        *,
+        max_fee_bps: int,
+        expiry: int | None,
+        epoch: int = 0,
+        **unsigned: Any,
+    ) -> tuple[OrderHash, OrderBody]:
+        """The order's hash and its signed body; `unsigned` are the body's fields that are not signed.
+
+        Raises ValueError where price or quantity do not fit the market's tick and lot.
+        """
+        if side not in SIDES or time_in_force not in TIMES_IN_FORCE:
+            raise ValueError(f"side is one of {', '.join(SIDES)}, time in force one of {', '.join(TIMES_IN_FORCE)}")
+        market = self.market(symbol)
+        price_text, quantity_text = decimal_text(price), decimal_text(quantity)
+        order = Order(
+            account=self.account,
+            market=market.id,
+            side=SIDES[side],
+            time_in_force=TIMES_IN_FORCE[time_in_force],
+            reduce_only=False,
+            price=_price(price_text, market),
+            quantity=_lots(quantity_text, market),
+            nonce=nonce,
+            epoch=epoch,
+            expiry=NO_EXPIRY if expiry is None else expiry,
+            max_fee_bps=max_fee_bps,
+        )
+        order_hash = eip712.order_hash(order)
+        signature = eip712.sign(eip712.order_digest(self.domain, order_hash), self._key)
+        body = OrderBody(
+            account="0x" + self.account.hex(),
+            market=symbol,
+            side=side,
+            type=order_type,
+            time_in_force=time_in_force,
+            price=price_text,
+            quantity=quantity_text,
+            nonce=str(nonce),
+            max_fee_bps=max_fee_bps,
+            signature="0x" + signature.hex(),
+            epoch=epoch,
+            expiry=expiry,
+            **unsigned,
+        )
+        return order_hash, body
+
+    def cancel(self, order_hash: OrderHash) -> CancelBody:
+        digest = eip712.cancel_digest(self.domain, self.account, order_hash)
+        signature = eip712.sign(digest, self._key)
+        return CancelBody(account="0x" + self.account.hex(), signature="0x" + signature.hex())
+
+
+def _market(info: MarketInfo) -> Market:
+    lot_size = parse_units(info.lot_size, info.decimals)
+    return Market(
+        id=info.id,
+        symbol=info.symbol,
+        kind=Kind[info.kind.upper()],
+        instrument=info.instrument,
+        base=info.instrument,
+        quote=USDC,
+        decimals=info.decimals,
+        tick_size=parse_units(info.tick_size, USDC_DECIMALS),
+        lot_size=lot_size,
+        max_price=parse_units(info.max_price, USDC_DECIMALS),
+        max_quantity=parse_units(info.max_quantity, info.decimals) // lot_size,
+    )
+
+
+def _price(text: str, market: Market) -> int:
+    """micro-USDC per lot."""
+    try:
+        price = parse_units(text, USDC_DECIMALS)
+    except ValueError as error:
+        raise ValueError(f"price {text} {error}") from None
+    if price % market.tick_size:
+        raise ValueError(f"price {text} is not a multiple of the tick of {market.symbol}")
+    return market.price_per_lot(price)
+
+
+def _lots(text: str, market: Market) -> int:
+    try:
+        quanta = parse_units(text, market.decimals)
+    except ValueError as error:
+        raise ValueError(f"quantity {text} {error}") from None
+    lots, rest = divmod(quanta, market.lot_size)
+    if rest:
+        raise ValueError(f"quantity {text} is not a multiple of the lot of {market.symbol}")
+    return lots

@@ -1,0 +1,220 @@
+"""Settings of the service: command line, then environment (`CROSSPOINT_*`), then a TOML file, then defaults."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+PREFIX = "CROSSPOINT_"
+
+LOCAL_CHAINS = (31337, 1337)
+"""Chains of development nodes, whose blocks are final at once."""
+
+PUBLIC_CONFIRMATIONS = 12
+
+PUBLIC_MAX_HEAD_AGE_MS = 900_000
+"""A quarter of the settlement window."""
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used; the message names each field and the reason."""
+
+
+class LogFormat(StrEnum):
+    JSON = "json"
+    CONSOLE = "console"
+
+
+class LogLevel(StrEnum):
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class Config(BaseSettings):
+    """Everything except the operator's key, which only the worker reads (`OperatorSecrets`)."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
+
+    # where
+    data_dir: Path = Field(Path("data"), description="folder of the journal, the views and the socket")
+    host: str = Field("127.0.0.1", description="address that the API listens on")
+    port: int = Field(8080, ge=0, le=65_535, description="port that the API listens on; 0: any free one")
+    rpc_url: str = Field("http://127.0.0.1:8545", description="Ethereum node, JSON-RPC over HTTP; may hold a secret")
+    chain_id: int = Field(31_337, ge=1, description="chain that the exchange is deployed on")
+    deployments_file: Path | None = Field(
+        None, description="addresses, as the deploy script wrote them; default: deployments/<chain_id>.json"
+    )
+    operator_keyfile: Path | None = Field(
+        None, description="operator's key as an Ethereum keyfile; its passphrase is CROSSPOINT_OPERATOR_PASSPHRASE"
+    )
+
+    # chain
+    confirmations: int | None = Field(
+        None, ge=1, le=256, description="blocks until credits count; default: 1 on chains 31337 and 1337, else 12"
+    )
+    max_head_age_seconds: int | None = Field(
+        None,
+        ge=0,
+        description="age of the newest block above which only cancels and post-only orders are taken, 0: any age; "
+        "default: 0 on chains 31337 and 1337, else 900",
+    )
+    head_poll_ms: int = Field(500, ge=20, le=60_000, description="pause between two looks at the chain's head, ms")
+    rpc_timeout_ms: int = Field(20_000, ge=100, le=300_000, description="time for one answer of the node, ms")
+
+    # settlement
+    batch_fills: int = Field(500, ge=1, le=2_000, description="fills after which a batch is closed")
+    batch_seconds: float = Field(30.0, gt=0, le=600, description="age of the oldest fill at which a batch is closed")
+    gas_percent: int = Field(80, ge=1, le=95, description="part of the transaction gas cap that a batch may use, %")
+    max_fee_gwei: int = Field(500, ge=1, description="highest gas price that the operator pays, gwei")
+    stuck_seconds: float = Field(60.0, gt=0, description="wait until a transaction is replaced at a higher price")
+    settle_poll_ms: int = Field(200, ge=10, le=60_000, description="pause between two looks for what to settle, ms")
+
+    # limits
+    max_open_orders: int = Field(10_000, ge=1, description="open orders per account")
+    max_inflight: int = Field(4_096, ge=1, description="orders and cancels that the API works on at one time")
+    max_body_bytes: int = Field(16_384, ge=1_024, le=1_048_576, description="largest request body")
+    queue_limit: int = Field(4_096, ge=1, le=65_536, description="commands that may wait for the core")
+    max_sockets: int = Field(1_000, ge=1, description="WebSocket connections")
+    submit_timeout_ms: int = Field(5_000, ge=100, le=60_000, description="time for the core to answer a command, ms")
+    snapshot_events: int = Field(50_000, ge=100, description="events between two snapshots")
+    drain_seconds: float = Field(
+        60.0, ge=0, le=3_600, description="time that a stopping service has to settle what is pending"
+    )
+
+    # log
+    log_level: LogLevel = Field(LogLevel.INFO, description="least severity that is logged")
+    log_format: LogFormat = Field(LogFormat.CONSOLE, description="form of the log on standard error")
+
+    @field_validator("rpc_url")
+    @classmethod
+    def _http(cls, value: str) -> str:
+        if not value.startswith(("http://", "https://")):
+            raise ValueError("must start with http:// or https://")
+        return value
+
+    @property
+    def deployments_path(self) -> Path:
+        """The deployments file that is meant."""
+        return self.deployments_file or Path("deployments") / f"{self.chain_id}.json"
+
+    def confirmations_on(self, chain_id: int) -> int:
+        """Confirmations that are meant for the chain."""
+        if self.confirmations is not None:
+            return self.confirmations
+        return 1 if chain_id in LOCAL_CHAINS else PUBLIC_CONFIRMATIONS
+
+    def max_head_age_ms_on(self, chain_id: int) -> int:
+        """Age of the newest block that is meant for the chain, milliseconds; 0 if it is not checked."""
+        if self.max_head_age_seconds is not None:
+            return self.max_head_age_seconds * 1000
+        return 0 if chain_id in LOCAL_CHAINS else PUBLIC_MAX_HEAD_AGE_MS
+
+    @property
+    def socket_path(self) -> Path:
+        return self.data_dir / "core.sock"
+
+    @property
+    def views_path(self) -> Path:
+        return self.data_dir / "views.db"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Command line (given as arguments) over environment over file."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+
+class OperatorSecrets(BaseSettings):
+    """The operator's key: environment only, so that it is in no file of ours and in no process list."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True)
+
+    operator_key: SecretStr | None = Field(default=None, description="operator's private key, 32 bytes in hex")
+    operator_passphrase: SecretStr | None = Field(default=None, description="passphrase of the operator's keyfile")
+
+
+SECRET_VARIABLES = tuple(PREFIX + name.upper() for name in OperatorSecrets.model_fields)
+
+
+def load(given: Mapping[str, Any], file: Path | None) -> Config:
+    """The configuration from all sources; `given` are the options of the command line.
+
+    Raises ConfigError.
+    """
+    if file is not None and not file.is_file():
+        raise ConfigError(f"config: {file} is not a file")
+    model = type("Config", (Config,), {"model_config": SettingsConfigDict(toml_file=file)}) if file else Config
+    try:
+        config = model(**given)
+    except ValidationError as error:
+        raise ConfigError(_explain(error, given, file)) from None
+    except ValueError as error:
+        raise ConfigError(f"config: {file}: {error}") from None
+    assert isinstance(config, Config)
+    return config
+
+
+def load_secrets() -> OperatorSecrets:
+    """Take the operator's secrets out of the environment, where a child or a crash report could find them.
+
+    Raises ConfigError.
+    """
+    try:
+        secrets = OperatorSecrets()
+    except ValidationError as error:
+        raise ConfigError(_explain(error, {}, None)) from None
+    for name in SECRET_VARIABLES:
+        os.environ.pop(name, None)
+    return secrets
+
+
+def variable(field: str) -> str:
+    """Name of the environment variable of a field."""
+    return PREFIX + field.upper()
+
+
+def unknown_variables() -> list[str]:
+    """Variables with our prefix that nothing reads: misspelled ones, perhaps."""
+    known = {variable(name) for name in Config.model_fields} | {*SECRET_VARIABLES, variable("config")}
+    return sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
+
+
+def default_text(field: FieldInfo) -> str:
+    """A field's default as help shows it; empty where its description says it."""
+    return "" if field.default is None else str(field.default)
+
+
+def _explain(error: ValidationError, given: Mapping[str, Any], file: Path | None) -> str:
+    lines = []
+    for problem in error.errors(include_url=False, include_context=False):
+        field = str(problem["loc"][0]) if problem["loc"] else "configuration"
+        lines.append(f"{field}: {problem['msg']} ({_source(field, given, file)})")
+    return "; ".join(lines)
+
+
+def _source(field: str, given: Mapping[str, Any], file: Path | None) -> str:
+    if field in given:
+        return f"from the option --{field.replace('_', '-')}"
+    if variable(field) in os.environ:
+        return f"from {variable(field)}"
+    return f"from {file}" if file else "default"

@@ -1,0 +1,170 @@
+"""An account: balances, what its open orders reserve, what its withdrawal requests hold, and its nonce keys.
+
+Amounts are quanta of their asset (micro-USDC for asset 0), prices micro-USDC per lot, quantities lots.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from offchain.domain.events import BalanceUpdate, PlaceResult
+from offchain.domain.order import Address, Order, OrderHash, OrderStatus, Side
+
+BPS = 10_000
+"""Basis points of the whole."""
+
+
+def fee_down(notional: int, fee_bps: int) -> int:
+    """The fee of one side of a fill, in micro-USDC."""
+    return notional * fee_bps // BPS
+
+
+def reservation_up(side: int, price: int, quantity: int, lot_size: int, fee_bps: int) -> int:
+    """What `quantity` open lots at limit `price` reserve: micro-USDC with fee for a buy, quanta of the base for a sell.
+
+    However the lots are split into fills at this price or better, notional and fees never exceed it.
+    """
+    if side == Side.SELL:
+        return quantity * lot_size
+    notional = price * quantity
+    return notional - (-notional * fee_bps // BPS)
+
+
+class Balance:
+    """An account's balance of one asset, in quanta."""
+
+    __slots__ = ("address", "asset", "held", "reserved", "settled", "unsettled")
+
+    def __init__(self, address: Address, asset: int) -> None:
+        self.address = address
+        self.asset = asset
+        self.settled = 0
+        self.unsettled = 0
+        self.reserved = 0
+        self.held = 0
+
+    @property
+    def total(self) -> int:
+        """What the account owns once everything matched is settled; never negative after a command."""
+        return self.settled + self.unsettled
+
+    @property
+    def free(self) -> int:
+        """What new orders may use; negative while a withdrawal request exceeds the balance."""
+        return self.settled + self.unsettled - self.reserved - self.held
+
+    def update(self) -> BalanceUpdate:
+        return BalanceUpdate(self.address, self.asset, self.settled, self.unsettled, self.reserved, self.held)
+
+
+class Hold(msgspec.Struct, frozen=True, array_like=True):
+    """An open withdrawal request. `item` is the settlement item of its release, 0 before there is one."""
+
+    amount: int
+    block: int
+    tx_hash: bytes
+    log_index: int
+    item: int = 0
+
+    def is_same_request(self, other: Hold) -> bool:
+        return self.tx_hash == other.tx_hash and self.log_index == other.log_index
+
+
+class LiveOrder:
+    """An accepted order: open, or ended while a fill of it is still unsettled."""
+
+    __slots__ = (
+        "account",
+        "balance",
+        "client_order_id",
+        "filled",
+        "lot_size",
+        "order",
+        "order_hash",
+        "reserved",
+        "status",
+        "ticket",
+    )
+
+    def __init__(
+        self,
+        order: Order,
+        order_hash: OrderHash,
+        account: Account,
+        balance: Balance,
+        lot_size: int,
+        client_order_id: str | None,
+    ) -> None:
+        self.order = order
+        self.order_hash = order_hash
+        self.account = account
+        self.balance = balance
+        """the balance that the order draws on"""
+        self.lot_size = lot_size
+        self.client_order_id = client_order_id
+        self.filled = 0
+        self.reserved = 0
+        self.ticket = 0
+        """place in the queue of its price level; 0 while the order does not rest"""
+        self.status = OrderStatus.OPEN
+
+    @property
+    def remaining(self) -> int:
+        """Open lots."""
+        return self.order.quantity - self.filled
+
+    @property
+    def is_open(self) -> bool:
+        return self.status is OrderStatus.OPEN or self.status is OrderStatus.PARTIALLY_FILLED
+
+    def reserve_up(self, fee_bps: int) -> None:
+        """Reserve for what is open, in place of what was reserved before."""
+        order = self.order
+        reserved = reservation_up(order.side, order.price, order.quantity - self.filled, self.lot_size, fee_bps)
+        self.balance.reserved += reserved - self.reserved
+        self.reserved = reserved
+
+    def release_reservation(self) -> None:
+        self.balance.reserved -= self.reserved
+        self.reserved = 0
+
+
+class NonceKey:
+    """What is remembered of a nonce key: the latest order that used it, its answer, and the order that works now."""
+
+    __slots__ = ("address", "ended", "key", "market", "order_hash", "result", "sequence", "working")
+
+    def __init__(self, address: Address, key: int) -> None:
+        self.address = address
+        self.key = key
+        self.market: int | None = None
+        """pinned by the first order that was accepted"""
+        self.sequence = -1
+        self.order_hash: OrderHash = b""
+        self.result: PlaceResult | None = None
+        self.ended: OrderStatus | None = None
+        """how the latest order ended; None while it is open"""
+        self.working: LiveOrder | None = None
+        """the open order of the key; an older one than the latest if that was rejected"""
+
+
+class Account:
+    """Everything of one account. Orders are in order of entry."""
+
+    __slots__ = ("address", "balances", "client_order_ids", "epoch", "holds", "nonce_keys", "orders")
+
+    def __init__(self, address: Address) -> None:
+        self.address = address
+        self.epoch = 0
+        self.balances: dict[int, Balance] = {}
+        self.orders: dict[OrderHash, LiveOrder] = {}
+        self.client_order_ids: dict[str, OrderHash] = {}
+        self.nonce_keys: dict[int, NonceKey] = {}
+        self.holds: dict[tuple[int, int], Hold] = {}
+        """by (withdrawal kind, asset)"""
+
+    def balance(self, asset: int) -> Balance:
+        balance = self.balances.get(asset)
+        if balance is None:
+            balance = self.balances[asset] = Balance(self.address, asset)
+        return balance

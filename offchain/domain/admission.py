@@ -1,0 +1,141 @@
+"""Whether an order may be matched: the checks before anything is planned, in the order in which they apply."""
+
+from __future__ import annotations
+
+from offchain.domain.account import Account, LiveOrder, NonceKey
+from offchain.domain.commands import Configure, PlaceOrder
+from offchain.domain.errors import Code, Rejection
+from offchain.domain.market import USDC, Kind, Market, MarketStatus
+from offchain.domain.order import LAST_SEQUENCE, MAX_TIMED_EXPIRY, NO_EXPIRY, Order, Side, TimeInForce
+from offchain.domain.state import MarketState, State
+
+_MAX_NONCE = 2**64 - 1
+
+
+def refusal(
+    state: State,
+    configuration: Configure,
+    venue: MarketState,
+    account: Account | None,
+    nonce_key: NonceKey | None,
+    command: PlaceOrder,
+    now_ms: int,
+) -> Rejection | None:
+    """Why `command` is refused, None if it may be planned. `nonce_key` is that of its order."""
+    order = command.order
+    return (
+        _market(state, venue)
+        or _form(order, venue.market, now_ms)
+        or _terms(state, account, command)
+        or _identity(configuration, account, nonce_key, command)
+        or _pressure(state, configuration, command, now_ms)
+    )
+
+
+def _market(state: State, venue: MarketState) -> Rejection | None:
+    market = venue.market
+    if venue.status != MarketStatus.ACTIVE:
+        return Rejection(Code.MARKET_NOT_ACTIVE, "market", f"market {market.symbol} is not active on chain")
+    reason = state.halt_reason(market.id)
+    if reason is not None:
+        return Rejection(Code.MARKET_NOT_ACTIVE, "market", f"market {market.symbol} is halted: {reason}")
+    if market.kind != Kind.SPOT or market.quote != USDC:
+        return Rejection(
+            Code.MARKET_NOT_ACTIVE, "market", f"market {market.symbol} is of a kind that does not trade yet"
+        )
+    return None
+
+
+def _form(order: Order, market: Market, now_ms: int) -> Rejection | None:
+    """What the order says by itself."""
+    if order.side not in (Side.BUY, Side.SELL):
+        return Rejection(Code.INVALID_SIDE, "side", f"side {order.side} is neither 0 (buy) nor 1 (sell)")
+    if not TimeInForce.GTC <= order.time_in_force <= TimeInForce.FOK:
+        return Rejection(Code.INVALID_TIME_IN_FORCE, "timeInForce", f"time in force {order.time_in_force} is unknown")
+    if order.price <= 0 or order.price % market.tick_per_lot or order.price > market.max_price_per_lot:
+        detail = (
+            f"{order.price} micro-USDC per lot is not a positive multiple of {market.tick_per_lot} up to "
+            f"{market.max_price_per_lot}"
+        )
+        return Rejection(Code.INVALID_PRICE, "price", detail)
+    if not 0 < order.quantity <= market.max_quantity:
+        detail = f"{order.quantity} lots are not between 1 and {market.max_quantity}"
+        return Rejection(Code.INVALID_QUANTITY, "quantity", detail)
+    if order.time_in_force == TimeInForce.GTC:
+        if order.expiry != NO_EXPIRY:
+            return Rejection(Code.INVALID_EXPIRY, "expiry", f"a GTC order signs the expiry {NO_EXPIRY}")
+    elif not 0 <= order.expiry <= MAX_TIMED_EXPIRY:
+        return Rejection(Code.INVALID_EXPIRY, "expiry", f"{order.expiry} is later than {MAX_TIMED_EXPIRY}")
+    elif order.is_dead(now_ms):
+        return Rejection(
+            Code.ORDER_EXPIRED, "expiry", f"the order expired at {order.expiry * 1000} ms, now is {now_ms}"
+        )
+    if not 0 <= order.nonce <= _MAX_NONCE or order.sequence == LAST_SEQUENCE:
+        return Rejection(Code.INVALID_NONCE, "nonce", f"sequence {order.sequence} cannot be settled on chain")
+    return None
+
+
+def _terms(state: State, account: Account | None, command: PlaceOrder) -> Rejection | None:
+    """What the order demands of the exchange."""
+    order = command.order
+    if order.reduce_only:
+        return Rejection(Code.REDUCE_ONLY_SPOT, "reduceOnly", "spot markets have no positions to reduce")
+    if order.conversion_limit:
+        detail = "a conversion limit belongs to cross-quoted markets only"
+        return Rejection(Code.UNEXPECTED_CONVERSION_LIMIT, "conversionLimit", detail)
+    if order.max_fee_bps < state.fee_bps:
+        detail = f"the fee is {state.fee_bps} basis points, the order accepts {order.max_fee_bps}"
+        return Rejection(Code.FEE_ABOVE_CAP, "maxFeeBps", detail)
+    epoch = account.epoch if account is not None else 0
+    if order.epoch != epoch:
+        return Rejection(Code.STALE_EPOCH, "epoch", f"the account's epoch is {epoch}, the order signs {order.epoch}")
+    if command.post_only and order.is_immediate:
+        return Rejection(Code.INVALID_POST_ONLY, "postOnly", "an IOC or FOK order never rests")
+    return None
+
+
+def _identity(
+    configuration: Configure, account: Account | None, nonce_key: NonceKey | None, command: PlaceOrder
+) -> Rejection | None:
+    """How the order relates to the account's other orders."""
+    order = command.order
+    replaced = nonce_key.working if nonce_key is not None else None
+    if nonce_key is not None and nonce_key.market is not None and nonce_key.market != order.market:
+        detail = f"nonce key {order.key} belongs to market {nonce_key.market}"
+        return Rejection(Code.NONCE_KEY_MARKET, "nonce", detail)
+    if command.expect_filled is not None and (replaced is None or replaced.filled != command.expect_filled):
+        actual = "no order is open under this nonce key" if replaced is None else f"{replaced.filled} lots are filled"
+        detail = f"{actual}, expected were {command.expect_filled}"
+        return Rejection(Code.EXPECT_FILLED_MISMATCH, "expectFilled", detail)
+    if account is None:
+        return None
+    name = command.client_order_id
+    if name is not None and account.client_order_ids.get(name, _hash(replaced)) != _hash(replaced):
+        return Rejection(Code.DUPLICATE_CLIENT_ORDER_ID, "clientOrderId", f"an open order is named {name!r} already")
+    count = len(account.orders) - (replaced is not None)
+    if not order.is_immediate and count >= configuration.max_open_orders:
+        return Rejection(
+            Code.TOO_MANY_ORDERS, "", f"the account has {count} open orders, at most that many are allowed"
+        )
+    return None
+
+
+def _hash(live: LiveOrder | None) -> bytes:
+    return live.order_hash if live is not None else b""
+
+
+def _pressure(state: State, configuration: Configure, command: PlaceOrder, now_ms: int) -> Rejection | None:
+    """Whether settlement and the view of the chain keep up."""
+    oldest = state.outbox.oldest_fill()
+    if oldest is not None:
+        age_ms, window_ms = now_ms - oldest.trade.time_ms, configuration.window * 1000
+        if 2 * age_ms > window_ms or (4 * age_ms > window_ms and not command.post_only):
+            detail = f"the oldest unsettled fill is {age_ms} ms old; " + (
+                "no orders are taken" if 2 * age_ms > window_ms else "only post-only orders are taken"
+            )
+            return Rejection(Code.SETTLEMENT_BACKLOG, "", detail)
+    head_age_ms = now_ms - state.chain.head_seen_ms
+    if 0 < configuration.max_head_age_ms < head_age_ms and not command.post_only:
+        detail = f"the newest block was seen {head_age_ms} ms ago; only post-only orders are taken"
+        return Rejection(Code.CHAIN_STALE, "", detail)
+    return None

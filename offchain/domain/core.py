@@ -1,0 +1,229 @@
+"""The core: the only code that changes state, one command at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from offchain.domain import batches, bust, chain, control, rollback, snapshot, trading
+from offchain.domain.account import LiveOrder
+from offchain.domain.commands import (
+    BatchClosed,
+    BatchParked,
+    BatchRetry,
+    BatchSent,
+    Bust,
+    CancelOrder,
+    ChainBlock,
+    ChainRollback,
+    Command,
+    Configure,
+    PlaceOrder,
+    SetStatus,
+    Tick,
+)
+from offchain.domain.errors import Code, Rejection
+from offchain.domain.events import BalanceUpdate, CommandRefused, Event, PlaceResult, Result
+from offchain.domain.market import Asset, Market
+from offchain.domain.order import Address, OrderStatus
+from offchain.domain.state import MarketState, State, Turn
+
+_HANDLERS: dict[type, Callable[[State, Turn, Any], Result]] = {
+    PlaceOrder: trading.place,
+    CancelOrder: trading.cancel,
+    ChainBlock: chain.apply_block,
+    ChainRollback: rollback.roll_back,
+    BatchClosed: batches.close,
+    BatchSent: batches.sent,
+    BatchParked: batches.park,
+    BatchRetry: batches.retry,
+    Bust: bust.bust,
+    Configure: control.configure,
+    SetStatus: control.set_status,
+    Tick: trading.tick,
+}
+
+_NOT_CONFIGURED = Rejection(Code.NOT_CONFIGURED, "", "the exchange is not configured yet")
+
+
+class MarketView(msgspec.Struct, frozen=True):
+    """Whether a market trades."""
+
+    status: int
+    """on chain, as in `MarketStatus`"""
+    status_at: int
+    halted: bool
+    reason: str
+
+
+class Status(msgspec.Struct, frozen=True):
+    """How settlement and the view of the chain stand. Numbers are 0, times None, where there is nothing."""
+
+    unsettled_fills: int
+    pending_releases: int
+    oldest_fill_ms: int | None
+    """when the oldest unsettled fill was matched"""
+    oldest_item: int
+    """number of the oldest unsettled fill"""
+    batch: int
+    """number of the batch that is closed and not on chain"""
+    batch_status: str
+    batch_reason: str
+    last_batch: int
+    last_matched_at: int
+    head_number: int
+    """-1 before the first block"""
+    head_hash: bytes
+    head_seen_ms: int
+    confirmed: int
+    diverged: str
+    parked_item: int | None
+    """the item for which the batch was parked, where it is known"""
+
+    @property
+    def parked_batch(self) -> int:
+        return self.batch if self.batch_status == "parked" else 0
+
+
+class _Metadata(Mapping[int, Market]):
+    """The markets' metadata, seen through their states."""
+
+    __slots__ = ("_venues",)
+
+    def __init__(self, venues: Mapping[int, MarketState]) -> None:
+        self._venues = venues
+
+    def __getitem__(self, market: int) -> Market:
+        return self._venues[market].market
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._venues)
+
+    def __len__(self) -> int:
+        return len(self._venues)
+
+
+class Core:
+    """The exchange. Not safe to share between threads."""
+
+    __slots__ = ("_state",)
+
+    def __init__(self) -> None:
+        self._state = State()
+
+    def execute(self, command: Command, now_ms: int) -> tuple[Result, list[Event]]:
+        """Execute `command` at `now_ms` (Unix milliseconds, never earlier than before) and tell what happened.
+
+        Bad input is answered with a `Rejection`, or a `PlaceResult` that carries one, and changes nothing but what the
+        rules of nonces say.
+        """
+        turn = Turn(now_ms)
+        if self._state.configuration is None and type(command) is not Configure:
+            return self._refuse_unconfigured(command, turn)
+        result = _HANDLERS[type(command)](self._state, turn, command)
+        if type(result) is Rejection:
+            turn.events.append(CommandRefused(result))
+        return result, turn.finish()
+
+    def _refuse_unconfigured(self, command: Command, turn: Turn) -> tuple[Result, list[Event]]:
+        turn.events.append(CommandRefused(_NOT_CONFIGURED))
+        if not isinstance(command, PlaceOrder):
+            return _NOT_CONFIGURED, turn.events
+        status, quantity = OrderStatus.REJECTED, command.order.quantity
+        return PlaceResult(command.order_hash, status, quantity, 0, [], _NOT_CONFIGURED), turn.events
+
+    # -----------------------------------------------------------------------------------------------------------------
+    # Snapshots
+    # -----------------------------------------------------------------------------------------------------------------
+
+    def snapshot(self) -> bytes:
+        """The whole state. Equal states give equal bytes."""
+        return snapshot.encode(self._state)
+
+    @classmethod
+    def restore(cls, data: bytes) -> Core:
+        """A core that continues exactly like the one that took the snapshot. Raises `SnapshotError`."""
+        core = cls()
+        core._state = snapshot.decode(data)
+        return core
+
+    # -----------------------------------------------------------------------------------------------------------------
+    # Reading. Nothing returned may be changed.
+    # -----------------------------------------------------------------------------------------------------------------
+
+    @property
+    def configuration(self) -> Configure | None:
+        return self._state.configuration
+
+    @property
+    def fee_bps(self) -> int:
+        return self._state.fee_bps
+
+    @property
+    def assets(self) -> dict[int, Asset]:
+        return self._state.assets
+
+    @property
+    def markets(self) -> Mapping[int, Market]:
+        """Metadata by market id."""
+        return _Metadata(self._state.markets)
+
+    @property
+    def next_expiry_ms(self) -> int | None:
+        """When the next open order expires, so that a Tick is due; None if none does."""
+        timed = self._state.timed
+        return timed[0][0] * 1000 if timed else None
+
+    def market_state(self, market: int) -> MarketView:
+        """Raises KeyError for an unknown market."""
+        venue = self._state.markets[market]
+        reason = self._state.halt_reason(market)
+        return MarketView(venue.status, venue.status_at, reason is not None, reason or "")
+
+    def depth(self, market: int, side: int, limit: int) -> list[tuple[int, int]]:
+        """The best `limit` levels as (micro-USDC per lot, lots). Raises KeyError for an unknown market."""
+        return self._state.markets[market].book.side(side).depth(limit)
+
+    def balances(self, account: Address) -> list[BalanceUpdate]:
+        """By asset; empty for an unknown account."""
+        known = self._state.accounts.get(account)
+        return [known.balances[asset].update() for asset in sorted(known.balances)] if known is not None else []
+
+    def accounts(self) -> Iterable[Address]:
+        """Every account that ever had a balance or an order."""
+        return self._state.accounts.keys()
+
+    def epoch(self, account: Address) -> int:
+        """The epoch that the account's orders sign."""
+        known = self._state.accounts.get(account)
+        return known.epoch if known is not None else 0
+
+    def open_orders(self, account: Address, market: int | None = None) -> list[LiveOrder]:
+        """In order of entry."""
+        known = self._state.accounts.get(account)
+        if known is None:
+            return []
+        return [live for live in known.orders.values() if market is None or live.order.market == market]
+
+    def status(self) -> Status:
+        outbox, view = self._state.outbox, self._state.chain
+        oldest, batch = outbox.oldest_fill(), outbox.batch
+        return Status(
+            unsettled_fills=len(outbox.fills),
+            pending_releases=len(outbox.releases),
+            oldest_fill_ms=oldest.trade.time_ms if oldest is not None else None,
+            oldest_item=oldest.item if oldest is not None else 0,
+            batch=batch.number if batch is not None else 0,
+            batch_status=batch.status if batch is not None else "",
+            batch_reason=batch.reason if batch is not None else "",
+            last_batch=outbox.last_batch,
+            last_matched_at=outbox.last_matched_at,
+            head_number=view.head_number,
+            head_hash=view.head_hash,
+            head_seen_ms=view.head_seen_ms,
+            confirmed=view.confirmed,
+            diverged=self._state.diverged,
+            parked_item=next((halt.item for halt in outbox.halts.values()), None),
+        )

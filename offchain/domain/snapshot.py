@@ -1,0 +1,312 @@
+"""The whole state as bytes, and back. Equal states give equal bytes; a restored state continues like the original.
+
+Everything is written in the order in which the state keeps it, as the order of dictionaries decides what happens first.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+import msgspec
+
+from offchain.domain.account import Account, Hold, LiveOrder, NonceKey
+from offchain.domain.blocks import BlockRecord, ChainView
+from offchain.domain.codec import Codec
+from offchain.domain.commands import Configure
+from offchain.domain.events import PlaceResult, Trade
+from offchain.domain.market import USDC, Asset, Market
+from offchain.domain.order import NO_EXPIRY, Address, Order, OrderHash, OrderStatus, Side
+from offchain.domain.outbox import Batch, Fill, Outbox, ParkedHalt, Release, SettledBatch
+from offchain.domain.state import MarketState, State
+
+VERSION = 1
+"""Of the snapshot's form; another form has another number."""
+
+
+class SnapshotError(Exception):
+    """The bytes are not a snapshot of this version."""
+
+
+class _Order(msgspec.Struct, array_like=True):
+    order: Order
+    order_hash: OrderHash
+    client_order_id: str | None
+    filled: int
+    reserved: int
+    ticket: int
+    status: OrderStatus
+
+
+class _NonceKey(msgspec.Struct, array_like=True):
+    key: int
+    market: int | None
+    sequence: int
+    order_hash: OrderHash
+    result: PlaceResult | None
+    ended: OrderStatus | None
+    working: OrderHash | None
+
+
+class _Account(msgspec.Struct, array_like=True):
+    address: Address
+    epoch: int
+    balances: list[tuple[int, int, int, int, int]]
+    """(asset, settled, unsettled, reserved, held)"""
+    nonce_keys: list[_NonceKey]
+    holds: list[tuple[int, int, Hold]]
+    """(kind, asset, hold)"""
+
+
+class _Market(msgspec.Struct, array_like=True):
+    market: Market
+    status: int
+    status_at: int
+    operator_halt: str | None
+    bids: list[OrderHash]
+    asks: list[OrderHash]
+    """by price, then place in the queue"""
+
+
+class _SettledBatch(msgspec.Struct, array_like=True):
+    number: int
+    matched_at: int
+    tx_hash: bytes
+    gas_used: int
+    fills: list[Trade]
+
+
+class _Outbox(msgspec.Struct, array_like=True):
+    next_item: int
+    fills: list[Trade]
+    releases: list[Release]
+    batch: Batch | None
+    last_batch: int
+    last_matched_at: int
+    settled: list[_SettledBatch]
+    halts: list[tuple[int, ParkedHalt]]
+
+
+class _Chain(msgspec.Struct, array_like=True):
+    head_number: int
+    head_hash: bytes
+    head_seen_ms: int
+    confirmed: int
+    pruned: int
+    records: list[BlockRecord]
+
+
+class _Snapshot(msgspec.Struct, array_like=True):
+    version: int
+    configuration: Configure | None
+    assets: list[Asset]
+    markets: list[_Market]
+    accounts: list[_Account]
+    orders: list[_Order]
+    ended_orders: list[_Order]
+    """those that unsettled or unconfirmed fills refer to"""
+    known_orders: list[tuple[OrderHash, Address, int]]
+    """(hash, account, nonce key)"""
+    next_ticket: int
+    outbox: _Outbox
+    chain: _Chain
+    diverged: str
+
+
+class _Head(msgspec.Struct, array_like=True):
+    """The beginning of a snapshot of any version."""
+
+    version: int
+
+
+_CODEC: Codec[_Snapshot] = Codec(_Snapshot)
+_HEAD_CODEC: Codec[_Head] = Codec(_Head)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Writing
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def encode(state: State) -> bytes:
+    """The bytes of `state`."""
+    outbox, chain = state.outbox, state.chain
+    settled = [
+        _SettledBatch(batch.number, batch.matched_at, batch.tx_hash, batch.gas_used, [f.trade for f in batch.fills])
+        for batch in outbox.settled.values()
+    ]
+    return _CODEC.encode(
+        _Snapshot(
+            version=VERSION,
+            configuration=state.configuration,
+            assets=list(state.assets.values()),
+            markets=[_write_market(venue) for venue in state.markets.values()],
+            accounts=[_write_account(account) for account in state.accounts.values()],
+            orders=[_write_order(live) for live in state.orders.values()],
+            ended_orders=[_write_order(live) for live in _ended(outbox).values()],
+            known_orders=[(known, key.address, key.key) for known, key in state.known_orders.items()],
+            next_ticket=state.next_ticket,
+            outbox=_Outbox(
+                outbox.next_item,
+                [fill.trade for fill in outbox.fills.values()],
+                list(outbox.releases.values()),
+                outbox.batch,
+                outbox.last_batch,
+                outbox.last_matched_at,
+                settled,
+                list(outbox.halts.items()),
+            ),
+            chain=_Chain(
+                chain.head_number,
+                chain.head_hash,
+                chain.head_seen_ms,
+                chain.confirmed,
+                chain.pruned,
+                list(chain.records),
+            ),
+            diverged=state.diverged,
+        )
+    )
+
+
+def _ended(outbox: Outbox) -> dict[OrderHash, LiveOrder]:
+    fills = [fill for batch in outbox.settled.values() for fill in batch.fills]
+    return {
+        live.order_hash: live
+        for fill in [*fills, *outbox.fills.values()]
+        for live in (fill.maker, fill.taker)
+        if not live.is_open
+    }
+
+
+def _write_market(venue: MarketState) -> _Market:
+    bids, asks = (
+        [live.order_hash for _, level in side.levels() for live in level.orders.values()]
+        for side in (venue.book.bids, venue.book.asks)
+    )
+    return _Market(venue.market, venue.status, venue.status_at, venue.operator_halt, bids, asks)
+
+
+def _write_account(account: Account) -> _Account:
+    return _Account(
+        account.address,
+        account.epoch,
+        [(b.asset, b.settled, b.unsettled, b.reserved, b.held) for b in account.balances.values()],
+        [
+            _NonceKey(
+                number,
+                key.market,
+                key.sequence,
+                key.order_hash,
+                key.result,
+                key.ended,
+                key.working.order_hash if key.working is not None else None,
+            )
+            for number, key in account.nonce_keys.items()
+        ],
+        [(kind, asset, hold) for (kind, asset), hold in account.holds.items()],
+    )
+
+
+def _write_order(live: LiveOrder) -> _Order:
+    return _Order(
+        live.order, live.order_hash, live.client_order_id, live.filled, live.reserved, live.ticket, live.status
+    )
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Reading
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def decode(data: bytes) -> State:
+    """The state that `data` was written from. Raises `SnapshotError`."""
+    try:
+        version = _HEAD_CODEC.decode(data).version
+        if version != VERSION:
+            raise SnapshotError(f"the snapshot has version {version}, this is version {VERSION}")
+        saved = _CODEC.decode(data)
+    except msgspec.DecodeError as error:
+        raise SnapshotError(f"not a snapshot: {error}") from error
+    state = State()
+    state.configuration = saved.configuration
+    state.fee_bps = saved.configuration.fee_bps if saved.configuration is not None else 0
+    state.assets = {asset.id: asset for asset in saved.assets}
+    state.next_ticket = saved.next_ticket
+    state.diverged = saved.diverged
+    state.chain = _read_chain(saved.chain)
+    for market in saved.markets:
+        venue = state.markets[market.market.id] = MarketState(market.market)
+        venue.status, venue.status_at, venue.operator_halt = market.status, market.status_at, market.operator_halt
+    for account in saved.accounts:
+        _read_account(state, account)
+    orders = {one.order_hash: _read_order(state, one) for one in [*saved.orders, *saved.ended_orders]}
+    _read_open_orders(state, saved, orders)
+    _read_outbox(state.outbox, saved.outbox, orders)
+    return state
+
+
+def _read_chain(saved: _Chain) -> ChainView:
+    chain = ChainView()
+    chain.head_number, chain.head_hash, chain.head_seen_ms = saved.head_number, saved.head_hash, saved.head_seen_ms
+    chain.confirmed, chain.pruned = saved.confirmed, saved.pruned
+    chain.records = deque(saved.records)
+    return chain
+
+
+def _read_account(state: State, saved: _Account) -> None:
+    account = state.account(saved.address)
+    account.epoch = saved.epoch
+    for asset, settled, unsettled, reserved, held in saved.balances:
+        balance = account.balance(asset)
+        balance.settled, balance.unsettled, balance.reserved, balance.held = settled, unsettled, reserved, held
+    account.holds = {(kind, asset): hold for kind, asset, hold in saved.holds}
+    for one in saved.nonce_keys:
+        key = account.nonce_keys[one.key] = NonceKey(saved.address, one.key)
+        key.market, key.sequence, key.order_hash = one.market, one.sequence, one.order_hash
+        key.result, key.ended = one.result, one.ended
+
+
+def _read_order(state: State, saved: _Order) -> LiveOrder:
+    account = state.account(saved.order.account)
+    market = state.markets[saved.order.market].market
+    balance = account.balance(USDC if saved.order.side == Side.BUY else market.base)
+    live = LiveOrder(saved.order, saved.order_hash, account, balance, market.lot_size, saved.client_order_id)
+    live.filled, live.reserved, live.status = saved.filled, saved.reserved, saved.status
+    live.ticket = saved.ticket
+    return live
+
+
+def _read_open_orders(state: State, saved: _Snapshot, orders: dict[OrderHash, LiveOrder]) -> None:
+    for one in saved.orders:
+        live = orders[one.order_hash]
+        state.orders[live.order_hash] = live
+        live.account.orders[live.order_hash] = live
+        live.account.nonce_keys[live.order.key].working = live
+        if live.client_order_id is not None:
+            live.account.client_order_ids[live.client_order_id] = live.order_hash
+        if live.order.expiry != NO_EXPIRY:
+            state.timed.add((live.order.expiry, live.order_hash))
+    for market in saved.markets:
+        book = state.markets[market.market.id].book
+        for order_hash in [*market.bids, *market.asks]:
+            live = orders[order_hash]
+            book.side(live.order.side).add(live, live.ticket)
+    for order_hash, address, key in saved.known_orders:
+        state.known_orders[order_hash] = state.account(address).nonce_keys[key]
+
+
+def _read_outbox(outbox: Outbox, saved: _Outbox, orders: dict[OrderHash, LiveOrder]) -> None:
+    def fill(trade: Trade) -> Fill:
+        return Fill(trade, orders[trade.maker_hash], orders[trade.taker_hash])
+
+    outbox.next_item = saved.next_item
+    outbox.fills = {trade.item: fill(trade) for trade in saved.fills}
+    outbox.releases = {release.item: release for release in saved.releases}
+    outbox.batch = saved.batch
+    outbox.last_batch, outbox.last_matched_at = saved.last_batch, saved.last_matched_at
+    for batch in saved.settled:
+        fills = [fill(trade) for trade in batch.fills]
+        outbox.settled[batch.number] = SettledBatch(
+            batch.number, batch.matched_at, batch.tx_hash, batch.gas_used, fills
+        )
+    outbox.halts = dict(saved.halts)

@@ -1,0 +1,219 @@
+"""The state of the exchange and the few operations that every command shares.
+
+A command changes the state within a `Turn`, which collects its events and the balances that it touched.
+"""
+
+from __future__ import annotations
+
+from operator import attrgetter
+from typing import Any
+
+from sortedcontainers import SortedList  # type: ignore[import-untyped,unused-ignore]
+
+from offchain.domain.account import Account, Balance, LiveOrder, NonceKey
+from offchain.domain.blocks import ChainView
+from offchain.domain.book import Book
+from offchain.domain.commands import Configure
+from offchain.domain.events import Event, MarketUpdate, OrderUpdate, Trade
+from offchain.domain.market import USDC, Asset, Market, MarketStatus
+from offchain.domain.order import NO_EXPIRY, Address, OrderHash, OrderStatus
+from offchain.domain.outbox import Outbox
+
+_by_owner = attrgetter("address", "asset")
+
+
+class Turn:
+    """What one command did so far."""
+
+    __slots__ = ("events", "now_ms", "touched")
+
+    def __init__(self, now_ms: int) -> None:
+        self.now_ms = now_ms
+        self.events: list[Event] = []
+        self.touched: dict[Balance, None] = {}
+
+    def finish(self) -> list[Event]:
+        """All events: those of the command, then each touched balance once, by account and asset."""
+        if len(self.touched) > 1:
+            self.events.extend(balance.update() for balance in sorted(self.touched, key=_by_owner))
+        else:
+            self.events.extend(balance.update() for balance in self.touched)
+        return self.events
+
+
+class MarketState:
+    """A market, its book and whether it trades."""
+
+    __slots__ = ("book", "market", "operator_halt", "status", "status_at")
+
+    def __init__(self, market: Market) -> None:
+        self.market = market
+        self.book = Book()
+        self.status = int(MarketStatus.NONE)
+        """on chain"""
+        self.status_at = 0
+        self.operator_halt: str | None = None
+        """the operator's reason, None while the operator lets the market trade"""
+
+
+class State:
+    """Everything that commands change. No copies are ever made of it: commands plan first, then apply."""
+
+    __slots__ = (
+        "accounts",
+        "assets",
+        "chain",
+        "configuration",
+        "diverged",
+        "fee_bps",
+        "known_orders",
+        "markets",
+        "next_ticket",
+        "orders",
+        "outbox",
+        "timed",
+    )
+
+    def __init__(self) -> None:
+        self.configuration: Configure | None = None
+        self.fee_bps = 0
+        self.assets: dict[int, Asset] = {}
+        self.markets: dict[int, MarketState] = {}
+        self.accounts: dict[Address, Account] = {}
+        self.orders: dict[OrderHash, LiveOrder] = {}
+        """open orders, in order of entry"""
+        self.known_orders: dict[OrderHash, NonceKey] = {}
+        """the latest order of each nonce key"""
+        self.timed: Any = SortedList()
+        """(expiry in seconds, hash) of open orders that expire"""
+        self.next_ticket = 1
+        self.chain = ChainView()
+        self.outbox = Outbox()
+        self.diverged = ""
+        """why the chain contradicts what was matched; "" while it does not"""
+
+    # -----------------------------------------------------------------------------------------------------------------
+    # Accounts
+    # -----------------------------------------------------------------------------------------------------------------
+
+    def account(self, address: Address) -> Account:
+        account = self.accounts.get(address)
+        if account is None:
+            account = self.accounts[address] = Account(address)
+        return account
+
+    def balance(self, address: Address, asset: int) -> Balance:
+        return self.account(address).balance(asset)
+
+    @property
+    def engine(self) -> Address:
+        """The account that collects fees."""
+        assert self.configuration is not None, "commands before Configure are refused"
+        return self.configuration.engine
+
+    def effects(self, trade: Trade) -> tuple[tuple[Balance, int], ...]:
+        """What a trade does to whose balance: five amounts that sum to zero per asset."""
+        market = self.markets[trade.market].market
+        notional = trade.price * trade.quantity
+        quanta = trade.quantity * market.lot_size
+        maker, taker = self.account(trade.maker), self.account(trade.taker)
+        if trade.taker_side:
+            buyer, seller, buyer_fee, seller_fee = maker, taker, trade.maker_fee, trade.taker_fee
+        else:
+            buyer, seller, buyer_fee, seller_fee = taker, maker, trade.taker_fee, trade.maker_fee
+        return (
+            (buyer.balance(USDC), -notional - buyer_fee),
+            (seller.balance(market.base), -quanta),
+            (buyer.balance(market.base), quanta),
+            (seller.balance(USDC), notional - seller_fee),
+            (self.balance(self.engine, USDC), buyer_fee + seller_fee),
+        )
+
+    # -----------------------------------------------------------------------------------------------------------------
+    # Orders
+    # -----------------------------------------------------------------------------------------------------------------
+
+    def open_order(self, turn: Turn, live: LiveOrder, place: LiveOrder | None) -> None:
+        """Let an order rest: in the place of `place`, which it replaces, or at the end of the queue."""
+        side = self.markets[live.order.market].book.side(live.order.side)
+        if place is None:
+            side.add(live, self.next_ticket)
+            self.next_ticket += 1
+        else:
+            side.swap(place, live)
+        live.reserve_up(self.fee_bps)
+        turn.touched[live.balance] = None
+        self.orders[live.order_hash] = live
+        live.account.orders[live.order_hash] = live
+        live.account.nonce_keys[live.order.key].working = live
+        if live.client_order_id is not None:
+            live.account.client_order_ids[live.client_order_id] = live.order_hash
+        if live.order.expiry != NO_EXPIRY:
+            self.timed.add((live.order.expiry, live.order_hash))
+
+    def end_order(self, turn: Turn, live: LiveOrder, status: OrderStatus, code: str) -> None:
+        """End an open order and take it out of its book."""
+        remaining = live.remaining
+        self.markets[live.order.market].book.side(live.order.side).remove(live)
+        self.forget_order(turn, live, status)
+        turn.events.append(self.order_update(live, -remaining, code))
+
+    def forget_order(self, turn: Turn, live: LiveOrder, status: OrderStatus) -> None:
+        """Take an order that has left its book out of everything else that knows open orders."""
+        account = live.account
+        live.status = status
+        live.release_reservation()
+        turn.touched[live.balance] = None
+        del self.orders[live.order_hash]
+        del account.orders[live.order_hash]
+        if live.client_order_id is not None:
+            del account.client_order_ids[live.client_order_id]
+        if live.order.expiry != NO_EXPIRY:
+            self.timed.remove((live.order.expiry, live.order_hash))
+        nonce_key = account.nonce_keys[live.order.key]
+        nonce_key.working = None
+        if nonce_key.order_hash == live.order_hash:
+            nonce_key.ended = status
+
+    def order_update(self, live: LiveOrder, depth_change: int, code: str = "") -> OrderUpdate:
+        order = live.order
+        return OrderUpdate(
+            live.order_hash,
+            order.account,
+            order.market,
+            order.side,
+            order.price,
+            order.quantity,
+            live.filled,
+            live.status,
+            depth_change,
+            code,
+        )
+
+    def cancel_unfit(self, turn: Turn, balance: Balance, code: str) -> None:
+        """Cancel the account's newest orders that draw on `balance` until reservations and holds fit into it."""
+        if balance.free >= 0 or not balance.reserved:
+            return
+        account = self.accounts[balance.address]
+        for live in [live for live in reversed(account.orders.values()) if live.balance is balance]:
+            if balance.free >= 0:
+                return
+            self.end_order(turn, live, OrderStatus.CANCELED, code)
+
+    # -----------------------------------------------------------------------------------------------------------------
+    # Markets
+    # -----------------------------------------------------------------------------------------------------------------
+
+    def halt_reason(self, market: int) -> str | None:
+        """Why a market does not trade although the chain would let it; None if it does."""
+        if self.diverged:
+            return self.diverged
+        parked = self.outbox.halts.get(market)
+        if parked is not None:
+            return parked.reason
+        return self.markets[market].operator_halt
+
+    def market_update(self, market: int) -> MarketUpdate:
+        state = self.markets[market]
+        reason = self.halt_reason(market)
+        return MarketUpdate(state.market, state.status, reason is not None, reason or "")

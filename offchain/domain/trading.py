@@ -1,0 +1,292 @@
+"""Placing, canceling and expiring orders. Everything is planned before anything changes."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+import msgspec
+
+from offchain.domain.account import LiveOrder, NonceKey, fee_down, reservation_up
+from offchain.domain.admission import refusal
+from offchain.domain.commands import CancelOrder, PlaceOrder, Tick
+from offchain.domain.errors import Code, Rejection
+from offchain.domain.events import CancelResult, CommandRefused, Done, OrderUpdate, PlaceResult, Ticked, Trade
+from offchain.domain.ids import fill_id
+from offchain.domain.market import USDC
+from offchain.domain.matching import Plan, plan
+from offchain.domain.order import LAST_SEQUENCE, OrderStatus, Side, TimeInForce
+from offchain.domain.outbox import Fill
+from offchain.domain.state import MarketState, State, Turn
+
+MAX_EXPIRED = 10_000
+"""Orders that one Tick ends; the next Tick goes on."""
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Placing
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def place(state: State, turn: Turn, command: PlaceOrder) -> PlaceResult:
+    """Execute an order: replace, match, rest."""
+    order = command.order
+    venue = state.markets.get(order.market)
+    if venue is None:
+        return _refuse(turn, command, Rejection(Code.UNKNOWN_MARKET, "market", f"there is no market {order.market}"))
+    account = state.accounts.get(order.account)
+    nonce_key = account.nonce_keys.get(order.key) if account is not None else None
+    if nonce_key is not None and order.sequence <= nonce_key.sequence:
+        return _answer_again(turn, command, nonce_key)
+
+    assert state.configuration is not None, "commands before Configure are refused"
+    rejection = refusal(state, state.configuration, venue, account, nonce_key, command, turn.now_ms)
+    if rejection is not None:
+        return _reject(state, turn, command, rejection)
+    replaced = nonce_key.working if nonce_key is not None else None
+    makers = venue.book.side(1 - order.side)
+    planned = plan(makers, order, turn.now_ms, command.self_trade, replaced, state.fee_bps)
+    if command.post_only and planned.crosses:
+        detail = "the order would meet a resting order at its price or better"
+        return _reject(state, turn, command, Rejection(Code.POST_ONLY_WOULD_CROSS, "postOnly", detail))
+    is_killed = order.time_in_force == TimeInForce.FOK and planned.remaining > 0
+    if not is_killed:
+        rejection = _uncovered(state, venue, command, planned, replaced)
+        if rejection is not None:
+            return _reject(state, turn, command, rejection)
+    return _apply(state, turn, venue, command, planned, replaced, is_killed)
+
+
+def _answer_again(turn: Turn, command: PlaceOrder, nonce_key: NonceKey) -> PlaceResult:
+    """The nonce was used before: the same bytes get the same answer, others are refused and not remembered."""
+    order = command.order
+    if nonce_key.order_hash == command.order_hash and nonce_key.result is not None:
+        detail = "the same order was executed before"
+        turn.events.append(CommandRefused(Rejection(Code.REPEATED, "", detail)))
+        return msgspec.structs.replace(nonce_key.result, repeated=True)
+    if order.sequence == nonce_key.sequence:
+        detail = f"sequence {order.sequence} of nonce key {order.key} was used by order 0x{nonce_key.order_hash.hex()}"
+        return _refuse(turn, command, Rejection(Code.NONCE_REUSED, "nonce", detail))
+    detail = f"nonce key {order.key} is at sequence {nonce_key.sequence}, the order signs {order.sequence}"
+    return _refuse(turn, command, Rejection(Code.STALE_NONCE, "nonce", detail))
+
+
+def _refuse(turn: Turn, command: PlaceOrder, rejection: Rejection) -> PlaceResult:
+    """Refuse without a trace: nothing is remembered, and the order, which may have lived before, has no new state."""
+    turn.events.append(CommandRefused(rejection))
+    return PlaceResult(command.order_hash, OrderStatus.REJECTED, command.order.quantity, 0, [], rejection)
+
+
+def _reject(state: State, turn: Turn, command: PlaceOrder, rejection: Rejection) -> PlaceResult:
+    """Reject for good: the sequence is consumed, an older order of the key goes on working."""
+    order = command.order
+    result = PlaceResult(command.order_hash, OrderStatus.REJECTED, order.quantity, 0, [], rejection)
+    turn.events.append(
+        OrderUpdate(
+            command.order_hash,
+            order.account,
+            order.market,
+            order.side,
+            order.price,
+            order.quantity,
+            0,
+            OrderStatus.REJECTED,
+            0,
+            rejection.code,
+        )
+    )
+    # The chain never stores the last sequence: remembering it would close the key to orders that the chain still takes.
+    if order.sequence != LAST_SEQUENCE:
+        _remember(state, command, result)
+    return result
+
+
+def _remember(state: State, command: PlaceOrder, result: PlaceResult) -> NonceKey:
+    order = command.order
+    account = state.account(order.account)
+    nonce_key = account.nonce_keys.get(order.key)
+    if nonce_key is None:
+        nonce_key = account.nonce_keys[order.key] = NonceKey(order.account, order.key)
+    else:
+        state.known_orders.pop(nonce_key.order_hash, None)
+    nonce_key.sequence = order.sequence
+    nonce_key.order_hash = command.order_hash
+    nonce_key.result = result
+    is_open = result.status is OrderStatus.OPEN or result.status is OrderStatus.PARTIALLY_FILLED
+    nonce_key.ended = None if is_open else result.status
+    state.known_orders[command.order_hash] = nonce_key
+    return nonce_key
+
+
+def _uncovered(
+    state: State, venue: MarketState, command: PlaceOrder, planned: Plan, replaced: LiveOrder | None
+) -> Rejection | None:
+    """Whether fills at their prices and the reservation of what will rest exceed what the account may use."""
+    order = command.order
+    will_rest = 0 if order.is_immediate or planned.stop else planned.remaining
+    lot_size = venue.market.lot_size
+    need = reservation_up(order.side, order.price, will_rest, lot_size, state.fee_bps)
+    if order.side == Side.BUY:
+        asset = USDC
+        need += planned.spent_down
+    else:
+        asset = venue.market.base
+        need += (order.quantity - planned.remaining) * lot_size
+    account = state.accounts.get(order.account)
+    balance = account.balances.get(asset) if account is not None else None
+    free = balance.free if balance is not None else 0
+    if replaced is not None and replaced.balance is balance:
+        free += replaced.reserved
+    if need <= free or not need:
+        return None
+    detail = f"{need} quanta of asset {asset} are needed, {max(0, free)} are available"
+    return Rejection(Code.INSUFFICIENT_BALANCE, "quantity", detail)
+
+
+def _apply(
+    state: State,
+    turn: Turn,
+    venue: MarketState,
+    command: PlaceOrder,
+    planned: Plan,
+    replaced: LiveOrder | None,
+    is_killed: bool,
+) -> PlaceResult:
+    order = command.order
+    account = state.account(order.account)
+    balance = account.balance(USDC if order.side == Side.BUY else venue.market.base)
+    taker = LiveOrder(order, command.order_hash, account, balance, venue.market.lot_size, command.client_order_id)
+    rests = not (order.is_immediate or planned.stop) and planned.remaining > 0
+    inherited = replaced if rests and not planned.fills and _keeps_place(taker, replaced) else None
+    if replaced is not None:
+        _replace(state, turn, replaced, inherited is not None)
+
+    fills: list[tuple[bytes, int, int]] = []
+    if not is_killed:
+        for maker, quantity, code in planned.steps:
+            if quantity:
+                trade = _fill(state, turn, venue, taker, maker, quantity)
+                fills.append((trade.id, trade.price, quantity))
+            else:
+                status = OrderStatus.EXPIRED if code == "expired" else OrderStatus.CANCELED
+                state.end_order(turn, maker, status, code)
+
+    taker.status, code = _outcome(taker, planned, is_killed)
+    result = PlaceResult(command.order_hash, taker.status, order.quantity, taker.filled, fills, None, code)
+    nonce_key = _remember(state, command, result)
+    nonce_key.market = order.market
+    if rests:
+        state.open_order(turn, taker, inherited)
+    turn.events.append(state.order_update(taker, taker.remaining if rests else 0, code))
+    return result
+
+
+def _keeps_place(taker: LiveOrder, replaced: LiveOrder | None) -> bool:
+    if replaced is None or replaced.order.side != taker.order.side or replaced.order.price != taker.order.price:
+        return False
+    return taker.order.quantity <= replaced.remaining
+
+
+def _replace(state: State, turn: Turn, replaced: LiveOrder, keeps_place: bool) -> None:
+    """End the older order of the key; its successor takes over its place in the queue if it keeps that."""
+    if not keeps_place:
+        state.end_order(turn, replaced, OrderStatus.CANCELED, "replaced")
+        return
+    state.forget_order(turn, replaced, OrderStatus.CANCELED)
+    turn.events.append(state.order_update(replaced, -replaced.remaining, "replaced"))
+
+
+def _outcome(taker: LiveOrder, planned: Plan, is_killed: bool) -> tuple[OrderStatus, str]:
+    """The taker's status after matching, and why it ended if neither filled nor resting."""
+    if is_killed:
+        return OrderStatus.CANCELED, "fokUnfilled"
+    if not planned.remaining:
+        return OrderStatus.FILLED, ""
+    if planned.stop:
+        return OrderStatus.CANCELED, planned.stop
+    if taker.order.is_immediate:
+        return OrderStatus.CANCELED, "iocRemainder"
+    return (OrderStatus.PARTIALLY_FILLED if taker.filled else OrderStatus.OPEN), ""
+
+
+def _fill(state: State, turn: Turn, venue: MarketState, taker: LiveOrder, maker: LiveOrder, quantity: int) -> Trade:
+    """Trade `quantity` lots at the maker's price: unsettled balances, both orders, the outbox."""
+    price = maker.order.price
+    fee = fee_down(price * quantity, state.fee_bps)
+    outbox = state.outbox
+    trade = Trade(
+        outbox.take_number(),
+        fill_id(maker.order_hash, taker.order_hash, maker.filled, taker.filled),
+        venue.market.id,
+        maker.order_hash,
+        taker.order_hash,
+        maker.order.account,
+        taker.order.account,
+        taker.order.side,
+        price,
+        quantity,
+        maker.filled,
+        taker.filled,
+        fee,
+        fee,
+        turn.now_ms,
+    )
+    outbox.fills[trade.item] = Fill(trade, maker, taker)
+    for balance, change in state.effects(trade):
+        balance.unsettled += change
+        turn.touched[balance] = None
+    turn.events.append(trade)
+    taker.filled += quantity
+
+    side = venue.book.side(maker.order.side)
+    if quantity < maker.remaining:
+        maker.filled += quantity
+        maker.status = OrderStatus.PARTIALLY_FILLED
+        side.reduce(price, quantity)
+        maker.reserve_up(state.fee_bps)
+    else:
+        side.remove(maker)
+        maker.filled += quantity
+        state.forget_order(turn, maker, OrderStatus.FILLED)
+    turn.events.append(state.order_update(maker, -quantity))
+    return trade
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Ending
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def cancel(state: State, turn: Turn, command: CancelOrder) -> CancelResult | Rejection:
+    """Cancel an open order of the account that asks."""
+    live = state.orders.get(command.order_hash)
+    if live is None:
+        return _not_open(state, command)
+    if live.order.account != command.account:
+        return _not_owner(command)
+    state.end_order(turn, live, OrderStatus.CANCELED, "user")
+    return CancelResult(command.order_hash, live.status, live.order.market, live.order.quantity, live.filled)
+
+
+def _not_open(state: State, command: CancelOrder) -> Rejection:
+    known = state.known_orders.get(command.order_hash)
+    if known is None:
+        return Rejection(Code.UNKNOWN_ORDER, "orderId", f"no open order has the id 0x{command.order_hash.hex()}")
+    if known.address != command.account:
+        return _not_owner(command)
+    return Rejection(Code.ORDER_NOT_OPEN, "orderId", f"the order is {known.ended} and not open any more")
+
+
+def _not_owner(command: CancelOrder) -> Rejection:
+    return Rejection(Code.NOT_OWNER, "account", f"the order is not of account 0x{command.account.hex()}")
+
+
+def tick(state: State, turn: Turn, command: Tick) -> Done:
+    """End orders whose expiry has passed, the earliest first."""
+    due = [
+        order_hash
+        for _, order_hash in islice(state.timed.irange(None, (turn.now_ms // 1000 + 1,), (True, False)), MAX_EXPIRED)
+    ]
+    for order_hash in due:
+        state.end_order(turn, state.orders[order_hash], OrderStatus.EXPIRED, "expired")
+    turn.events.append(Ticked(len(due)))
+    return Done()

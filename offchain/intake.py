@@ -1,0 +1,370 @@
+"""From the bytes of a request to a command: form, numbers, market, units, signature.
+
+What is refused here never reaches the core and is not remembered. Intake reserves nothing and decides nothing that
+depends on the state of accounts; the core checks the order's content again.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from enum import StrEnum
+from typing import Any, NoReturn, TypeVar
+
+import msgspec
+
+from offchain.catalogue import Catalogue
+from offchain.chain import eip712
+from offchain.domain.commands import CancelOrder, PlaceOrder
+from offchain.domain.errors import Code, Rejection
+from offchain.domain.market import USDC_DECIMALS, Market
+from offchain.domain.order import (
+    MAX_TIMED_EXPIRY,
+    NO_EXPIRY,
+    Address,
+    Order,
+    OrderHash,
+    SelfTrade,
+    Side,
+    TimeInForce,
+)
+from offchain.domain.units import format_units, parse_integer, parse_units
+
+
+class IntakeCode(StrEnum):
+    """Refusals before the core."""
+
+    MALFORMED_JSON = "malformedJson"
+    DUPLICATE_FIELD = "duplicateField"
+    UNKNOWN_FIELD = "unknownField"
+    MISSING_FIELD = "missingField"
+    INVALID_TYPE = "invalidType"
+    INVALID_NUMBER = "invalidNumber"
+    INVALID_VALUE = "invalidValue"
+    INVALID_ADDRESS = "invalidAddress"
+    INVALID_ORDER_ID = "invalidOrderId"
+    INVALID_SIGNATURE = "invalidSignature"
+    SIGNER_MISMATCH = "signerMismatch"
+
+
+class IntakeError(Exception):
+    """A request that cannot become a command."""
+
+    def __init__(self, code: str, param: str, detail: str) -> None:
+        super().__init__(f"{code} ({param}): {detail}")
+        self.rejection = Rejection(str(code), param, detail)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Bodies
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+class OrderBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    """An order as posted. Decimal strings are in whole units (USDC per base unit, base units)."""
+
+    account: str
+    market: str
+    side: str
+    type: str
+    time_in_force: str
+    price: str
+    quantity: str
+    nonce: str
+    """the signed u64 in decimal digits: key in the upper 32 bits, sequence in the lower"""
+    max_fee_bps: int
+    signature: str
+    epoch: int = 0
+    expiry: int | None = None
+    """Unix seconds; absent for GTC, required otherwise"""
+    reduce_only: bool = False
+    post_only: bool = False
+    self_trade_prevention: str = SelfTrade.EXPIRE_MAKER
+    client_order_id: str | None = None
+    expect_filled: str | None = None
+    """quantity that the order replaced by this one may have filled"""
+
+
+class CancelBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    """A cancel as sent with DELETE."""
+
+    account: str
+    signature: str
+
+
+BodyT = TypeVar("BodyT", OrderBody, CancelBody)
+
+
+class _Duplicate(ValueError):
+    """A JSON object names a field twice."""
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        seen: set[str] = set()
+        for name, _ in pairs:
+            if name in seen:
+                raise _Duplicate(name)
+            seen.add(name)
+    return fields
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+# No request nests, and no value of a valid one has a bracket: this bounds the depth before anything is parsed.
+_MAX_BRACKETS = 16
+
+_JSON = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant)
+
+
+def decode_object(raw: bytes) -> dict[str, Any]:
+    """A JSON object without repeated fields; anything else is an IntakeError."""
+    if raw.count(b"[") + raw.count(b"{") > _MAX_BRACKETS:
+        raise IntakeError(IntakeCode.MALFORMED_JSON, "", f"the body has more than {_MAX_BRACKETS} opening brackets")
+    try:
+        value = _JSON.decode(raw.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise IntakeError(
+            IntakeCode.MALFORMED_JSON, "", f"the body is not UTF-8: {error.reason} at byte {error.start}"
+        ) from None
+    except _Duplicate as error:
+        name = shown(error)
+        raise IntakeError(IntakeCode.DUPLICATE_FIELD, name, f"{name} is given more than once") from None
+    except ValueError as error:
+        raise IntakeError(IntakeCode.MALFORMED_JSON, "", f"the body is not JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise IntakeError(IntakeCode.MALFORMED_JSON, "", "the body must be a JSON object")
+    return value
+
+
+def decode_body(raw: bytes, shape: type[BodyT]) -> BodyT:
+    """`raw` as `shape`; an IntakeError names the first field at fault."""
+    fields = decode_object(raw)
+    try:
+        return msgspec.convert(fields, shape)
+    except (msgspec.ValidationError, UnicodeEncodeError) as error:  # the second for names with lone surrogates
+        raise _explained(fields, shape, error) from None
+
+
+_JSON_TYPES = {str: "a string", int: "an integer", bool: "true or false", float: "a number", dict: "an object"}
+
+
+def _explained(fields: dict[str, Any], shape: type[BodyT], error: Exception) -> IntakeError:
+    known = {spec.encode_name: spec for spec in msgspec.structs.fields(shape)}
+    for name, value in fields.items():
+        if name not in known:
+            return IntakeError(IntakeCode.UNKNOWN_FIELD, shown(name), f"{shown(name)} is not a field of this body")
+        wanted = _wanted(known[name].type)
+        if type(value) is not wanted and not (value is None and known[name].default is None):
+            given = "null" if value is None else _JSON_TYPES.get(type(value), "an array")
+            hint = ', such as "12.5"' if wanted is str and isinstance(value, int | float) else ""
+            detail = f"{name} must be {_JSON_TYPES[wanted]}{hint}, not {given}"
+            return IntakeError(IntakeCode.INVALID_TYPE, name, detail)
+    for name, spec in known.items():
+        if spec.required and name not in fields:
+            return IntakeError(IntakeCode.MISSING_FIELD, name, f"{name} is missing")
+    return IntakeError(IntakeCode.INVALID_TYPE, "", str(error))
+
+
+def _wanted(annotation: Any) -> type:
+    """The JSON type behind `T` or `T | None`."""
+    options: tuple[type, ...] = getattr(annotation, "__args__", ()) or (annotation,)
+    return options[0]
+
+
+def shown(name: object) -> str:
+    """A client's own text, shortened for an error message and made encodable (JSON can carry lone surrogates)."""
+    text = str(name).encode("utf-8", "backslashreplace").decode("utf-8")
+    return text if len(text) <= 64 else text[:61] + "..."
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Fields
+# ---------------------------------------------------------------------------------------------------------------------
+
+_ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}", re.ASCII)
+_HASH = re.compile(r"0x[0-9a-fA-F]{64}", re.ASCII)
+_SIGNATURE = re.compile(r"0x(?:[0-9a-fA-F]{128}|[0-9a-fA-F]{130})", re.ASCII)
+CLIENT_ORDER_ID = re.compile(r"[A-Za-z0-9._\-]{1,64}", re.ASCII)
+
+_SIDES = {"buy": Side.BUY, "sell": Side.SELL}
+_TIMES_IN_FORCE = {tif.name: tif for tif in TimeInForce}
+_SELF_TRADES = {mode.value: mode for mode in SelfTrade}
+
+
+def parse_address(text: str, param: str = "account") -> Address:
+    if _ADDRESS.fullmatch(text) is None:
+        raise IntakeError(IntakeCode.INVALID_ADDRESS, param, f"{param} must be 0x and 40 hexadecimal digits")
+    return bytes.fromhex(text[2:])
+
+
+def parse_order_id(text: str, param: str = "id") -> OrderHash:
+    if _HASH.fullmatch(text) is None:
+        raise IntakeError(IntakeCode.INVALID_ORDER_ID, param, "an order id is 0x and 64 hexadecimal digits")
+    return bytes.fromhex(text[2:])
+
+
+def parse_signature(text: str) -> bytes:
+    if _SIGNATURE.fullmatch(text) is None:
+        detail = "signature must be 0x and 64 bytes (EIP-2098) or 65 bytes (r, s, v) in hexadecimal"
+        raise IntakeError(IntakeCode.INVALID_SIGNATURE, "signature", detail)
+    return bytes.fromhex(text[2:])
+
+
+def _choice(options: dict[str, Any], text: str, param: str, code: str) -> Any:
+    chosen = options.get(text)
+    if chosen is None:
+        raise IntakeError(code, param, f"{param} must be one of {', '.join(options)}")
+    return chosen
+
+
+def _bounded(value: int, largest: int, param: str, code: str = IntakeCode.INVALID_NUMBER) -> int:
+    if not 0 <= value <= largest:
+        raise IntakeError(code, param, f"{param} must be from 0 to {largest}")
+    return value
+
+
+def _number(text: str, decimals: int, param: str) -> int:
+    try:
+        return parse_units(text, decimals)
+    except ValueError as error:
+        raise IntakeError(IntakeCode.INVALID_NUMBER, param, f"{param} {error}") from None
+
+
+def _price(text: str, market: Market) -> int:
+    """micro-USDC per lot."""
+    price = _number(text, USDC_DECIMALS, "price")
+    if price == 0 or price % market.tick_size or price > market.max_price:
+        tick = format_units(market.tick_size, USDC_DECIMALS)
+        highest = format_units(market.max_price, USDC_DECIMALS)
+        detail = f"price must be a positive multiple of the tick {tick} and at most {highest} in {market.symbol}"
+        raise IntakeError(Code.INVALID_PRICE, "price", detail)
+    return market.price_per_lot(price)
+
+
+def _lots(text: str, market: Market, param: str, smallest: int) -> int:
+    quantity = _number(text, market.decimals, param)
+    lots, rest = divmod(quantity, market.lot_size)
+    if rest or not smallest <= lots <= market.max_quantity:
+        lot = format_units(market.lot_size, market.decimals)
+        largest = format_units(market.max_quantity * market.lot_size, market.decimals)
+        positive = "positive " if smallest else ""
+        detail = f"{param} must be a {positive}multiple of the lot {lot} and at most {largest} in {market.symbol}"
+        raise IntakeError(Code.INVALID_QUANTITY, param, detail)
+    return lots
+
+
+def _expiry(body: OrderBody, time_in_force: TimeInForce, received_ms: int) -> int:
+    """Unix seconds as signed."""
+    if time_in_force is TimeInForce.GTC:
+        if body.expiry is not None:
+            raise IntakeError(Code.INVALID_EXPIRY, "expiry", "a GTC order has no expiry; it signs 2^64-1")
+        return NO_EXPIRY
+    if body.expiry is None:
+        raise IntakeError(IntakeCode.MISSING_FIELD, "expiry", f"expiry is missing; {time_in_force.name} needs one")
+    _bounded(body.expiry, MAX_TIMED_EXPIRY, "expiry", Code.INVALID_EXPIRY)
+    if body.expiry * 1000 <= received_ms:
+        raise IntakeError(Code.ORDER_EXPIRED, "expiry", f"the order expired at {body.expiry}, now is {received_ms} ms")
+    return body.expiry
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Commands
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+class Intake:
+    """Makes commands of requests. The costly check, the signature, comes last."""
+
+    __slots__ = ("_catalogue",)
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+
+    def place(self, raw: bytes, received_ms: int) -> PlaceOrder:
+        """The command for a posted order; IntakeError if there is none."""
+        domain = self._domain()
+        body = decode_body(raw, OrderBody)
+        account = parse_address(body.account)
+        market = self._catalogue.find(body.market)
+        if market is None:
+            detail = f"there is no market {shown(body.market)!r}; GET /v1/markets lists them"
+            raise IntakeError(Code.UNKNOWN_MARKET, "market", detail)
+        time_in_force = _choice(_TIMES_IN_FORCE, body.time_in_force, "timeInForce", Code.INVALID_TIME_IN_FORCE)
+        if body.type not in ("limit", "market"):
+            raise IntakeError(IntakeCode.INVALID_VALUE, "type", "type must be one of limit, market")
+        if body.type == "market" and time_in_force is not TimeInForce.IOC:
+            detail = "a market order is IOC, with its worst price signed"
+            raise IntakeError(Code.INVALID_TIME_IN_FORCE, "timeInForce", detail)
+        order = Order(
+            account=account,
+            market=market.id,
+            side=_choice(_SIDES, body.side, "side", Code.INVALID_SIDE),
+            time_in_force=time_in_force,
+            reduce_only=body.reduce_only,
+            price=_price(body.price, market),
+            quantity=_lots(body.quantity, market, "quantity", 1),
+            nonce=_nonce(body.nonce),
+            epoch=_bounded(body.epoch, 2**32 - 1, "epoch"),
+            expiry=_expiry(body, time_in_force, received_ms),
+            max_fee_bps=_bounded(body.max_fee_bps, 2**16 - 1, "maxFeeBps"),
+        )
+        expected = None if body.expect_filled is None else _lots(body.expect_filled, market, "expectFilled", 0)
+        self_trade = _choice(_SELF_TRADES, body.self_trade_prevention, "selfTradePrevention", IntakeCode.INVALID_VALUE)
+        if body.client_order_id is not None and CLIENT_ORDER_ID.fullmatch(body.client_order_id) is None:
+            detail = "clientOrderId must be 1 to 64 letters, digits, dots, hyphens or underscores"
+            raise IntakeError(IntakeCode.INVALID_VALUE, "clientOrderId", detail)
+        order_hash = eip712.order_hash(order)
+        return PlaceOrder(
+            order=order,
+            order_hash=order_hash,
+            signature=_verified(domain, eip712.order_digest(domain, order_hash), body.signature, account),
+            received_ms=received_ms,
+            order_type=body.type,
+            post_only=body.post_only,
+            self_trade=self_trade,
+            client_order_id=body.client_order_id,
+            expect_filled=expected,
+        )
+
+    def cancel(self, raw: bytes, order_id: str, received_ms: int) -> CancelOrder:
+        """The command for a signed cancel of `order_id`; IntakeError if there is none."""
+        domain = self._domain()
+        order_hash = parse_order_id(order_id)
+        body = decode_body(raw, CancelBody)
+        account = parse_address(body.account)
+        digest = eip712.cancel_digest(domain, account, order_hash)
+        return CancelOrder(account, order_hash, _verified(domain, digest, body.signature, account), received_ms)
+
+    def _domain(self) -> eip712.Domain:
+        domain = self._catalogue.domain
+        if domain is None:
+            raise IntakeError(Code.NOT_CONFIGURED, "", "the exchange is starting; it takes no orders yet")
+        return domain
+
+
+def _nonce(text: str) -> int:
+    try:
+        nonce = parse_integer(text)
+    except ValueError as error:
+        raise IntakeError(IntakeCode.INVALID_NUMBER, "nonce", f"nonce {error}") from None
+    return _bounded(nonce, 2**64 - 1, "nonce")
+
+
+def _verified(domain: eip712.Domain, digest: bytes, text: str, account: Address) -> bytes:
+    """The account's signature of `digest` in its 64-byte form."""
+    signature = parse_signature(text)
+    signer = eip712.recover(digest, signature)
+    if signer is None:
+        detail = "signature is no valid signature; its s must be low and its v 0, 1, 27 or 28"
+        raise IntakeError(IntakeCode.INVALID_SIGNATURE, "signature", detail)
+    if signer != account:
+        detail = (
+            f"for chain id {domain.chain_id} and contract 0x{domain.engine.hex()} the signer is 0x{signer.hex()}, "
+            f"not account 0x{account.hex()}; a signature for another chain, contract or content looks like this"
+        )
+        raise IntakeError(IntakeCode.SIGNER_MISMATCH, "signature", detail)
+    return eip712.compact(signature)

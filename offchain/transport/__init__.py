@@ -1,0 +1,1 @@
+"""How commands reach the core and records leave it."""

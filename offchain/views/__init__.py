@@ -1,0 +1,1 @@
+"""Tables for readers, projected from the journal."""

@@ -1,0 +1,146 @@
+"""The tables of `views.db`, and how their rows become the rows of `ports.py`.
+
+Integers that may exceed SQLite's 64 signed bits (amounts of assets with 18 decimals, fees) are decimal text. Sequences,
+item numbers, times, prices and quantities of accepted orders fit.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Any
+
+from offchain.domain.codec import Codec
+from offchain.domain.events import Event
+from offchain.domain.market import Asset, Market
+from offchain.domain.order import Order, OrderStatus
+from offchain.ports import BatchRow, DepositRow, OrderRow, TradeRow, WithdrawalRow
+
+SCHEMA_VERSION = 1
+"""Raise it with every change below: older files are emptied and filled again from the journal."""
+
+ORDERS = Codec[Order](Order)
+EVENTS = Codec[Event](Event)
+MARKETS = Codec[Market](Market)
+ASSETS = Codec[Asset](Asset)
+
+LIVE = (OrderStatus.OPEN, OrderStatus.PARTIALLY_FILLED)
+LIVE_SQL = f"status IN ({', '.join(repr(status.value) for status in LIVE)})"
+UNSETTLED_SQL = "settlement IN ('pending', 'submitted')"
+
+TABLES = {
+    "meta": "(key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID",
+    "orders": """(
+        hash BLOB PRIMARY KEY, seq INTEGER NOT NULL, account BLOB NOT NULL, market INTEGER NOT NULL,
+        status TEXT NOT NULL, filled INTEGER NOT NULL, code TEXT NOT NULL, client_order_id TEXT, signed BLOB NOT NULL,
+        signature BLOB NOT NULL, order_type TEXT NOT NULL, post_only INTEGER NOT NULL, self_trade TEXT NOT NULL,
+        created_ms INTEGER NOT NULL, updated_ms INTEGER NOT NULL
+    )""",
+    "trades": """(
+        item INTEGER PRIMARY KEY, id BLOB NOT NULL, market INTEGER NOT NULL, maker_hash BLOB NOT NULL,
+        taker_hash BLOB NOT NULL, maker BLOB NOT NULL, taker BLOB NOT NULL, taker_side INTEGER NOT NULL,
+        price INTEGER NOT NULL, quantity INTEGER NOT NULL, maker_fee TEXT NOT NULL, taker_fee TEXT NOT NULL,
+        time_ms INTEGER NOT NULL, seq INTEGER NOT NULL, settlement TEXT NOT NULL, batch INTEGER NOT NULL,
+        tx_hash BLOB NOT NULL
+    )""",
+    "balances": """(
+        account BLOB NOT NULL, asset INTEGER NOT NULL, settled TEXT NOT NULL, unsettled TEXT NOT NULL,
+        reserved TEXT NOT NULL, held TEXT NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (account, asset)
+    ) WITHOUT ROWID""",
+    "deposits": """(
+        tx_hash BLOB NOT NULL, log_index INTEGER NOT NULL, block INTEGER NOT NULL, account BLOB NOT NULL,
+        asset INTEGER NOT NULL, amount TEXT NOT NULL, status TEXT NOT NULL, updated_ms INTEGER NOT NULL,
+        seq INTEGER NOT NULL, PRIMARY KEY (tx_hash, log_index, block)
+    )""",
+    "withdrawals": """(
+        id INTEGER PRIMARY KEY, account BLOB NOT NULL, kind INTEGER NOT NULL, asset INTEGER NOT NULL,
+        amount TEXT NOT NULL, status TEXT NOT NULL, item INTEGER NOT NULL, tx_hash BLOB NOT NULL,
+        updated_ms INTEGER NOT NULL, seq INTEGER NOT NULL, request_tx BLOB NOT NULL
+    )""",
+    "markets": """(
+        id INTEGER PRIMARY KEY, market BLOB NOT NULL, status INTEGER NOT NULL, halted INTEGER NOT NULL,
+        reason TEXT NOT NULL
+    )""",
+    "assets": "(id INTEGER PRIMARY KEY, asset BLOB NOT NULL)",
+    "settlement_batches": """(
+        number INTEGER PRIMARY KEY, status TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
+        matched_at INTEGER NOT NULL, tx_hash BLOB NOT NULL, gas_used INTEGER NOT NULL, reason TEXT NOT NULL,
+        updated_ms INTEGER NOT NULL
+    )""",
+    "chain_blocks": """(
+        number INTEGER PRIMARY KEY, hash BLOB NOT NULL, parent_hash BLOB NOT NULL, time INTEGER NOT NULL
+    )""",
+    "account_events": """(
+        account BLOB NOT NULL, seq INTEGER NOT NULL, event BLOB NOT NULL, PRIMARY KEY (account, seq)
+    ) WITHOUT ROWID""",
+}
+
+INDEXES = {
+    "orders_account": "orders (account, seq)",
+    "orders_live": f"orders (account, seq) WHERE {LIVE_SQL}",
+    "orders_client_id": "orders (account, client_order_id) WHERE client_order_id IS NOT NULL",
+    "trades_market": "trades (market, seq)",
+    "trades_maker": "trades (maker, seq)",
+    "trades_taker": "trades (taker, seq)",
+    "trades_unsettled": f"trades (item) WHERE {UNSETTLED_SQL}",
+    "deposits_account": "deposits (account, seq)",
+    "withdrawals_account": "withdrawals (account, id)",
+    "withdrawals_item": "withdrawals (item) WHERE status = 'releasing'",
+}
+
+ORDER_COLUMNS = (
+    "signed, hash, signature, order_type, post_only, self_trade, client_order_id, status, filled, code, created_ms, "
+    "updated_ms, seq"
+)
+TRADE_COLUMNS = (
+    "item, id, market, maker_hash, taker_hash, maker, taker, taker_side, price, quantity, maker_fee, taker_fee, "
+    "time_ms, seq, settlement, batch, tx_hash"
+)
+WITHDRAWAL_COLUMNS = "account, kind, asset, amount, status, item, tx_hash, updated_ms"
+DEPOSIT_COLUMNS = "account, asset, amount, status, tx_hash, log_index, block, updated_ms, seq"
+BATCH_COLUMNS = "number, status, first, last, matched_at, tx_hash, gas_used, reason, updated_ms"
+
+
+def create(connection: sqlite3.Connection) -> None:
+    """Make the tables, inside the caller's transaction. A file of another layout is emptied first."""
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version not in (0, SCHEMA_VERSION):
+        names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+        for (name,) in names:
+            connection.execute(f"DROP TABLE {name}")
+    for table, columns in TABLES.items():
+        connection.execute(f"CREATE TABLE IF NOT EXISTS {table} {columns}")
+    for index, target in INDEXES.items():
+        connection.execute(f"CREATE INDEX IF NOT EXISTS {index} ON {target}")
+    connection.execute("INSERT OR IGNORE INTO meta VALUES ('appliedSeq', 0)")
+    if version != SCHEMA_VERSION:
+        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+
+def order_row(columns: Sequence[Any]) -> OrderRow:
+    """From ORDER_COLUMNS."""
+    signed, order_hash, signature, order_type, post_only, *rest = columns
+    return OrderRow(ORDERS.decode(signed), order_hash, signature, order_type, bool(post_only), *rest)
+
+
+def trade_row(columns: Sequence[Any]) -> TradeRow:
+    """From TRADE_COLUMNS."""
+    values = [*columns[:10], int(columns[10]), int(columns[11]), *columns[12:]]
+    return TradeRow(*values)
+
+
+def withdrawal_row(columns: Sequence[Any]) -> WithdrawalRow:
+    """From WITHDRAWAL_COLUMNS."""
+    values = [*columns[:3], int(columns[3]), *columns[4:]]
+    return WithdrawalRow(*values)
+
+
+def deposit_row(columns: Sequence[Any]) -> DepositRow:
+    """From DEPOSIT_COLUMNS."""
+    values = [*columns[:2], int(columns[2]), *columns[3:]]
+    return DepositRow(*values)
+
+
+def batch_row(columns: Sequence[Any]) -> BatchRow:
+    """From BATCH_COLUMNS."""
+    return BatchRow(*columns)
