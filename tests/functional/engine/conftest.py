@@ -1,0 +1,118 @@
+"""Fixtures of the Engine's tests: the whole system on chain and traders with balances in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from ape.api import AccountAPI
+from ape.managers import ChainManager
+from ape.managers.project import ProjectManager
+from eth_account import Account
+from eth_account.signers.local import LocalAccount
+
+from tests.functional.engine.exchange import BTC_PARAMS, ETH_PARAMS, Exchange
+from tests.utils.contracts import deploy_behind_proxy, deploy_create2
+
+USDC_BALANCE = 10**12  # a million USDC
+BTC_BALANCE = 10**10  # 100 BTC
+ETH_BALANCE = 10**21  # 1,000 ETH
+
+
+@pytest.fixture(scope="module")
+def exchange(
+    project: ProjectManager, chain: ChainManager, owner: AccountAPI, operator: AccountAPI, guardian: AccountAPI
+) -> Exchange:
+    usdc = owner.deploy(project.MockUSDC)
+    wbtc = owner.deploy(project.MockWBTC)
+    weth = owner.deploy(project.MockToken, "Wrapped Ether", "WETH", 18)
+    btc_synth = deploy_create2(owner, project.SynthERC20, wbtc.address)
+    eth_synth = deploy_create2(owner, project.SynthERC20, weth.address)
+    registry = owner.deploy(project.MarketRegistry, owner, guardian)
+    vault = deploy_behind_proxy(owner, project.Vault, project.UpgradeableProxy, (usdc.address,), (owner.address,))
+    roles = (owner.address, operator.address, guardian.address, 50)
+    engine = deploy_behind_proxy(owner, project.Engine, project.UpgradeableProxy, (vault.address, registry.address), roles)
+    queue = owner.deploy(project.WithdrawalQueue, vault, engine, registry)
+    vault.connect(engine, queue, sender=owner)
+    engine.connect(queue, sender=owner)
+
+    ids = []
+    for synth in (btc_synth, eth_synth):
+        registry.registerAsset(synth, sender=owner)
+        ids.append(registry.lastId())
+    for symbol, base, numbers in (("BTC-USDC", ids[0], BTC_PARAMS), ("ETH-USDC", ids[1], ETH_PARAMS)):
+        registry.createMarket({"symbol": symbol, "kind": 0, "base": base, "quote": 0, **numbers}, sender=owner)
+        ids.append(registry.lastId())
+    return Exchange(chain.provider, operator, usdc, btc_synth, eth_synth, registry, vault, engine, queue, *ids)
+
+
+@pytest.fixture(scope="module")
+def fund(exchange: Exchange, project: ProjectManager) -> Callable[..., None]:
+    """Give an account balances in the exchange, through real deposits."""
+
+    def run(account: AccountAPI, usdc: int = 0, btc: int = 0, eth: int = 0) -> None:
+        if usdc:
+            exchange.usdc.mint(account, usdc, sender=account)
+            exchange.usdc.approve(exchange.vault, usdc, sender=account)
+            exchange.vault.deposit(usdc, account, sender=account)
+        for instrument, synth, amount in (
+            (exchange.btc, exchange.btc_synth, btc),
+            (exchange.eth, exchange.eth_synth, eth),
+        ):
+            if not amount:
+                continue
+            token = project.MockToken.at(synth.underlying())
+            token.mint(account, amount, sender=account)
+            token.approve(synth, amount, sender=account)
+            synth.depositFor(account, amount, sender=account)
+            synth.approve(exchange.engine, amount, sender=account)
+            exchange.engine.deposit(instrument, amount, sender=account)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def create_trader(fund: Callable[..., None]) -> Callable[..., LocalAccount]:
+    """Fund a test account and return its key, which signs orders."""
+
+    def create(account: AccountAPI, usdc: int = USDC_BALANCE, btc: int = BTC_BALANCE, eth: int = 0) -> LocalAccount:
+        fund(account, usdc, btc, eth)
+        trader: LocalAccount = Account.from_key(account.private_key)  # type: ignore[attr-defined]
+        return trader
+
+    return create
+
+
+@pytest.fixture(scope="module")
+def maker(create_trader: Callable[..., LocalAccount], accounts: list[AccountAPI]) -> LocalAccount:
+    return create_trader(accounts[3], eth=ETH_BALANCE)
+
+
+@pytest.fixture(scope="module")
+def taker(create_trader: Callable[..., LocalAccount], accounts: list[AccountAPI]) -> LocalAccount:
+    return create_trader(accounts[4], eth=ETH_BALANCE)
+
+
+@pytest.fixture(scope="module")
+def third(create_trader: Callable[..., LocalAccount], accounts: list[AccountAPI]) -> LocalAccount:
+    """Another funded trader."""
+    return create_trader(accounts[5])
+
+
+@pytest.fixture(scope="module")
+def pauper(create_trader: Callable[..., LocalAccount], accounts: list[AccountAPI]) -> LocalAccount:
+    """A trader without balances."""
+    return create_trader(accounts[6], usdc=0, btc=0)
+
+
+@pytest.fixture
+def pass_time(exchange: Exchange) -> Callable[[int], int]:
+    """Mine a block `seconds` after the latest and return its time."""
+
+    def run(seconds: int) -> int:
+        time = exchange.now + seconds
+        exchange.provider.make_request("evm_setNextBlockTimestamp", [time])
+        exchange.provider.make_request("evm_mine", [])
+        return time
+
+    return run

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from aiohttp.test_utils import TestClient, TestServer
+
+from offchain.api.state import ApiSettings
+from tests.unit.api.exchange import Exchange
+
+Api = TestClient
+CreateExchange = Callable[..., Awaitable[Exchange]]
+
+
+@pytest.fixture
+async def create_exchange(tmp_path: Path) -> AsyncIterator[CreateExchange]:
+    """Starts an exchange; `opened=False` leaves it without configuration and markets."""
+    running: list[Exchange] = []
+
+    async def create(settings: ApiSettings | None = None, *, opened: bool = True) -> Exchange:
+        exchange = Exchange(tmp_path / str(len(running)), settings or ApiSettings())
+        running.append(exchange)
+        await exchange.start()
+        if opened:
+            await exchange.open()
+        return exchange
+
+    yield create
+    for exchange in running:
+        await exchange.stop()
+
+
+@pytest.fixture
+async def create_api(create_exchange: CreateExchange) -> AsyncIterator[Callable[[Exchange], Awaitable[Api]]]:
+    """Serves an exchange over HTTP."""
+    clients: list[Api] = []
+
+    async def create(exchange: Exchange) -> Api:
+        client: Api = TestClient(TestServer(exchange.app))
+        clients.append(client)
+        await client.start_server()
+        return client
+
+    yield create
+    for client in clients:
+        await client.close()
+
+
+@pytest.fixture
+async def exchange(create_exchange: CreateExchange) -> Exchange:
+    return await create_exchange()
+
+
+@pytest.fixture
+async def api(exchange: Exchange, create_api: Callable[[Exchange], Awaitable[Api]]) -> Api:
+    return await create_api(exchange)

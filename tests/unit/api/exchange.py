@@ -1,0 +1,267 @@
+"""A whole exchange in one process for tests of the interface: the real core, sequencer, feed and views.
+
+Only the chain is missing: its blocks are submitted by hand.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from offchain.api.app import init_app
+from offchain.api.state import ApiSettings, ApiState, Health
+from offchain.chain import eip712
+from offchain.domain.commands import (
+    AssetRegistered,
+    ChainBlock,
+    ChainLog,
+    Command,
+    Configure,
+    Deposited,
+    MarketCreated,
+    MarketStatusChanged,
+    PlaceOrder,
+)
+from offchain.domain.core import Core
+from offchain.domain.events import Result
+from offchain.domain.market import USDC, Asset, Market, MarketStatus
+from offchain.domain.order import NO_EXPIRY, Order, Side, TimeInForce
+from offchain.ports import Record
+from offchain.replica import Replica
+from offchain.sequencer import Sequencer
+from offchain.transport.local import LocalFeed
+from offchain.views.sqlite import SqliteViews
+
+NOW_MS = 1_800_000_000_000
+CHAIN_ID = 31337
+ENGINE = bytes.fromhex("e7f1725e7734ce288f8367e1bb143e90bb3f0512")
+FEE_BPS = 50
+DOMAIN = eip712.Domain(CHAIN_ID, ENGINE)
+
+BTC = Asset(1, "BTC", b"\x01" * 20, b"\x02" * 20, 8)
+BTC_USDC = Market(
+    id=2,
+    symbol="BTC-USDC",
+    kind=0,
+    instrument=1,
+    base=1,
+    quote=USDC,
+    decimals=8,
+    tick_size=100_000,
+    lot_size=1_000,
+    max_price=10_000_000_000_000,
+    max_quantity=1_000_000_000,
+)
+ETH = Asset(3, "ETH", b"\x03" * 20, b"\x04" * 20, 18)
+ETH_USDC = Market(
+    id=4,
+    symbol="ETH-USDC",
+    kind=0,
+    instrument=3,
+    base=3,
+    quote=USDC,
+    decimals=18,
+    tick_size=10_000,
+    lot_size=10**14,
+    max_price=1_000_000_000_000,
+    max_quantity=1_000_000_000,
+)
+
+USDC_UNIT = 10**6
+BTC_UNIT = 10**8
+
+
+class FixedClock:
+    """Time that tests move."""
+
+    def __init__(self, now_ms: int = NOW_MS) -> None:
+        self.ms = now_ms
+
+    def now_ms(self) -> int:
+        return self.ms
+
+
+class MemoryJournal:
+    """Implements as much of `Journal` as the sequencer uses; `hold` delays durability."""
+
+    def __init__(self) -> None:
+        self.records: list[Record] = []
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def append(self, record: Record) -> None:
+        await self.gate.wait()
+        self.records.append(record)
+
+    async def tail(self) -> tuple[int, bytes]:
+        return (self.records[-1].last if self.records else 0), bytes(32)
+
+
+class LossyFeed(LocalFeed):
+    """A feed that loses records while `is_losing`."""
+
+    is_losing = False
+
+    async def publish(self, record: Record) -> None:
+        if not self.is_losing:
+            await super().publish(record)
+
+
+class Trader:
+    """An account with its key."""
+
+    def __init__(self, seed: int) -> None:
+        self.key = seed.to_bytes(32, "big")
+        self.address = eip712.address_of(self.key)
+
+    @property
+    def account(self) -> str:
+        return "0x" + self.address.hex()
+
+    def sign(self, order: Order, domain: eip712.Domain = DOMAIN) -> str:
+        return "0x" + eip712.sign(eip712.order_digest(domain, eip712.order_hash(order)), self.key).hex()
+
+    def sign_cancel(self, order_id: str, domain: eip712.Domain = DOMAIN) -> str:
+        digest = eip712.cancel_digest(domain, self.address, bytes.fromhex(order_id[2:]))
+        return "0x" + eip712.sign(digest, self.key).hex()
+
+
+MAKER, TAKER, OPERATOR = Trader(0xA1), Trader(0xB2), Trader(0xC3)
+
+
+def create_order(trader: Trader, **changes: Any) -> Order:
+    """A buy of 0.5 BTC at 95,000.1 USDC, GTC."""
+    fields: dict[str, Any] = {
+        "account": trader.address,
+        "market": BTC_USDC.id,
+        "side": Side.BUY,
+        "time_in_force": TimeInForce.GTC,
+        "reduce_only": False,
+        "price": 950_001,
+        "quantity": 50_000,
+        "nonce": 1 << 32,
+        "epoch": 0,
+        "expiry": NO_EXPIRY,
+        "max_fee_bps": FEE_BPS,
+    }
+    return Order(**fields | changes)
+
+
+def create_body(trader: Trader, order: Order | None = None, **changes: Any) -> dict[str, Any]:
+    """The signed body of `order`, then `changes` (None removes a field)."""
+    order = order or create_order(trader)
+    market = ETH_USDC if order.market == ETH_USDC.id else BTC_USDC
+    price, quantity = market.price_per_unit(order.price), order.quantity * market.lot_size
+    body: dict[str, Any] = {
+        "account": trader.account,
+        "market": market.symbol,
+        "side": Side(order.side).name.lower(),
+        "type": "limit",
+        "timeInForce": TimeInForce(order.time_in_force).name,
+        "price": f"{price // 10**6}.{price % 10**6:06}",
+        "quantity": f"{quantity // market.scale}.{quantity % market.scale:0{market.decimals}}",
+        "nonce": str(order.nonce),
+        "epoch": order.epoch,
+        "maxFeeBps": order.max_fee_bps,
+        "signature": trader.sign(order),
+    }
+    if order.reduce_only:
+        body["reduceOnly"] = True
+    if order.expiry != NO_EXPIRY:
+        body["expiry"] = order.expiry
+    return {name: value for name, value in (body | changes).items() if value is not None}
+
+
+class Exchange:
+    """Everything behind the interface."""
+
+    def __init__(self, path: Path, settings: ApiSettings) -> None:
+        self.clock = FixedClock()
+        self.journal = MemoryJournal()
+        self.core = Core()
+        self.feed = LossyFeed()
+        self.failures: list[BaseException] = []
+        self.sequencer = Sequencer(
+            Replica(self.core), self.journal, 1, bytes(32), self.feed, self.clock, self.failures.append
+        )
+        self.views = SqliteViews(path / "views.db")
+        self.health = Health()
+        self.projecting = asyncio.Event()
+        self.projecting.set()
+        self._block = 0
+        self._tasks: list[asyncio.Task[None]] = []
+        self.state = ApiState(
+            ingress=self.sequencer,
+            live=self.sequencer,
+            views=self.views,
+            feed=self.feed,
+            clock=self.clock,
+            health=self._health,
+            settings=settings,
+        )
+        self.app = init_app(self.state)
+
+    async def _health(self) -> Health:
+        return self.health
+
+    async def start(self) -> None:
+        self._tasks = [asyncio.create_task(self.sequencer.run()), asyncio.create_task(self._project())]
+
+    async def stop(self) -> None:
+        self.journal.gate.set()
+        self.sequencer.stop()
+        await self._tasks[0]
+        self._tasks[1].cancel()
+        await asyncio.gather(self._tasks[1], return_exceptions=True)
+        await self.views.close()
+        assert not self.failures
+
+    async def _project(self) -> None:
+        applied = 0
+        while True:
+            await self.projecting.wait()
+            records = [record for record in self.journal.records if record.first > applied]
+            if records:
+                await self.views.apply(applied, records)
+                applied = records[-1].last
+            await asyncio.sleep(0.002)
+
+    async def submit(self, command: Command) -> Result:
+        return await self.sequencer.submit(command, 5_000)
+
+    def place(self, trader: Trader, order: Order) -> PlaceOrder:
+        """The command that intake would make of `order`."""
+        signature = bytes.fromhex(trader.sign(order)[2:])
+        return PlaceOrder(order, eip712.order_hash(order), signature, self.clock.ms)
+
+    async def block(self, *logs: ChainLog) -> None:
+        """The chain's next block."""
+        self._block += 1
+        parent, block = (number.to_bytes(32, "big") for number in (self._block - 1, self._block))
+        await self.submit(ChainBlock(self._block, block, parent, self.clock.ms // 1000, list(logs)))
+
+    async def deposit(self, trader: Trader, asset: int, amount: int) -> None:
+        await self.block(Deposited(trader.address, asset, amount, self._block.to_bytes(32, "big"), 0))
+
+    async def configure(self) -> None:
+        await self.submit(Configure(CHAIN_ID, ENGINE, FEE_BPS, confirmations=1))
+
+    async def list_markets(self, markets: Sequence[tuple[Asset, Market]] = ((BTC, BTC_USDC), (ETH, ETH_USDC))) -> None:
+        logs: list[ChainLog] = []
+        for asset, market in markets:
+            logs += [
+                AssetRegistered(asset),
+                MarketCreated(market),
+                MarketStatusChanged(market.id, MarketStatus.ACTIVE, self.clock.ms // 1000),
+            ]
+        await self.block(*logs)
+
+    async def open(self) -> None:
+        """Configured, two markets, maker and taker funded."""
+        await self.configure()
+        await self.list_markets()
+        for trader in (MAKER, TAKER):
+            await self.deposit(trader, USDC, 1_000_000 * USDC_UNIT)
+            await self.deposit(trader, BTC.id, 100 * BTC_UNIT)

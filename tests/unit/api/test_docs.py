@@ -1,0 +1,125 @@
+"""docs/API.md is complete, and its examples are true."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from eth_account import Account
+from eth_account.messages import encode_typed_data
+
+from offchain.api.problems import PROBLEMS, ApiCode
+from offchain.api.routes import ROUTES
+from offchain.api.schemas.http import checksum
+from offchain.chain import eip712
+from offchain.client import client
+from offchain.domain.errors import Code
+from offchain.domain.market import USDC
+from offchain.domain.order import NO_EXPIRY, Order
+from offchain.intake import IntakeCode, OrderBody
+from tests.unit.api.conftest import Api
+from tests.unit.api.exchange import BTC, BTC_UNIT, BTC_USDC, DOMAIN, NOW_MS, USDC_UNIT, Exchange, Trader
+
+TEXT = (Path(__file__).parents[3] / "docs" / "API.md").read_text()
+
+# The first of Anvil's well-known keys.
+KEY = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80"
+ACCOUNT = "0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266"
+NONCE = (131_072 << 32) + 1_800_000_000
+ORDER = Order(bytes.fromhex(ACCOUNT[2:]), BTC_USDC.id, 0, 0, False, 950_001, 50_000, NONCE, 0, NO_EXPIRY, 50)
+
+
+def block(opening: str) -> str:
+    """The fenced block that begins with this line."""
+    found = re.search(rf"^{re.escape(opening)}\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+    assert found is not None, opening
+    return found.group(1)
+
+
+def curl_body(address: str) -> dict[str, Any]:
+    found = re.search(rf"{re.escape(address)}[^{{]*'(\{{.*?\}})'", TEXT, re.DOTALL)
+    assert found is not None, address
+    body: dict[str, Any] = json.loads(found.group(1))
+    return body
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Complete
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def test_every_code_has_a_problem() -> None:
+    assert set(PROBLEMS) == {*Code, *IntakeCode, *ApiCode}
+
+
+def test_every_problem_is_documented() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| (\d{3}) \| (yes|no) \| .+ \| .+ \|$", TEXT, re.MULTILINE)
+    documented = {code: (int(status), retryable == "yes") for code, status, retryable in rows}
+    assert documented == {code: (kind.status, kind.retryable) for code, kind in PROBLEMS.items()}
+    assert len(rows) == len(documented)
+
+
+def test_every_route_is_documented() -> None:
+    documented = re.findall(r"^\| `([A-Z]+) (\S+)` \|", TEXT, re.MULTILINE)
+    assert sorted(documented) == sorted((route.method, route.path) for route in ROUTES)
+
+
+def test_every_field_of_an_order_is_documented() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| [a-z][\w ]* \| (yes|no)\b.* \| .+ \|$", TEXT, re.MULTILINE)
+    fields = {field.encode_name: field.required for field in msgspec.structs.fields(OrderBody)}
+    assert {name: required == "yes" for name, required in rows} == fields
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# True
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def test_the_typed_data_is_what_is_signed() -> None:
+    typed = json.loads(block("```json typed-data"))
+    signed = Account.sign_message(encode_typed_data(full_message=typed), KEY)
+    order_hash = eip712.order_hash(ORDER)
+    assert eip712.compact(signed.signature) == eip712.sign(
+        eip712.order_digest(DOMAIN, order_hash), bytes.fromhex(KEY[2:])
+    )
+    assert "0x" + order_hash.hex() in TEXT
+    assert "0x" + eip712.order_digest(DOMAIN, order_hash).hex() in TEXT
+    ours = eip712.typed_data(ORDER, DOMAIN)
+    assert typed["types"] == ours["types"]
+    assert typed["domain"] == ours["domain"]
+
+
+async def test_the_requests_work(exchange: Exchange, api: Api) -> None:
+    await exchange.deposit(Trader(int(KEY, 16)), USDC, 100_000 * USDC_UNIT)
+    response = await api.post("/v1/orders", json=curl_body("8080/v1/orders -H"))
+    assert response.status == 201
+    order_id = (await response.json())["orderId"]
+    assert order_id == "0x" + eip712.order_hash(ORDER).hex()
+    response = await api.delete(f"/v1/orders/{order_id}", json=curl_body(f"8080/v1/orders/{order_id}"))
+    assert (response.status, (await response.json())["status"]) == (200, "canceled")
+
+
+def test_the_checksums_are_right() -> None:
+    before = checksum([("95000.1", "0.5")], [("95000.2", "1"), ("95001", "0.25")])
+    after = checksum([("95000.1", "0.3")], [("95001", "0.25")])
+    assert f"`95000.1:0.5|95000.2:1|95001:0.25` gives {before}" in TEXT
+    assert f"`95000.1:0.3|95001:0.25` gives {after}" in TEXT
+    assert (TEXT.count(str(before)), TEXT.count(str(after))) == (2, 2)
+    assert checksum([], []) == 0
+
+
+async def test_the_python_example_runs(
+    exchange: Exchange, api: Api, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client.time, "time", lambda: NOW_MS / 1000)
+    trader = Trader(int(KEY, 16))
+    await exchange.deposit(trader, USDC, 100_000 * USDC_UNIT)
+    await exchange.deposit(trader, BTC.id, BTC_UNIT)
+    scope: dict[str, Any] = {"__name__": "example"}
+    exec(compile(block("```python"), "docs/API.md", "exec"), scope)
+    assert await scope["main"](str(api.make_url("")), KEY) == "canceled"
+    assert capsys.readouterr().out.startswith("insufficientBalance quantity ")

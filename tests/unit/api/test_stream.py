@@ -1,0 +1,447 @@
+"""WebSocket: snapshots, updates, private channels, resumption, limits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+from aiohttp import ClientWebSocketResponse, WSMsgType
+
+from offchain.api import websocket as websocket_module
+from offchain.api.present import SETTLEMENT_OF_BATCH
+from offchain.api.state import ApiSettings
+from offchain.domain.commands import BatchClosed, BatchSent, BatchSettled, Bust, WithdrawalRequested
+from offchain.domain.market import USDC
+from offchain.domain.order import Side
+from offchain.views.projection import SETTLEMENT_OF_BATCH as SETTLEMENT_IN_VIEWS
+from tests.unit.api.conftest import Api
+from tests.unit.api.exchange import MAKER, NOW_MS, TAKER, Exchange, Trader, create_body, create_order
+
+DEPTH, TRADE = "market.BTC-USDC.depth", "market.BTC-USDC.trade"
+MAKERS = f"trader.{MAKER.account}"
+
+
+class Socket:
+    """A WebSocket as a client has it."""
+
+    def __init__(self, socket: ClientWebSocketResponse) -> None:
+        self.raw = socket
+
+    async def send(self, **operation: Any) -> None:
+        await self.raw.send_json(operation)
+
+    async def next(self) -> dict[str, Any]:
+        async with asyncio.timeout(5):
+            message: dict[str, Any] = await self.raw.receive_json()
+        return message
+
+    async def next_of(self, kind: str) -> dict[str, Any]:
+        while True:
+            message = await self.next()
+            if message.get("type") == kind:
+                return message
+
+    async def subscribe(self, *channels: str, **more: Any) -> dict[str, Any]:
+        await self.send(op="subscribe", channels=list(channels), id=1, **more)
+        answer = await self.next()
+        assert answer["op"] == "subscribed"
+        return answer
+
+    async def is_silent(self) -> bool:
+        try:
+            async with asyncio.timeout(0.15):
+                await self.raw.receive()
+        except TimeoutError:
+            return True
+        return False
+
+
+Connect = Callable[[], Awaitable[Socket]]
+
+
+@pytest.fixture
+async def connect(api: Api) -> AsyncIterator[Connect]:
+    sockets: list[Socket] = []
+
+    async def create() -> Socket:
+        sockets.append(Socket(await api.ws_connect("/v1/ws")))
+        return sockets[-1]
+
+    yield create
+    for socket in sockets:
+        await socket.raw.close()
+
+
+async def place(api: Api, trader: Trader, key: int = 1, **changes: Any) -> dict[str, Any]:
+    order = create_order(trader, **{"nonce": key << 32} | changes)
+    response = await api.post("/v1/orders", json=create_body(trader, order))
+    assert response.status == 201
+    answer: dict[str, Any] = await response.json()
+    return answer
+
+
+async def trade(api: Api, key: int = 1, quantity: int = 10_000) -> dict[str, Any]:
+    """The taker buys from the maker; the taker's answer."""
+    await place(api, MAKER, key, side=Side.SELL, quantity=quantity)
+    return await place(api, TAKER, key, quantity=quantity)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Depth and trades
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+async def test_depth_is_a_snapshot_and_its_updates(api: Api, connect: Connect) -> None:
+    await place(api, MAKER)
+    await asyncio.sleep(0.06)
+    socket = await connect()
+    await socket.subscribe(DEPTH)
+    snapshot = await socket.next()
+    assert (snapshot["type"], snapshot["channel"]) == ("snapshot", DEPTH)
+    assert snapshot["data"]["bids"] == [["95000.1", "0.5"]]
+    assert "resync" not in snapshot
+    book = await (await api.get("/v1/orderbook/BTC-USDC")).json()
+    assert (book["seq"], book["bids"], book["checksum"]) == (
+        snapshot["seq"],
+        snapshot["data"]["bids"],
+        snapshot["data"]["checksum"],
+    )
+    await place(api, TAKER, side=Side.SELL, quantity=20_000)
+    update = await socket.next()
+    assert (update["type"], update["prevSeq"]) == ("update", snapshot["seq"])
+    assert update["data"]["bids"] == [["95000.1", "0.3"]]
+    assert update["data"]["asks"] == []
+
+
+async def test_many_changes_are_one_message(create_exchange: Any, create_api: Any) -> None:
+    exchange = await create_exchange(ApiSettings(depth_flush_ms=300))
+    api = await create_api(exchange)
+    socket = Socket(await api.ws_connect("/v1/ws"))
+    await socket.subscribe(DEPTH)
+    await socket.next()
+    for key in range(1, 6):
+        await place(api, MAKER, key, price=900_000 + key)
+    update = await socket.next()
+    assert len(update["data"]["bids"]) == 5
+
+
+async def test_trades_are_told_with_the_takers_side(api: Api, connect: Connect) -> None:
+    socket = await connect()
+    position = await socket.subscribe(TRADE)
+    answer = await trade(api)
+    message = await socket.next()
+    assert message["type"] == "trade"
+    assert message["prevSeq"] <= position["seq"] < message["seq"]
+    (told,) = message["data"]
+    assert told["tradeId"] == answer["fills"][0]["tradeId"]
+    assert (told["price"], told["quantity"], told["side"], told["time"]) == ("95000.1", "0.1", "buy", NOW_MS)
+    await trade(api, key=2)
+    assert (await socket.next())["prevSeq"] == message["seq"]
+
+
+async def test_a_dropped_trade_is_told(api: Api, exchange: Exchange, connect: Connect) -> None:
+    public, private = await connect(), await connect()
+    await public.subscribe(TRADE)
+    await private.subscribe(MAKERS)
+    answer = await trade(api)
+    trade_id = answer["fills"][0]["tradeId"]
+    await exchange.submit(Bust([bytes.fromhex(trade_id[2:])], "StaleNonce(0)"))
+    bust = await public.next_of("bust")
+    assert bust["data"] == {"tradeId": trade_id, "reason": "StaleNonce(0)"}
+    assert (await private.next_of("fillBusted"))["data"] == bust["data"]
+
+
+async def test_what_is_not_subscribed_is_not_sent(api: Api, connect: Connect) -> None:
+    socket = await connect()
+    await socket.subscribe(TRADE)
+    await socket.send(op="unsubscribe", channels=[TRADE], id="u")
+    assert (await socket.next())["op"] == "unsubscribed"
+    await trade(api)
+    assert await socket.is_silent()
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# A trader's own channel
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_trader_starts_from_orders_and_balances(api: Api, connect: Connect) -> None:
+    placed = await place(api, MAKER)
+    socket = await connect()
+    await socket.subscribe(MAKERS)
+    snapshot = await socket.next()
+    assert snapshot["type"] == "snapshot"
+    (order,) = snapshot["data"]["orders"]
+    assert (order["orderId"], order["status"], order["remaining"]) == (placed["orderId"], "open", "0.5")
+    usdc, btc = snapshot["data"]["balances"]
+    assert (usdc["asset"], usdc["settled"], usdc["reserved"]) == ("USDC", "1000000", "47737.55025")
+    assert (btc["asset"], btc["available"]) == ("BTC", "100")
+
+
+async def test_a_trader_sees_every_event_in_order(api: Api, connect: Connect) -> None:
+    socket = await connect()
+    await socket.subscribe(MAKERS)
+    have = (await socket.next())["seq"]
+    await trade(api)
+    kinds = []
+    for _ in range(6):
+        message = await socket.next()
+        assert message["prevSeq"] <= have < message["seq"]
+        have = message["seq"]
+        kinds.append(message["type"])
+    assert kinds == ["orderUpdate", "balanceUpdate", "fillUpdate", "orderUpdate", "balanceUpdate", "balanceUpdate"]
+
+
+async def test_fills_are_followed_to_the_chain(api: Api, exchange: Exchange, connect: Connect) -> None:
+    socket = await connect()
+    await socket.subscribe(MAKERS)
+    answer = await trade(api)
+    fill = (await socket.next_of("fillUpdate"))["data"]
+    assert (fill["role"], fill["side"], fill["settlement"]["state"]) == ("maker", "sell", "pending")
+    item, now = fill["item"], NOW_MS // 1000
+    await exchange.submit(BatchClosed(1, item, item, now))
+    await exchange.submit(BatchSent(1, b"\x07" * 32))
+    trade_id = bytes.fromhex(answer["fills"][0]["tradeId"][2:])
+    await exchange.block(BatchSettled(1, now, [trade_id], b"\x07" * 32, 123_456))
+    states = []
+    while states[-1:] != ["confirmed"]:
+        message = await socket.next_of("settlementUpdate")
+        assert (message["data"]["firstItem"], message["data"]["lastItem"]) == (item, item)
+        states.append(message["data"]["state"])
+    assert states == ["pending", "submitted", "settled", "confirmed"]
+    (row,) = (await (await api.get("/v1/fills", params={"account": MAKER.account})).json())["fills"]
+    assert row["settlement"] == {"state": "confirmed", "batch": 1, "txHash": "0x" + "07" * 32}
+
+
+async def test_money_that_comes_and_goes_is_told(exchange: Exchange, api: Api, connect: Connect) -> None:
+    socket = await connect()
+    await socket.subscribe(MAKERS)
+    await exchange.deposit(MAKER, USDC, 5_500_000)
+    deposit = (await socket.next_of("depositUpdate"))["data"]
+    assert (deposit["asset"], deposit["amount"]) == ("USDC", "5.5")
+    await exchange.block(WithdrawalRequested(MAKER.address, 0, USDC, 2_000_000, NOW_MS // 1000, b"\x01" * 32, 1))
+    withdrawal = (await socket.next_of("withdrawalUpdate"))["data"]
+    assert (withdrawal["asset"], withdrawal["amount"], withdrawal["asCxpt"]) == ("USDC", "2", False)
+
+
+def test_views_and_stream_agree_on_what_a_batch_says() -> None:
+    assert SETTLEMENT_OF_BATCH == SETTLEMENT_IN_VIEWS
+
+
+async def test_a_trader_resumes_without_loss_or_repetition(api: Api, connect: Connect) -> None:
+    first = await connect()
+    await first.subscribe(MAKERS)
+    await first.next()
+    await trade(api)
+    seen = [await first.next() for _ in range(6)]
+    await first.raw.close()
+    await trade(api, key=2)
+
+    second = await connect()
+    await second.subscribe(MAKERS, after=seen[2]["seq"])
+    replayed = []
+    while (message := await second.next())["type"] != "resumed":
+        replayed.append(message)
+    resumed = message["seq"]
+    assert [message["seq"] for message in replayed[:3]] == [message["seq"] for message in seen[3:]]
+    assert [message["data"] for message in replayed[:3]] == [message["data"] for message in seen[3:]]
+    assert len(replayed) == 9
+    have = seen[2]["seq"]
+    for message in replayed:
+        assert message["prevSeq"] <= have < message["seq"]
+        have = message["seq"]
+    await trade(api, key=3)
+    live = await second.next()
+    assert live["prevSeq"] <= resumed < live["seq"]
+
+
+async def test_a_position_of_another_journal_starts_from_a_snapshot(connect: Connect) -> None:
+    socket = await connect()
+    await socket.subscribe(MAKERS, after=10**9)
+    snapshot = await socket.next()
+    assert (snapshot["type"], snapshot["resync"]) == ("snapshot", True)
+
+
+async def test_resuming_waits_for_the_views(
+    exchange: Exchange, api: Api, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("offchain.api.stream.REPLAY_WAIT_MS", 50)
+    exchange.projecting.clear()
+    await asyncio.sleep(0.02)
+    await place(api, MAKER)
+    socket = await connect()
+    await socket.subscribe(MAKERS, after=1)
+    error = await socket.next()
+    assert (error["op"], error["code"]) == ("error", "unavailable")
+    exchange.projecting.set()
+    await asyncio.sleep(0.05)
+    await socket.subscribe(MAKERS, after=1)
+    assert (await socket.next())["type"] == "depositUpdate"
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Gaps in the feed
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+async def test_after_lost_records_everybody_is_brought_up_to_date(
+    exchange: Exchange, api: Api, connect: Connect
+) -> None:
+    socket = await connect()
+    await socket.subscribe(DEPTH, TRADE, MAKERS)
+    snapshots = [await socket.next() for _ in range(2)]
+    exchange.feed.is_losing = True
+    lost = await place(api, MAKER)
+    exchange.feed.is_losing = False
+    await place(api, MAKER, 2, price=900_000)
+    messages = [await socket.next() for _ in range(7)]
+    kinds = [message["type"] for message in messages]
+    assert kinds[:2] == ["snapshot", "resync"]
+    assert messages[0]["resync"] is True
+    assert messages[0]["data"]["bids"] == [["95000.1", "0.5"], ["90000", "0.5"]]
+    own = [message for message in messages if message["channel"] == MAKERS]
+    assert [message["type"] for message in own] == [
+        "orderUpdate",
+        "balanceUpdate",
+        "orderUpdate",
+        "balanceUpdate",
+        "resumed",
+    ]
+    assert own[0]["data"]["orderId"] == lost["orderId"]
+    assert own[0]["prevSeq"] <= snapshots[1]["seq"] < own[0]["seq"]
+    await trade(api, key=3)
+    assert (await socket.next_of("fillUpdate"))["prevSeq"] > own[-1]["seq"]
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Operations and limits
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("{", ("malformedJson", None)),
+        ("[]", ("malformedJson", None)),
+        ('{"op": "subscribe", "op": "ping"}', ("duplicateField", "op")),
+        ('{"op": "dance"}', ("unknownOperation", "op")),
+        ("{}", ("unknownOperation", "op")),
+        ('{"op": "ping", "channels": []}', ("unknownField", "channels")),
+        ('{"op": "subscribe"}', ("invalidValue", "channels")),
+        ('{"op": "subscribe", "channels": [1]}', ("invalidValue", "channels")),
+        ('{"op": "subscribe", "channels": []}', ("invalidValue", "channels")),
+        ('{"op": "subscribe", "channels": ["market.DOGE-USDC.depth"]}', ("unknownChannel", "channels")),
+        ('{"op": "subscribe", "channels": ["market.BTC-USDC.candles"]}', ("unknownChannel", "channels")),
+        ('{"op": "subscribe", "channels": ["trader.0x12"]}', ("invalidAddress", "channels")),
+        ('{"op": "unsubscribe", "channels": ["market.BTC-USDC.depth"]}', ("unknownChannel", "channels")),
+        ('{"op": "subscribe", "channels": ["market.BTC-USDC.depth"], "after": 1}', ("invalidValue", "after")),
+        ('{"op": "subscribe", "channels": ["market.BTC-USDC.depth"], "after": -1}', ("invalidNumber", "after")),
+        ('{"op": "ping", "id": 1.5}', ("invalidValue", "id")),
+        ('{"op": "ping", "id": "' + "x" * 65 + '"}', ("invalidValue", "id")),
+    ],
+)
+async def test_bad_operations_are_explained(connect: Connect, text: str, expected: tuple[str, str | None]) -> None:
+    socket = await connect()
+    await socket.raw.send_str(text)
+    answer = await socket.next()
+    assert (answer["op"], answer["code"], answer["param"]) == ("error", *expected)
+    await socket.send(op="ping", id="still here")
+    assert await socket.next() == {"op": "pong", "id": "still here", "time": NOW_MS}
+
+
+async def test_subscriptions_of_a_socket_are_bounded(create_exchange: Any, create_api: Any) -> None:
+    api = await create_api(await create_exchange(ApiSettings(max_subscriptions=2)))
+    socket = Socket(await api.ws_connect("/v1/ws"))
+    await socket.subscribe(DEPTH, TRADE)
+    await socket.send(op="subscribe", channels=[MAKERS], id=7)
+    while (answer := await socket.next()).get("op") != "error":
+        pass
+    assert (answer["id"], answer["code"]) == (7, "tooManySubscriptions")
+    await socket.subscribe(DEPTH)
+
+
+async def test_sockets_are_bounded(create_exchange: Any, create_api: Any) -> None:
+    api = await create_api(await create_exchange(ApiSettings(max_sockets=1)))
+    await api.ws_connect("/v1/ws")
+    headers = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"}
+    response = await api.get("/v1/ws", headers=headers | {"Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="})
+    assert (response.status, (await response.json())["code"]) == (503, "overloaded")
+
+
+async def test_plain_http_is_told_to_upgrade(api: Api) -> None:
+    response = await api.get("/v1/ws")
+    assert (response.status, (await response.json())["code"]) == (426, "upgradeRequired")
+
+
+async def test_messages_from_clients_are_bounded(create_exchange: Any, create_api: Any) -> None:
+    api = await create_api(await create_exchange(ApiSettings(max_message_bytes=1_000)))
+    socket = Socket(await api.ws_connect("/v1/ws"))
+    await socket.raw.send_str("x" * 2_000)
+    message = await socket.raw.receive()
+    assert (message.type, message.data) == (WSMsgType.CLOSE, 1009)
+
+
+async def test_binary_messages_are_refused(connect: Connect) -> None:
+    socket = await connect()
+    await socket.raw.send_bytes(b"{}")
+    message = await socket.raw.receive()
+    assert (message.type, message.data) == (WSMsgType.CLOSE, 1003)
+
+
+async def test_a_slow_consumer_is_closed(
+    create_exchange: Any, create_api: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stuck = asyncio.Event()
+
+    async def never(self: Any, *rest: Any) -> None:
+        await stuck.wait()
+
+    exchange = await create_exchange(ApiSettings(send_queue=3))
+    api = await create_api(exchange)
+    socket = Socket(await api.ws_connect("/v1/ws"))
+    await socket.subscribe(TRADE)
+    other = Socket(await api.ws_connect("/v1/ws"))
+    await other.subscribe(TRADE)
+    (slow, *_) = [c for c in exchange.app[websocket_module.LIFE].connections if c is not None]
+    monkeypatch.setattr(slow._socket, "send_frame", never)
+    for key in range(1, 8):
+        await trade(api, key)
+    closed = [message for message in (await drained(socket), await drained(other)) if message.type is WSMsgType.CLOSE]
+    assert [(message.data, message.extra) for message in closed] == [(4008, "slow consumer")]
+    assert len(exchange.app[websocket_module.LIFE].connections) == 1
+
+
+async def drained(socket: Socket) -> Any:
+    """The close of a socket, or its seventh message."""
+    for _ in range(7):
+        async with asyncio.timeout(5):
+            message = await socket.raw.receive()
+        if message.type is not WSMsgType.TEXT:
+            return message
+    return message
+
+
+async def test_a_stopping_service_says_goodbye(exchange: Exchange, api: Api, connect: Connect) -> None:
+    socket = await connect()
+    await socket.subscribe(DEPTH)
+    await socket.next()
+    closing = asyncio.create_task(api.server.close())
+    message = await socket.raw.receive()
+    assert (message.type, message.data) == (WSMsgType.CLOSE, 1001)
+    await closing
+
+
+async def test_nothing_is_left_of_a_closed_socket(exchange: Exchange, connect: Connect) -> None:
+    hub = exchange.app[websocket_module.HUB]
+    socket = await connect()
+    await socket.subscribe(DEPTH, TRADE, MAKERS)
+    await socket.raw.close()
+    for _ in range(100):
+        if not exchange.app[websocket_module.LIFE].connections:
+            break
+        await asyncio.sleep(0.01)
+    assert not hub._depth
+    assert not hub._trades
+    assert not hub._traders

@@ -1,0 +1,426 @@
+"""Bad input is refused with a code and the field at fault; good input becomes exactly the command that was signed."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from offchain.catalogue import Catalogue, Listing
+from offchain.chain import eip712
+from offchain.domain.market import Market, MarketStatus
+from offchain.domain.order import NO_EXPIRY, SelfTrade, Side, TimeInForce
+from offchain.intake import Intake, IntakeError, decode_object
+from tests.unit.api.exchange import (
+    BTC,
+    BTC_USDC,
+    CHAIN_ID,
+    DOMAIN,
+    ENGINE,
+    ETH,
+    ETH_USDC,
+    FEE_BPS,
+    MAKER,
+    NOW_MS,
+    TAKER,
+    create_body,
+    create_order,
+)
+
+LATER = NOW_MS // 1000 + 60
+ORDER_OF_CURVE = 0xFFFFFFFF_FFFFFFFF_FFFFFFFF_FFFFFFFE_BAAEDCE6_AF48A03B_BFD25E8C_D0364141
+
+
+def create_intake() -> Intake:
+    catalogue = Catalogue()
+    catalogue.configure(CHAIN_ID, ENGINE, FEE_BPS)
+    for asset, market in ((BTC, BTC_USDC), (ETH, ETH_USDC)):
+        catalogue.list_asset(asset)
+        catalogue.list_market(Listing(market, MarketStatus.ACTIVE, False, ""))
+    return Intake(catalogue)
+
+
+INTAKE = create_intake()
+
+
+def refusal(raw: bytes) -> tuple[str, str]:
+    with pytest.raises(IntakeError) as caught:
+        INTAKE.place(raw, NOW_MS)
+    rejection = caught.value.rejection
+    assert rejection.detail
+    return rejection.code, rejection.param
+
+
+def refusal_of(**changes: Any) -> tuple[str, str]:
+    return refusal(json.dumps(create_body(MAKER) | changes).encode())
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Form
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"{",
+        b"null",
+        b"[]",
+        b'"order"',
+        b"{'account': 1}",
+        b'{"price": NaN}',
+        b'{"price": Infinity}',
+        b'{"a": 1} {"b": 2}',
+        b'{"account": "\xff"}',
+        b'{"a": ' + b"[" * 15_000 + b"]" * 15_000 + b"}",
+        b'{"nonce": ' + b"9" * 5_000 + b"}",
+    ],
+)
+def test_what_is_no_json_object_is_malformed(raw: bytes) -> None:
+    assert refusal(raw) == ("malformedJson", "")
+
+
+def test_a_field_given_twice_is_named() -> None:
+    raw = json.dumps(create_body(MAKER)).encode()[:-1] + b', "price": "1"}'
+    assert refusal(raw) == ("duplicateField", "price")
+
+
+def test_many_repeated_fields_are_found_quickly() -> None:
+    raw = b"{" + b",".join(b'"%d":0' % number for number in range(50_000)) + b',"7":1}'
+    with pytest.raises(IntakeError):
+        decode_object(raw)
+
+
+def test_unknown_fields_are_named() -> None:
+    assert refusal_of(leverage=10) == ("unknownField", "leverage")
+
+
+def test_a_field_name_that_cannot_be_encoded_is_shown() -> None:
+    code, param = refusal(b'{"\\ud800": 1}')
+    assert (code, param) == ("unknownField", "\\ud800")
+    assert len(refusal(b'{"' + b"x" * 500 + b'": 1}')[1]) <= 64
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "account",
+        "market",
+        "side",
+        "type",
+        "timeInForce",
+        "price",
+        "quantity",
+        "nonce",
+        "maxFeeBps",
+        "signature",
+    ],
+)
+def test_missing_fields_are_named(name: str) -> None:
+    body = create_body(MAKER)
+    del body[name]
+    assert refusal(json.dumps(body).encode()) == ("missingField", name)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("account", 1),
+        ("market", None),
+        ("price", 95000.1),
+        ("price", 95000),
+        ("quantity", 0.5),
+        ("nonce", 1),
+        ("epoch", "0"),
+        ("epoch", 0.0),
+        ("epoch", True),
+        ("epoch", None),
+        ("expiry", "1800000060"),
+        ("expiry", 1.8e9),
+        ("maxFeeBps", "50"),
+        ("postOnly", 1),
+        ("reduceOnly", "no"),
+        ("signature", ["0x"]),
+        ("clientOrderId", {}),
+        ("expectFilled", 0),
+        ("selfTradePrevention", None),
+    ],
+)
+def test_wrong_types_are_named(name: str, value: Any) -> None:
+    assert refusal_of(**{name: value}) == ("invalidType", name)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Numbers
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "1e5",
+        "1E5",
+        "-1",
+        "+1",
+        " 1",
+        "1 ",
+        "01",
+        "00",
+        ".5",
+        "1.",
+        "1,0",
+        "0x10",
+        "1_000",
+        "\u0661",
+        "NaN",
+        "1.2345678",
+        "9" * 40,
+    ],
+)
+def test_prices_are_plain_decimals(text: str) -> None:
+    assert refusal_of(price=text) == ("invalidNumber", "price")
+
+
+@pytest.mark.parametrize("text", ["1e-5", "-0.5", "0.500000000", "½", "0,5", "0.5 "])
+def test_quantities_are_plain_decimals(text: str) -> None:
+    assert refusal_of(quantity=text) == ("invalidNumber", "quantity")
+
+
+@pytest.mark.parametrize("text", ["-1", "1.0", "0x1", "01", "18446744073709551616", "9" * 100, ""])
+def test_nonces_are_u64_in_digits(text: str) -> None:
+    assert refusal_of(nonce=text) == ("invalidNumber", "nonce")
+
+
+@pytest.mark.parametrize("text", ["0", "0.0", "95000.15", "10000000.1", "99999999999999999999"])
+def test_prices_are_positive_ticks_up_to_the_highest(text: str) -> None:
+    assert refusal_of(price=text) == ("invalidPrice", "price")
+
+
+@pytest.mark.parametrize("text", ["0", "0.000001", "0.500001", "10000.00001"])
+def test_quantities_are_positive_lots_up_to_the_largest(text: str) -> None:
+    assert refusal_of(quantity=text) == ("invalidQuantity", "quantity")
+
+
+def test_refusals_name_tick_and_lot() -> None:
+    with pytest.raises(IntakeError, match=r"tick 0\.1 and at most 10000000 in BTC-USDC"):
+        INTAKE.place(json.dumps(create_body(MAKER, price="0.05")).encode(), NOW_MS)
+    with pytest.raises(IntakeError, match=r"lot 0\.00001 and at most 10000 in BTC-USDC"):
+        INTAKE.place(json.dumps(create_body(MAKER, quantity="0.000001")).encode(), NOW_MS)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"epoch": 2**32}, ("invalidNumber", "epoch")),
+        ({"epoch": -1}, ("invalidNumber", "epoch")),
+        ({"maxFeeBps": 65_536}, ("invalidNumber", "maxFeeBps")),
+        ({"maxFeeBps": -1}, ("invalidNumber", "maxFeeBps")),
+        ({"epoch": 10**100}, ("invalidNumber", "epoch")),
+        ({"expectFilled": "0.000001"}, ("invalidQuantity", "expectFilled")),
+        ({"expectFilled": "1e3"}, ("invalidNumber", "expectFilled")),
+    ],
+)
+def test_integers_have_bounds(changes: dict[str, Any], expected: tuple[str, str]) -> None:
+    assert refusal_of(**changes) == expected
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Content
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"account": "0x12"}, ("invalidAddress", "account")),
+        ({"account": "12" * 20}, ("invalidAddress", "account")),
+        ({"account": "0x" + "zz" * 20}, ("invalidAddress", "account")),
+        ({"market": "BTC/USDC"}, ("unknownMarket", "market")),
+        ({"market": "\ud800"}, ("unknownMarket", "market")),
+        ({"side": "BUY"}, ("invalidSide", "side")),
+        ({"side": "\ud800"}, ("invalidSide", "side")),
+        ({"type": "stop"}, ("invalidValue", "type")),
+        ({"timeInForce": "DAY"}, ("invalidTimeInForce", "timeInForce")),
+        ({"type": "market"}, ("invalidTimeInForce", "timeInForce")),
+        ({"type": "market", "timeInForce": "FOK", "expiry": LATER}, ("invalidTimeInForce", "timeInForce")),
+        ({"expiry": LATER}, ("invalidExpiry", "expiry")),
+        ({"timeInForce": "GTD"}, ("missingField", "expiry")),
+        ({"timeInForce": "IOC"}, ("missingField", "expiry")),
+        ({"timeInForce": "GTD", "expiry": 2**40}, ("invalidExpiry", "expiry")),
+        ({"timeInForce": "GTD", "expiry": -1}, ("invalidExpiry", "expiry")),
+        ({"timeInForce": "GTD", "expiry": NOW_MS // 1000}, ("orderExpired", "expiry")),
+        ({"selfTradePrevention": "none"}, ("invalidValue", "selfTradePrevention")),
+        ({"clientOrderId": ""}, ("invalidValue", "clientOrderId")),
+        ({"clientOrderId": "x" * 65}, ("invalidValue", "clientOrderId")),
+        ({"clientOrderId": "ä"}, ("invalidValue", "clientOrderId")),
+    ],
+)
+def test_content_is_checked(changes: dict[str, Any], expected: tuple[str, str]) -> None:
+    assert refusal_of(**changes) == expected
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Signatures
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def high_s(signature: str) -> str:
+    """The other signature of the same digest, which every chain but ours would take."""
+    compact = bytes.fromhex(signature[2:])
+    s = int.from_bytes(compact[32:], "big")
+    parity, s = s >> 255, s & ~(1 << 255)
+    return "0x" + (compact[:32] + (ORDER_OF_CURVE - s).to_bytes(32, "big") + bytes([28 - parity])).hex()
+
+
+@pytest.mark.parametrize(
+    "signature",
+    [
+        "",
+        "0x",
+        "0x" + "00" * 63,
+        "0x" + "00" * 64,
+        "0x" + "00" * 65,
+        "0x" + "00" * 66,
+        "0x" + "zz" * 64,
+        "0x" + "ff" * 64,
+        "00" * 64,
+        "0x" + "11" * 64 + "1d",
+    ],
+)
+def test_what_is_no_signature_is_refused(signature: str) -> None:
+    assert refusal_of(signature=signature) == ("invalidSignature", "signature")
+
+
+def test_a_malleable_signature_is_refused() -> None:
+    signature = create_body(MAKER)["signature"]
+    assert refusal_of(signature=high_s(signature)) == ("invalidSignature", "signature")
+
+
+def test_somebody_elses_signature_is_refused() -> None:
+    signature = TAKER.sign(create_order(MAKER))
+    with pytest.raises(IntakeError, match=TAKER.account) as caught:
+        INTAKE.place(json.dumps(create_body(MAKER, signature=signature)).encode(), NOW_MS)
+    assert (caught.value.rejection.code, caught.value.rejection.param) == ("signerMismatch", "signature")
+
+
+@pytest.mark.parametrize(
+    "domain", [eip712.Domain(1, ENGINE), eip712.Domain(CHAIN_ID, b"\x01" * 20)], ids=["chain", "contract"]
+)
+def test_a_signature_for_another_chain_or_contract_is_refused(domain: eip712.Domain) -> None:
+    signature = MAKER.sign(create_order(MAKER), domain)
+    assert refusal_of(signature=signature) == ("signerMismatch", "signature")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"side": "sell"},
+        {"price": "95000.2"},
+        {"quantity": "0.50001"},
+        {"nonce": "1"},
+        {"epoch": 1},
+        {"maxFeeBps": 51},
+        {"reduceOnly": True},
+        {"market": "ETH-USDC", "price": "950", "quantity": "5"},
+        {"timeInForce": "GTD", "expiry": LATER},
+    ],
+)
+def test_every_signed_field_is_bound(changes: dict[str, Any]) -> None:
+    assert refusal_of(**changes) == ("signerMismatch", "signature")
+
+
+def test_a_cancel_is_bound_to_account_and_order() -> None:
+    name, other = "0x" + "11" * 32, "0x" + "22" * 32
+    body = {"account": MAKER.account, "signature": MAKER.sign_cancel(name)}
+    command = INTAKE.cancel(json.dumps(body).encode(), name, NOW_MS)
+    assert (command.account, command.order_hash, command.received_ms) == (MAKER.address, b"\x11" * 32, NOW_MS)
+    for raw, target in ((body, other), (body | {"account": TAKER.account}, name)):
+        with pytest.raises(IntakeError) as caught:
+            INTAKE.cancel(json.dumps(raw).encode(), target, NOW_MS)
+        assert caught.value.rejection.code == "signerMismatch"
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ({"signature": "0x"}, ("missingField", "account")),
+        ({"account": MAKER.account}, ("missingField", "signature")),
+        ({"account": MAKER.account, "signature": "0x", "id": 1}, ("unknownField", "id")),
+        ({"account": MAKER.account, "signature": "0x"}, ("invalidSignature", "signature")),
+    ],
+)
+def test_bad_cancels_are_named(body: dict[str, Any], expected: tuple[str, str]) -> None:
+    with pytest.raises(IntakeError) as caught:
+        INTAKE.cancel(json.dumps(body).encode(), "0x" + "11" * 32, NOW_MS)
+    assert (caught.value.rejection.code, caught.value.rejection.param) == expected
+
+
+def test_without_configuration_there_is_no_domain_to_sign_for() -> None:
+    with pytest.raises(IntakeError) as caught:
+        Intake(Catalogue()).place(json.dumps(create_body(MAKER)).encode(), NOW_MS)
+    assert caught.value.rejection.code == "notConfigured"
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Good input
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def test_everything_that_is_not_signed_is_passed_on() -> None:
+    order = create_order(MAKER)
+    body = create_body(
+        MAKER,
+        order,
+        postOnly=True,
+        selfTradePrevention="expireBoth",
+        clientOrderId="a-1",
+        expectFilled="0.00002",
+    )
+    command = INTAKE.place(json.dumps(body).encode(), NOW_MS)
+    assert command.order == order
+    assert command.order_hash == eip712.order_hash(order)
+    assert command.signature == bytes.fromhex(body["signature"][2:])
+    assert (command.order_type, command.post_only, command.self_trade) == ("limit", True, SelfTrade.EXPIRE_BOTH)
+    assert (command.client_order_id, command.expect_filled, command.received_ms) == ("a-1", 2, NOW_MS)
+
+
+def test_addresses_and_signatures_may_be_upper_case() -> None:
+    body = create_body(MAKER)
+    body["account"] = "0x" + body["account"][2:].upper()
+    body["signature"] = "0x" + body["signature"][2:].upper()
+    assert INTAKE.place(json.dumps(body).encode(), NOW_MS).order.account == MAKER.address
+
+
+@st.composite
+def orders(draw: st.DrawFn) -> tuple[Market, Any]:
+    market = draw(st.sampled_from((BTC_USDC, ETH_USDC)))
+    time_in_force = draw(st.sampled_from(TimeInForce))
+    price = draw(st.integers(1, market.max_price // market.tick_size)) * market.tick_size
+    gtc = time_in_force is TimeInForce.GTC
+    return market, create_order(
+        MAKER,
+        market=market.id,
+        side=draw(st.sampled_from(Side)),
+        time_in_force=time_in_force,
+        price=market.price_per_lot(price),
+        quantity=draw(st.integers(1, market.max_quantity)),
+        nonce=draw(st.integers(0, 2**64 - 1)),
+        epoch=draw(st.integers(0, 2**32 - 1)),
+        expiry=NO_EXPIRY if gtc else draw(st.integers(NOW_MS // 1000 + 1, 2**40 - 1)),
+        max_fee_bps=draw(st.integers(0, 2**16 - 1)),
+        reduce_only=draw(st.booleans()),
+    )
+
+
+@settings(max_examples=100, deadline=None)
+@given(orders())
+def test_the_command_is_what_was_signed(drawn: tuple[Market, Any]) -> None:
+    _, order = drawn
+    command = INTAKE.place(json.dumps(create_body(MAKER, order)).encode(), NOW_MS)
+    assert command.order == order
+    assert eip712.recover(eip712.order_digest(DOMAIN, command.order_hash), command.signature) == MAKER.address

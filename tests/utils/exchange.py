@@ -1,0 +1,196 @@
+"""A core with a small exchange in it, and short ways to drive it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+from offchain.domain.commands import (
+    AssetRegistered,
+    BatchSettled,
+    CancelOrder,
+    ChainBlock,
+    ChainLog,
+    ChainRollback,
+    Command,
+    Configure,
+    Deposited,
+    MarketCreated,
+    PlaceOrder,
+    WithdrawalRequested,
+)
+from offchain.domain.core import Core
+from offchain.domain.events import BalanceUpdate, CancelResult, Done, Event, PlaceResult, Result, Trade
+from offchain.domain.market import USDC, Asset, Market
+from offchain.domain.order import NO_EXPIRY, Address, Order, SelfTrade, TimeInForce
+
+ENGINE = b"\xee" * 20
+MAKER = b"\xa1" * 20
+TAKER = b"\xb2" * 20
+OTHER = b"\xc3" * 20
+
+BUY, SELL = 0, 1
+GTC, GTD, IOC, FOK = TimeInForce
+
+BTC, ETH = 7, 8
+LOT = 10_000
+"""quanta per lot in every market here"""
+TICK = 10_000
+"""micro-USDC per lot"""
+
+BTC_USDC = Market(
+    1, "BTC-USDC", 0, BTC, BTC, USDC, 8, tick_size=100_000_000, lot_size=LOT, max_price=10**12, max_quantity=10**6
+)
+ETH_USDC = Market(
+    2, "ETH-USDC", 0, ETH, ETH, USDC, 8, tick_size=100_000_000, lot_size=LOT, max_price=10**12, max_quantity=10**6
+)
+
+START_MS = 1_700_000_000_000
+
+
+def digest(*parts: object) -> bytes:
+    """32 bytes that stand for a hash of `parts`."""
+    return hashlib.sha256(repr(parts).encode()).digest()
+
+
+class Exchange:
+    """Executes commands on a core and remembers the events of the last one and of all."""
+
+    def __init__(self, **configuration: Any) -> None:
+        self.core = Core()
+        self.now_ms = START_MS
+        self.events: list[Event] = []
+        self.history: list[Event] = []
+        self.head = (0, digest("genesis"))
+        self.observe: Callable[[Command, Result], None] | None = None
+        self._forks = 0
+        self._orders = 0
+        defaults = {"chain_id": 31337, "engine": ENGINE, "fee_bps": 50, "confirmations": 1}
+        self.run(Configure(**(defaults | configuration)))
+
+    def run(self, command: Command) -> Result:
+        """Execute a command now."""
+        result, self.events = self.core.execute(command, self.now_ms)
+        assert self.events, "every command emits at least one event"
+        self.history += self.events
+        if self.observe is not None:
+            self.observe(command, result)
+        return result
+
+    def of(self, kind: type) -> list[Any]:
+        """The last command's events of one type."""
+        return [event for event in self.events if isinstance(event, kind)]
+
+    # Chain
+
+    def mine(self, *logs: ChainLog) -> Result:
+        """A block with `logs` on top of the last one."""
+        number, parent = self.head
+        self._forks += 1
+        block_hash = digest("block", number + 1, self._forks)
+        result = self.run(ChainBlock(number + 1, block_hash, parent, self.now_ms // 1000, list(logs)))
+        if isinstance(result, Done):
+            self.head = (number + 1, block_hash)
+        return result
+
+    def roll_back(self, number: int) -> Result:
+        """Blocks after `number` are gone."""
+        record = self.core._state.chain.record(number)
+        block_hash = record.block_hash if record is not None else digest("block", number)
+        result = self.run(ChainRollback(number, block_hash))
+        if isinstance(result, Done):
+            self.head = (number, block_hash)
+        return result
+
+    def list_markets(self, *markets: Market) -> None:
+        assets = [Asset(m.base, m.symbol.split("-")[0], b"\x01" * 20, b"\x02" * 20, m.decimals) for m in markets]
+        self.mine(*(AssetRegistered(asset) for asset in assets), *(MarketCreated(market) for market in markets))
+
+    def deposit(self, account: Address, asset: int, amount: int) -> None:
+        self.mine(self.deposited(account, asset, amount))
+
+    def deposited(self, account: Address, asset: int, amount: int) -> Deposited:
+        self._forks += 1
+        return Deposited(account, asset, amount, digest("deposit", self._forks), 0)
+
+    def requested(self, account: Address, asset: int, amount: int, kind: int | None = None) -> WithdrawalRequested:
+        self._forks += 1
+        which = kind if kind is not None else (0 if asset == USDC else 2)
+        return WithdrawalRequested(account, which, asset, amount, 0, digest("request", self._forks), 0)
+
+    def batch_settled(self, number: int, trades: list[Trade]) -> BatchSettled:
+        return BatchSettled(number, self.now_ms // 1000, [trade.id for trade in trades], digest("tx", number), 10**6)
+
+    # Orders
+
+    def order(
+        self,
+        account: Address,
+        side: int,
+        price: int,
+        quantity: int,
+        *,
+        key: int | None = None,
+        sequence: int = 1,
+        tif: int = GTC,
+        expiry: int | None = None,
+        market: int = 1,
+        **changes: Any,
+    ) -> Order:
+        """`price` counts ticks; a key of its own unless one is given."""
+        self._orders += 1
+        nonce = ((key if key is not None else 1_000 + self._orders) << 32) | sequence
+        if expiry is None:
+            expiry = NO_EXPIRY if tif == GTC else self.now_ms // 1000 + 3_600
+        fields = {"reduce_only": False, "epoch": 0, "max_fee_bps": 50} | changes
+        return Order(
+            account, market, side, tif, price=price * TICK, quantity=quantity, nonce=nonce, expiry=expiry, **fields
+        )
+
+    def command(
+        self,
+        order: Order,
+        *,
+        post_only: bool = False,
+        self_trade: SelfTrade = SelfTrade.EXPIRE_MAKER,
+        name: str | None = None,
+        expect_filled: int | None = None,
+    ) -> PlaceOrder:
+        order_hash = digest("order", order)
+        return PlaceOrder(
+            order,
+            order_hash,
+            b"\x00" * 64,
+            self.now_ms,
+            post_only=post_only,
+            self_trade=self_trade,
+            client_order_id=name,
+            expect_filled=expect_filled,
+        )
+
+    def place(self, account: Address, side: int, price: int, quantity: int, **how: Any) -> PlaceResult:
+        """Sign and place an order; `how` as for `order` and `command`."""
+        options = {name: how.pop(name) for name in ("post_only", "self_trade", "name", "expect_filled") if name in how}
+        result = self.run(self.command(self.order(account, side, price, quantity, **how), **options))
+        assert isinstance(result, PlaceResult)
+        return result
+
+    def cancel(self, account: Address, order_hash: bytes) -> CancelResult | Result:
+        return self.run(CancelOrder(account, order_hash, b"\x00" * 64, self.now_ms))
+
+    # Looking
+
+    def balance(self, account: Address, asset: int) -> BalanceUpdate:
+        for balance in self.core.balances(account):
+            if balance.asset == asset:
+                return balance
+        return BalanceUpdate(account, asset, 0, 0, 0, 0)
+
+    def depth(self, side: int, market: int = 1) -> list[tuple[int, int]]:
+        """Levels as (ticks, lots)."""
+        return [(price // TICK, quantity) for price, quantity in self.core.depth(market, side, 1_000)]
+
+    def trades(self) -> list[Trade]:
+        """Every trade so far."""
+        return [event for event in self.history if isinstance(event, Trade)]

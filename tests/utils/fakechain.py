@@ -1,0 +1,261 @@
+"""A chain in memory that settles with the pure model: it can reorganise, lose transactions and revert them."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+
+from eth_abi import decode as abi_decode
+
+from offchain.chain import eip712
+from offchain.chain.batch import decode
+from offchain.chain.calldata import RELEASE, SETTLE_BATCH
+from offchain.domain.batch import LedgerState, MarketRules, SettlementError
+from offchain.domain.commands import (
+    AssetRegistered,
+    BatchSettled,
+    ChainBlock,
+    ChainLog,
+    ChainRollback,
+    Deposited,
+    MarketCreated,
+    MarketStatusChanged,
+    WithdrawalCanceled,
+    WithdrawalRequested,
+    WithdrawalSettled,
+)
+from offchain.domain.market import USDC, Asset, Market, MarketStatus
+from offchain.domain.order import Address
+from offchain.domain.settlement import settle
+from offchain.ports import BlockRef, ChainUnavailable, Failure, Receipt
+
+GLOBAL = ("EngineHalted", "NotOperator", "WrongBatchNumber", "MatchedAtOutOfRange")
+RequestKey = tuple[Address, int, int]
+
+
+@dataclass(frozen=True)
+class Transaction:
+    hash: bytes
+    to: str
+    data: bytes
+
+
+@dataclass
+class World:
+    """Everything that a reorganisation undoes."""
+
+    ledger: LedgerState
+    requests: dict[RequestKey, int] = field(default_factory=dict)
+    receipts: dict[bytes, Receipt] = field(default_factory=dict)
+
+
+@dataclass
+class Block:
+    header: ChainBlock
+    world: World
+    transactions: list[Transaction]
+
+
+class FakeChain:
+    """Implements `Chain` for tests, which move time (`now`, Unix seconds) and mine blocks."""
+
+    def __init__(self, domain: eip712.Domain, fee_bps: int = 50, now: int = 1_700_000_000) -> None:
+        self.now = now
+        self.domain = domain
+        self.world = World(LedgerState(domain.engine, fee_bps))
+        self.pending: list[ChainLog] = []
+        self.waiting: Transaction | None = None
+        self.sent: list[Transaction] = []
+        self.is_losing = False
+        """what is sent never arrives"""
+        self.is_reverting = False
+        """what is mined reverts although it succeeds in simulation"""
+        self.refused: set[Address] = set()
+        """receivers whose payouts revert"""
+        self.outages = 0
+        """so many of the next calls fail"""
+        self._salt = 0
+        genesis = ChainBlock(0, eip712.keccak(b"genesis"), bytes(32), now, [])
+        self.chain = [Block(genesis, copy.deepcopy(self.world), [])]
+
+    @property
+    def ledger(self) -> LedgerState:
+        return self.world.ledger
+
+    @property
+    def head(self) -> ChainBlock:
+        return self.chain[-1].header
+
+    # What happens on chain --------------------------------------------------------------------------------------------
+
+    def list_market(self, market: Market) -> None:
+        asset = Asset(market.base, market.symbol.split("-")[0], b"\x01" * 20, b"\x02" * 20, market.decimals)
+        self.ledger.markets[market.id] = MarketRules(
+            market.instrument,
+            market.kind,
+            MarketStatus.ACTIVE,
+            self.now,
+            market.max_price_per_lot,
+            market.max_quantity,
+            market.tick_per_lot,
+            market.lot_size,
+        )
+        status = MarketStatusChanged(market.id, MarketStatus.ACTIVE, self.now)
+        self.pending += [AssetRegistered(asset), MarketCreated(market), status]
+
+    def pause(self, market: int) -> None:
+        rules = self.ledger.markets[market]
+        changed = [*(getattr(rules, name) for name in rules.__slots__)]
+        changed[2:4] = [MarketStatus.PAUSED, self.now]
+        self.ledger.markets[market] = MarketRules(*changed)
+        self.pending.append(MarketStatusChanged(market, MarketStatus.PAUSED, self.now))
+
+    def deposit(self, account: Address, asset: int, amount: int) -> None:
+        if asset == USDC:
+            self.ledger.usdc[account] = self.ledger.usdc.get(account, 0) + amount
+        else:
+            self.ledger.base[account, asset] = self.ledger.base.get((account, asset), 0) + amount
+        self.pending.append(Deposited(account, asset, amount, self._hash(b"deposit"), len(self.pending)))
+
+    def request(self, account: Address, kind: int, asset: int, amount: int) -> None:
+        self.world.requests[account, kind, asset] = amount
+        tx_hash = self._hash(b"request")
+        self.pending.append(WithdrawalRequested(account, kind, asset, amount, self.now, tx_hash, len(self.pending)))
+
+    def cancel_request(self, account: Address, kind: int, asset: int) -> None:
+        del self.world.requests[account, kind, asset]
+        self.pending.append(WithdrawalCanceled(account, kind, asset, self._hash(b"cancel"), len(self.pending)))
+
+    def mine(self, seconds: int = 1) -> None:
+        """A block with what waits, `seconds` later."""
+        self.now += seconds
+        logs, self.pending = self.pending, []
+        mined: list[Transaction] = []
+        if self.waiting is not None:
+            transaction, self.waiting = self.waiting, None
+            mined.append(transaction)
+            logs += self._execute(transaction)
+        self._salt += 1
+        parent = self.head
+        block_hash = self._hash(f"block {parent.number + 1}".encode())
+        header = ChainBlock(parent.number + 1, block_hash, parent.block_hash, self.now, logs)
+        self.chain.append(Block(header, copy.deepcopy(self.world), mined))
+
+    def reorganise(self, depth: int, *, keeps_transactions: bool) -> None:
+        """Drop the newest `depth` blocks; their transactions wait again or are lost, their other events are gone."""
+        dropped = [self.chain.pop() for _ in range(depth)]
+        self.world = copy.deepcopy(self.chain[-1].world)
+        transactions = [transaction for block in reversed(dropped) for transaction in block.transactions]
+        if keeps_transactions and transactions:
+            self.waiting = transactions[0]
+
+    def _execute(self, transaction: Transaction) -> list[ChainLog]:
+        failure: Failure | None = Failure("", (), False)
+        logs: list[ChainLog] = []
+        if not self.is_reverting:
+            failure, logs = self._try(transaction.to, transaction.data, transaction.hash, is_kept=True)
+        number = self.head.number + 1
+        self.world.receipts[transaction.hash] = Receipt(transaction.hash, number, failure is None, 123_456)
+        return logs
+
+    def _try(self, to: str, data: bytes, tx_hash: bytes, *, is_kept: bool) -> tuple[Failure | None, list[ChainLog]]:
+        if to == "Engine":
+            return self._try_batch(data, tx_hash, is_kept)
+        return self._try_release(data, tx_hash, is_kept)
+
+    def _try_batch(self, data: bytes, tx_hash: bytes, is_kept: bool) -> tuple[Failure | None, list[ChainLog]]:
+        assert data[:4] == SETTLE_BATCH
+        (packed,) = abi_decode(["bytes"], data[4:])
+        try:
+            batch = decode(packed)
+            result = settle(self.ledger, batch, self.now, eip712.order_hash, self._signer_of)
+        except SettlementError as error:
+            return Failure(error.name, error.arguments, error.name in GLOBAL), []
+        if is_kept:
+            self.ledger.apply(result)
+        return None, [BatchSettled(batch.number, batch.matched_at, list(result.fill_ids), tx_hash, 123_456)]
+
+    def _try_release(self, data: bytes, tx_hash: bytes, is_kept: bool) -> tuple[Failure | None, list[ChainLog]]:
+        assert data[:4] == RELEASE
+        text, kind, asset, amount = abi_decode(["address", "uint8", "uint32", "uint256"], data[4:])
+        account = bytes.fromhex(text[2:])
+        requested = self.world.requests.get((account, kind, asset))
+        if requested is None:
+            return Failure("NoRequest", (text, kind, asset), False), []
+        if requested != amount:
+            return Failure("RequestChanged", (amount, requested), False), []
+        if account in self.refused:
+            return Failure("Error", ("blacklisted",), False), []
+        held = self.ledger.usdc.get(account, 0) if asset == USDC else self.ledger.base.get((account, asset), 0)
+        paid = min(requested, held)
+        if is_kept:
+            del self.world.requests[account, kind, asset]
+            if asset == USDC:
+                self.ledger.usdc[account] = held - paid
+            else:
+                self.ledger.base[account, asset] = held - paid
+        return None, [WithdrawalSettled(account, kind, asset, requested, paid, True, tx_hash, 0)]
+
+    def _signer_of(self, order_hash: bytes, signature: bytes) -> Address | None:
+        return eip712.recover(eip712.order_digest(self.domain, order_hash), signature)
+
+    def _hash(self, *parts: bytes) -> bytes:
+        self._salt += 1
+        return eip712.keccak(b"".join(parts) + self._salt.to_bytes(8, "big"))
+
+    # The port ---------------------------------------------------------------------------------------------------------
+
+    def _call(self) -> None:
+        if self.outages:
+            self.outages -= 1
+            raise ChainUnavailable("the node is away")
+
+    async def blocks(
+        self, after: BlockRef | None, older: Sequence[BlockRef] = ()
+    ) -> AsyncIterator[ChainBlock | ChainRollback]:
+        known = [*older, after] if after is not None else []
+        while True:
+            await asyncio.sleep(0)
+            self._call()
+            canonical = {block.header.number: block.header.block_hash for block in self.chain}
+            if known and canonical.get(known[-1].number) != known[-1].block_hash:
+                while known and canonical.get(known[-1].number) != known[-1].block_hash:
+                    known.pop()
+                yield ChainRollback(known[-1].number, known[-1].block_hash)
+                continue
+            number = known[-1].number + 1 if known else 1
+            if number > self.head.number:
+                await asyncio.sleep(0.001)
+                continue
+            header = self.chain[number].header
+            known.append(BlockRef(number, header.block_hash))
+            yield header
+
+    async def next_batch(self) -> int:
+        self._call()
+        return self.chain[-1].world.ledger.number + 1
+
+    async def head_time(self) -> int:
+        self._call()
+        return self.head.time
+
+    async def simulate(self, data: bytes, to: str = "Engine") -> Failure | None:
+        self._call()
+        return self._try(to, data, b"", is_kept=False)[0]
+
+    async def send(self, to: str, data: bytes) -> bytes:
+        self._call()
+        transaction = Transaction(self._hash(b"tx", data), to, data)
+        self.sent.append(transaction)
+        if not self.is_losing:
+            self.waiting = transaction
+        return transaction.hash
+
+    async def receipt(self, tx_hash: bytes) -> Receipt | None:
+        self._call()
+        return self.chain[-1].world.receipts.get(tx_hash)
+
+    async def close(self) -> None:
+        """Nothing to close."""
