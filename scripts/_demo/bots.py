@@ -33,7 +33,7 @@ class Walk:
         self._chance = chance
 
     def step(self) -> None:
-        moved = self._ticks + self._chance.randint(-5, 5)
+        moved = self._ticks + self._chance.randint(-1, 1)
         self._ticks = max(self._start * 9 // 10, min(self._start * 11 // 10, moved))
 
     def price(self, ticks_away: int) -> Decimal:
@@ -128,11 +128,11 @@ class Maker(Bot):
     async def act(self) -> None:
         side = self.chance.choice(("buy", "sell"))
         mine = [order_id for order_id, quoted in self.quotes.items() if quoted == side]
-        if len(mine) < QUOTES_PER_SIDE:
+        if not mine or (len(mine) < QUOTES_PER_SIDE and self.chance.random() < 0.7):
             await self._quote(side, None)
             return
         order_id = self.chance.choice(mine)
-        if self.chance.random() < 0.7:
+        if self.chance.random() < 0.5:
             await self._quote(side, order_id)
             return
         self.quotes.pop(order_id, None)
@@ -173,11 +173,11 @@ class Taker(Bot):
         if self.chance.random() < 0.7:
             await self.timed(
                 lambda: self.client.place_market(
-                    self.market.symbol, side, self.quantity(3_000), self.walk.price(through)
+                    self.market.symbol, side, self.quantity(1_000), self.walk.price(through)
                 )
             )
             self.board.orders += 1
             return
-        placed = await self.limit(side, self.walk.price(through // 4), self.quantity(3_000))
+        placed = await self.limit(side, self.walk.price(through // 4), self.quantity(1_000))
         if placed.status not in ENDED:
             self._resting.append(placed.order_id)

@@ -30,6 +30,8 @@ SYMBOL = "BTC-USDC"
 START_PRICE = Decimal(64_000)
 RETRIES = 10
 """attempts of a bot to reach the API again: long enough for a restart of the core"""
+FUNDING_SECONDS = 60.0
+"""time for the service to see the deposits"""
 STOP_SECONDS = 60.0
 """time for the bots' last requests to be answered"""
 SETTLE_SECONDS = 120.0
@@ -158,6 +160,8 @@ async def _trade(options: Options, running: Service, keys: list[str], makers: in
 
 
 async def _prepare(options: Options, running: Service, clients: list[Client], makers: int) -> Demo:
+    for client in clients:
+        await _until_funded(client)
     chance = random.Random(options.seed)
     listing = await clients[0].markets()
     market = next(market for market in listing.markets if market.symbol == SYMBOL)
@@ -172,6 +176,17 @@ async def _prepare(options: Options, running: Service, clients: list[Client], ma
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     return Demo(options, running, clients, bots, board, stop)
+
+
+async def _until_funded(client: Client) -> None:
+    """Wait until the service has seen the deposits of both assets. Raises DemoError."""
+    deadline = time.monotonic() + FUNDING_SECONDS
+    while time.monotonic() < deadline:
+        balances = await client.balances()
+        if len(balances) > 1 and all(Decimal(balance.available) for balance in balances.values()):
+            return
+        await asyncio.sleep(0.05)
+    raise DemoError(f"the deposits of {client.account} are not credited after {FUNDING_SECONDS:.0f} s")
 
 
 async def _until_done(demo: Demo, redraw: Callable[[], None]) -> None:

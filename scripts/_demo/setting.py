@@ -9,9 +9,11 @@ from pathlib import Path
 
 import ape
 from ape.api import TestAccountAPI
+from ape.logging import LogLevel, logger
 
 from scripts._lib.deployment import Deployment, deploy_all
 from scripts._lib.settings import DeploySettings
+from scripts._lib.steps import Echo
 
 MAKERS = 4
 TAKERS = 3
@@ -50,11 +52,13 @@ class Cast:
 def connected(url: str) -> Iterator[None]:
     """Let Ape use the node at `url`."""
     network = ape.networks.ethereum.local
+    # Ape reports every transaction; the demo shows its own progress.
+    logger.set_level(LogLevel.WARNING)
     with network.use_provider("foundry", provider_settings={"host": url, "manage_process": False}):
         yield
 
 
-def deploy(cast: Cast, folder: Path) -> Deployment:
+def deploy(cast: Cast, folder: Path, *, echo: Echo = print) -> Deployment:
     """The same deployment as `ape run deploy`, with its record in `folder`."""
     settings = DeploySettings(
         owner=str(cast.owner.address),
@@ -62,7 +66,7 @@ def deploy(cast: Cast, folder: Path) -> Deployment:
         guardian=str(cast.guardian.address),
         folder=folder,
     )
-    return deploy_all(cast.owner, settings, echo=lambda report: print(f"  {report}"))
+    return deploy_all(cast.owner, settings, echo=echo)
 
 
 def fund(deployment: Deployment, traders: Sequence[TestAccountAPI]) -> None:
