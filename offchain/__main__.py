@@ -18,6 +18,7 @@ from offchain.config import (
     SECRET_VARIABLES,
     Config,
     ConfigError,
+    LogLevel,
     default_text,
     load,
     load_secrets,
@@ -219,6 +220,7 @@ def settlement() -> None:
 def ask(config_file: Path | None, options: Mapping[str, str | None], act: manage.Action) -> None:
     """Let the running core do something; ends the program with status 1 if it refuses, 3 if it is not there."""
     config = read_config(config_file, options)
+    configure_logs("settlement", LogLevel.WARNING, config.log_format)
     try:
         lines = run_loop(manage.with_core(config, act))
     except manage.Refused as error:

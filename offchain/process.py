@@ -109,6 +109,7 @@ def configure_logs(role: str, level: LogLevel, form: LogFormat) -> None:
         last.append(structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()))
     handler = logging.StreamHandler()
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=before, processors=last))
+    logging.getLogger("web3").setLevel(logging.WARNING)
     logging.basicConfig(level=level.value.upper(), handlers=[handler], force=True)
     structlog.configure(
         processors=[*before, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],

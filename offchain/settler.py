@@ -17,6 +17,7 @@ from offchain.batching import MAX_GROUP_FILLS, BatchLimits, BatchPlan, group_end
 from offchain.catalogue import Catalogue
 from offchain.chain.batch import build_batch, encode
 from offchain.chain.calldata import release_calldata, settle_calldata
+from offchain.domain.batch import Batch
 from offchain.domain.commands import BatchClosed, BatchParked, BatchSent, Command
 from offchain.domain.errors import Code, Rejection
 from offchain.ports import (
@@ -57,6 +58,8 @@ class SettlerSettings:
     """reverted transactions of one batch, each of which had succeeded in simulation, before it is parked"""
     view_timeout_seconds: float = 10.0
     """how long the views may take to show what was journaled"""
+    drain_quiet_seconds: float = 1.0
+    """for so long nothing may have been pending before everything counts as settled; longer than the views may lag"""
     submit_timeout_ms: int = 5_000
 
 
@@ -96,6 +99,7 @@ class Settler:
         self._failing_releases: set[int] = set()
         self._statuses: dict[int, int] = {}
         self._draining: asyncio.Future[bool] | None = None
+        self._resting_since_ms: int | None = None
         self._is_stopping = False
         self._reported: object = None
 
@@ -121,9 +125,9 @@ class Settler:
     async def drain(self, seconds: float) -> bool:
         """Settle what is pending without waiting for more, at most `seconds`; whether everything is on chain.
 
-        `run` must be running, the views must include the last match and be kept up to date. False at once if a parked
-        batch stands in the way.
+        `run` must be running and the views must be kept up to date. False at once if a parked batch stands in the way.
         """
+        self._resting_since_ms = None
         self._draining = asyncio.get_running_loop().create_future()
         try:
             return await asyncio.wait_for(asyncio.shield(self._draining), seconds)
@@ -171,8 +175,9 @@ class Settler:
         plan = plan_batch(items, self._settings.limits)
         if not plan.items:
             if all(item.item in self._failing_releases for item in items):
-                self._end_drain(True)
+                self._rest()
             return self._settings.poll_seconds
+        self._resting_since_ms = None
         if not self._is_due(plan):
             return self._settings.poll_seconds
         await self._close(number, plan.items, await self._matched_at(number, plan.items))
@@ -218,7 +223,10 @@ class Settler:
         if not items or items[0].item != row.first or items[-1].item != row.last:
             # Busted or settled meanwhile; the views will show what became of the batch.
             return self._settings.poll_seconds
-        data = self._calldata(row, items)
+        try:
+            data = self._calldata(row, items)
+        except ValueError as error:
+            return await self._park(row, f"cannot be encoded: {error}", None)
         failure = await self._chain.simulate(data)
         if failure is not None:
             return await self._handle(row, items, failure)
@@ -236,8 +244,15 @@ class Settler:
         return [item for item in items if item.trade is not None and item.item <= row.last]
 
     def _calldata(self, row: BatchRow, items: list[ItemRow]) -> bytes:
+        return settle_calldata(encode(self._build(row, items)))
+
+    def _build(self, row: BatchRow, items: list[ItemRow]) -> Batch:
+        """Raises Unavailable if the catalogue lags behind the views, ValueError if the items make no batch."""
         markets = {listing.market.id: listing.market for listing in self._catalogue.markets}
-        return settle_calldata(encode(build_batch(row.number, row.matched_at, items, markets)))
+        unknown = {item.trade.market for item in items if item.trade is not None} - markets.keys()
+        if unknown:
+            raise Unavailable(f"markets {sorted(unknown)} are not in the catalogue yet")
+        return build_batch(row.number, row.matched_at, items, markets)
 
     async def _handle(self, row: BatchRow, items: list[ItemRow], failure: Failure) -> float:
         """The batch would revert: wait, date it anew, or park it."""
@@ -256,8 +271,7 @@ class Settler:
 
     async def _find(self, row: BatchRow, items: list[ItemRow], failure: Failure) -> int | None:
         """The item at fault: by the error's index, else the end of the shortest prefix of the batch that fails."""
-        markets = {listing.market.id: listing.market for listing in self._catalogue.markets}
-        named = item_at_fault(build_batch(row.number, row.matched_at, items, markets), items, failure)
+        named = item_at_fault(self._build(row, items), items, failure)
         if named is not None:
             return named
         ends = group_ends(items)
@@ -345,6 +359,14 @@ class Settler:
             if self._clock.now_ms() >= deadline_ms:
                 raise Unavailable(f"the views do not show batch {number} as it was journaled")
             await asyncio.sleep(self._settings.poll_seconds / 10)
+
+    def _rest(self) -> None:
+        """Nothing is pending. A drain believes it when that has lasted: the last matches may still be on their way."""
+        now_ms = self._clock.now_ms()
+        if self._resting_since_ms is None:
+            self._resting_since_ms = now_ms
+        if now_ms - self._resting_since_ms >= self._settings.drain_quiet_seconds * 1000:
+            self._end_drain(True)
 
     def _end_drain(self, is_settled: bool) -> None:
         if self._draining is not None and not self._draining.done():

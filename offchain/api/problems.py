@@ -105,6 +105,7 @@ PROBLEMS: Mapping[str, Kind] = MappingProxyType(
         Code.INVALID_POST_ONLY: Kind(422, "The order cannot be post-only"),
         Code.EXPECT_FILLED_MISMATCH: Kind(409, "The replaced order has filled meanwhile"),
         Code.TOO_MANY_ORDERS: Kind(409, "The account has too many open orders"),
+        Code.TOO_MANY_NONCE_KEYS: Kind(409, "The account has used too many nonce keys"),
         Code.SETTLEMENT_BACKLOG: Kind(503, "Settlement is behind"),
         Code.CHAIN_STALE: Kind(503, "The chain has not been seen for too long"),
         # cancels

@@ -210,7 +210,6 @@ class Hub:
         for channel in self._trades.values():
             channel.send(seed.seq, _ENCODER.encode(stream.ResyncMessage(channel=channel.name, seq=seed.seq)))
         for account, channel in self._traders.items():
-            channel.last = seed.seq
             for subscription in channel.subscriptions.values():
                 subscription.hold()
                 self._spawn(self._refill(account, subscription, missed_after))

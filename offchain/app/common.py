@@ -15,11 +15,15 @@ from offchain.views.sqlite import SqliteViews
 
 
 def read_deployment(config: Config) -> Deployment:
-    """Raises StartRefused if the file is missing or malformed."""
+    """Raises StartRefused if the file is missing, malformed or another chain's."""
     try:
-        return load_deployment(config.deployments_path)
+        deployment = load_deployment(config.deployments_path)
     except DeploymentError as error:
         raise StartRefused(f"deployments_file: {error}") from error
+    if deployment.chain_id != config.chain_id:
+        reason = f"{config.chain_id} is configured, {config.deployments_path} is of chain {deployment.chain_id}"
+        raise StartRefused(f"chain_id: {reason}")
+    return deployment
 
 
 def wanted_configuration(config: Config, deployment: Deployment, fee_bps: int) -> Configure:

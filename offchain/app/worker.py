@@ -75,6 +75,8 @@ async def build_worker(config: Config, secrets: OperatorSecrets) -> AsyncIterato
 
 def _operator(config: Config, secrets: OperatorSecrets) -> LocalAccount:
     key, passphrase = secrets.operator_key, secrets.operator_passphrase
+    if key is None and config.operator_keyfile is None:
+        raise StartRefused("operator_key: set CROSSPOINT_OPERATOR_KEY, or --operator-keyfile and its passphrase")
     try:
         return load_operator(
             key.get_secret_value() if key else None,

@@ -170,13 +170,11 @@ class Follower:
         by_number: dict[int, list[RawLog]] = {last: []}
         for log in logs:
             by_number.setdefault(log.block_number, []).append(log)
-        blocks = [
+        # Should the chain change from here on, `end` is not part of it any more, and the next look at the head says so.
+        return [
             await self._block(end if number == last else await self.header(number), by_number[number])
             for number in sorted(by_number)
         ]
-        if (await self.header(last)).hash != end.hash:
-            raise _Inconsistent
-        return blocks
 
     async def _block(self, header: Header, logs: list[RawLog]) -> ChainBlock:
         if any(log.block_hash != header.hash for log in logs):

@@ -24,9 +24,6 @@ from offchain.ports import BlockRef, ChainUnavailable, Failure, Receipt
 GLOBAL_ERRORS = frozenset({"EngineHalted", "NotOperator", "WrongBatchNumber", "MatchedAtOutOfRange"})
 """Errors that say nothing about the fills: who sends, when, and what was settled before."""
 
-INVALID_PARAMS = -32602
-"""JSON-RPC code of a node that does not know block overrides."""
-
 OUT_OF_GAS = "OutOfGas"
 INSUFFICIENT_FUNDS = "InsufficientFunds"
 
@@ -57,10 +54,8 @@ class Gateway:
     ) -> None:
         self._settings = settings or GatewaySettings()
         self._deployment = deployment
-        self._node = Node(url, self._settings.call_timeout)
+        self._node = Node(url, self._settings.call_timeout, clock)
         self._decoder = LogDecoder(deployment, self)
-        self._clock = clock
-        self._has_block_overrides = True
         self._sender = Sender(self._node, operator, deployment.chain_id, self._settings.fees)
 
     @property
@@ -101,10 +96,7 @@ class Gateway:
         return int(fee)
 
     async def head_time(self) -> int:
-        block = await self._node.request("eth_getBlockByNumber", "latest", False)
-        if not isinstance(block, dict):
-            raise ChainUnavailable(f"malformed block: {block!r:.100}")
-        return to_int(block.get("timestamp"))
+        return await self._node.head_time()
 
     async def decimals(self, asset: int) -> int:
         """Decimals of a registered asset."""
@@ -153,26 +145,13 @@ class Gateway:
             "gas": hex(TRANSACTION_GAS_CAP),
         }
         try:
-            await self._call_now(call)
+            await self._node.request_now("eth_call", call)
         except NodeError as error:
             failure = classify(error)
             if failure is None:
                 raise
             return failure
         return None
-
-    async def _call_now(self, call: dict[str, str]) -> None:
-        """A call in a block of the present time: the newest block, whose time the call would see, may be old."""
-        if self._has_block_overrides:
-            now = max(await self.head_time(), int(self._clock()))
-            try:
-                await self._node.request("eth_call", call, "latest", {}, {"time": hex(now)})
-                return
-            except NodeError as error:
-                if error.code != INVALID_PARAMS:
-                    raise
-                self._has_block_overrides = False
-        await self._node.request("eth_call", call, "latest")
 
     async def send(self, to: str, data: bytes) -> bytes:
         return await self._sender.send(self._deployment.address(to), data)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Callable
 from typing import Any
 
 import aiohttp
@@ -11,6 +13,9 @@ from web3.exceptions import Web3Exception
 from web3.types import RPCEndpoint
 
 from offchain.ports import ChainUnavailable
+
+INVALID_PARAMS = -32602
+"""JSON-RPC code of a node that does not know block overrides."""
 
 
 class NodeError(ChainUnavailable):
@@ -38,9 +43,11 @@ class NodeError(ChainUnavailable):
 class Node:
     """One node by its URL. Raises ChainUnavailable for everything but an answer."""
 
-    def __init__(self, url: str, timeout: float) -> None:
-        """`timeout`: seconds that one call may take."""
+    def __init__(self, url: str, timeout: float, clock: Callable[[], float] = time.time) -> None:
+        """`timeout`: seconds that one call may take; `clock`: Unix seconds."""
         self._timeout = timeout
+        self._clock = clock
+        self._has_block_overrides = True
         self._provider = AsyncHTTPProvider(
             url,
             request_kwargs={"timeout": aiohttp.ClientTimeout(total=timeout)},
@@ -61,6 +68,29 @@ class Node:
         if problem is not None or "result" not in answer:
             raise ChainUnavailable(f"{method}: malformed answer {answer!r:.200}")
         return answer["result"]
+
+    async def request_now(self, method: str, call: dict[str, str]) -> Any:
+        """`eth_call` or `eth_estimateGas` on the newest state, in a block of the present time.
+
+        Without that the call would see the time of the newest block, which may be old, or the effects of transactions
+        that still wait. A node that cannot set the time takes the newest block's.
+        """
+        if self._has_block_overrides:
+            now = max(await self.head_time(), int(self._clock()))
+            try:
+                return await self.request(method, call, "latest", {}, {"time": hex(now)})
+            except NodeError as error:
+                if error.code != INVALID_PARAMS:
+                    raise
+                self._has_block_overrides = False
+        return await self.request(method, call, "latest")
+
+    async def head_time(self) -> int:
+        """Timestamp of the newest block, Unix seconds."""
+        block = await self.request("eth_getBlockByNumber", "latest", False)
+        if not isinstance(block, dict):
+            raise ChainUnavailable(f"malformed block: {block!r:.100}")
+        return to_int(block.get("timestamp"))
 
     async def close(self) -> None:
         await self._provider.disconnect()

@@ -150,7 +150,7 @@ class Sender:
 
     async def _gas_limit(self, to: Address, data: bytes) -> int:
         call = {"from": self._account.address, "to": to_hex(to), "data": to_hex(data)}
-        estimate = to_int(await self._node.request("eth_estimateGas", call))
+        estimate = to_int(await self._node.request_now("eth_estimateGas", call))
         if estimate > TRANSACTION_GAS_CAP:
             raise ChainUnavailable(f"needs {estimate} gas, a transaction may use {TRANSACTION_GAS_CAP}")
         return min(estimate + estimate * GAS_MARGIN_PERCENT // 100, TRANSACTION_GAS_CAP)

@@ -144,15 +144,18 @@ class Stream:
     async def _accept(self, socket: aiohttp.ClientWebSocketResponse, message: Message) -> bool:
         """Whether `message` is news; a gap is mended by subscribing again."""
         channel = message.channel
+        have = self._have[channel]
         if isinstance(message, DepthSnapshot | TraderSnapshot | ResyncMessage | ResumedMessage):
             self._mending.discard(channel)
-            self._have[channel] = message.seq
-        elif message.seq <= self._have[channel] or channel in self._mending:
+        elif message.seq <= have:
             return False
-        elif message.prev_seq > self._have[channel]:
-            await self._subscribe(socket, channel)
+        elif message.prev_seq > have:
+            if channel not in self._mending:
+                await self._subscribe(socket, channel)
             return False
         if isinstance(message, DepthSnapshot | DepthUpdate):
+            if channel in self._mending:
+                return False
             try:
                 self.books[_symbol(channel)].apply(message)
             except BookDiverged:

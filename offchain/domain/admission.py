@@ -114,9 +114,8 @@ def _identity(
         return Rejection(Code.DUPLICATE_CLIENT_ORDER_ID, "clientOrderId", f"an open order is named {name!r} already")
     count = len(account.orders) - (replaced is not None)
     if not order.is_immediate and count >= configuration.max_open_orders:
-        return Rejection(
-            Code.TOO_MANY_ORDERS, "", f"the account has {count} open orders, at most that many are allowed"
-        )
+        detail = f"the account has {count} open orders, at most {configuration.max_open_orders} are allowed"
+        return Rejection(Code.TOO_MANY_ORDERS, "", detail)
     return None
 
 

@@ -99,7 +99,7 @@ def park(state: State, turn: Turn, command: BatchParked) -> Done | Rejection:
             return Rejection(Code.INVALID_BATCH, "item", f"item {command.item} is not a fill of batch {batch.number}")
     batch.status, batch.reason = "parked", command.reason
     turn.events.append(batch.update("parked"))
-    markets = sorted({fill.trade.market for fill in fills})
+    markets = sorted(dict.fromkeys(fill.trade.market for fill in fills))
     resume(state, turn, [market for market, halt in outbox.halts.items() if market not in markets])
     for market in markets:
         outbox.halts[market] = ParkedHalt(batch.number, command.item, command.reason)

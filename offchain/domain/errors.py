@@ -35,6 +35,7 @@ class Code(StrEnum):
     INVALID_POST_ONLY = "invalidPostOnly"
     EXPECT_FILLED_MISMATCH = "expectFilledMismatch"
     TOO_MANY_ORDERS = "tooManyOrders"
+    TOO_MANY_NONCE_KEYS = "tooManyNonceKeys"
     SETTLEMENT_BACKLOG = "settlementBacklog"
     CHAIN_STALE = "chainStale"
     # cancels

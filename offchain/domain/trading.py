@@ -6,7 +6,7 @@ from itertools import islice
 
 import msgspec
 
-from offchain.domain.account import LiveOrder, NonceKey, fee_down, reservation_up
+from offchain.domain.account import Account, LiveOrder, NonceKey, fee_down, reservation_up
 from offchain.domain.admission import refusal
 from offchain.domain.commands import CancelOrder, PlaceOrder, Tick
 from offchain.domain.errors import Code, Rejection
@@ -17,6 +17,9 @@ from offchain.domain.matching import Plan, plan
 from offchain.domain.order import LAST_SEQUENCE, OrderStatus, Side, TimeInForce
 from offchain.domain.outbox import Fill
 from offchain.domain.state import MarketState, State, Turn
+
+MAX_NONCE_KEYS = 262_144
+"""Nonce keys that are remembered of one account."""
 
 MAX_EXPIRED = 10_000
 """Orders that one Tick ends; the next Tick goes on."""
@@ -37,6 +40,10 @@ def place(state: State, turn: Turn, command: PlaceOrder) -> PlaceResult:
     nonce_key = account.nonce_keys.get(order.key) if account is not None else None
     if nonce_key is not None and order.sequence <= nonce_key.sequence:
         return _answer_again(turn, command, nonce_key)
+    if nonce_key is None:
+        rejection = _no_new_key(account, order.key)
+        if rejection is not None:
+            return _refuse(turn, command, rejection)
 
     assert state.configuration is not None, "commands before Configure are refused"
     rejection = refusal(state, state.configuration, venue, account, nonce_key, command, turn.now_ms)
@@ -54,6 +61,16 @@ def place(state: State, turn: Turn, command: PlaceOrder) -> PlaceResult:
         if rejection is not None:
             return _reject(state, turn, command, rejection)
     return _apply(state, turn, venue, command, planned, replaced, is_killed)
+
+
+def _no_new_key(account: Account | None, key: int) -> Rejection | None:
+    """Why no further nonce key is remembered: memory would grow without limit, and without cost to whoever fills it."""
+    if account is None or not account.balances:
+        return Rejection(Code.INSUFFICIENT_BALANCE, "quantity", "the account has never deposited anything")
+    if len(account.nonce_keys) >= MAX_NONCE_KEYS:
+        detail = f"{key} would be the account's nonce key number {MAX_NONCE_KEYS + 1}; use one of the others again"
+        return Rejection(Code.TOO_MANY_NONCE_KEYS, "nonce", detail)
+    return None
 
 
 def _answer_again(turn: Turn, command: PlaceOrder, nonce_key: NonceKey) -> PlaceResult:

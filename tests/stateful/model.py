@@ -6,6 +6,7 @@ core should answer. It keeps the canonical blocks and derives everything on chai
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
@@ -76,7 +77,10 @@ class Answer:
 class Model:
     """All quantities are lots, prices micro-USDC per lot, amounts quanta."""
 
-    def __init__(self, markets: list[Market], fee_bps: int, confirmations: int) -> None:
+    def __init__(
+        self, accounts: Sequence[Address], markets: Sequence[Market], fee_bps: int, confirmations: int
+    ) -> None:
+        self.accounts = sorted((*accounts, ENGINE))
         self.markets = {market.id: market for market in markets}
         self.fee_bps = fee_bps
         self.confirmations = confirmations
@@ -164,10 +168,7 @@ class Model:
 
     def pockets(self) -> list[Pocket]:
         assets = [USDC, *sorted({market.base for market in self.markets.values()})]
-        accounts = sorted(
-            {log.account for log in self.credited} | {one.order.account for one in self.orders} | {ENGINE}
-        )
-        return [(account, asset) for account in accounts for asset in assets]
+        return [(account, asset) for account in self.accounts for asset in assets]
 
     # Orders -----------------------------------------------------------------------------------------------------------
 

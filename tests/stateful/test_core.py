@@ -53,7 +53,7 @@ class CoreMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.exchange = Exchange(confirmations=CONFIRMATIONS, window=10**9)
-        self.model = Model([BTC_USDC, ETH_USDC], fee_bps=50, confirmations=CONFIRMATIONS)
+        self.model = Model(ACCOUNTS, [BTC_USDC, ETH_USDC], fee_bps=50, confirmations=CONFIRMATIONS)
         self.twin: Core | None = None
         self.placed: list[PlaceOrder] = []
         self.depth: dict[tuple[int, int, int], int] = defaultdict(int)
@@ -96,12 +96,14 @@ class CoreMachine(RuleBasedStateMachine):
         account = ACCOUNTS[intent.account]
         tif = intent.time_in_force
         sequence = max(0, self.model.latest.get((account, intent.key), (0,))[0] + intent.step)
+        market = 1 + ((intent.key % 4 == intent.account) != (intent.life == 13))
         order = self.exchange.order(
             account,
             intent.side,
             intent.price,
             intent.quantity,
-            market=1 + ((intent.key % 4 == intent.account) != (intent.life == 13)),
+            market=market,
+            extra=intent.life if market == ETH_USDC.id else 0,
             tif=tif,
             key=intent.key,
             sequence=sequence,

@@ -1,6 +1,6 @@
 """Orders, signatures and settlement batches for tests, after the specification in IEngine.
 
-Independent of the service's encoder on purpose: hashes and signatures come from eth_account, so the two check each other.
+Independent of the service's encoder on purpose: hashes and signatures come from eth_account, so each checks the other.
 Tables can be edited after `build_batch` to make batches that no honest operator would send.
 """
 

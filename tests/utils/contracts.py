@@ -17,7 +17,7 @@ def deploy_behind_proxy(
     arguments: tuple[Any, ...],
     initial: tuple[Any, ...],
 ) -> ContractInstance:
-    """Deploy `contract(*arguments)` and a proxy that initialises it with `initial`; return it at the proxy's address."""
+    """Deploy `contract(*arguments)` and a proxy that initialises it with `initial`; return the proxy as it."""
     implementation = sender.deploy(contract, *arguments)
     instance = sender.deploy(proxy, implementation, implementation.initialize.encode_input(*initial))
     return contract.at(instance.address)

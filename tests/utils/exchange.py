@@ -37,13 +37,13 @@ BTC, ETH = 7, 8
 LOT = 10_000
 """quanta per lot in every market here"""
 TICK = 10_000
-"""micro-USDC per lot"""
+"""micro-USDC per lot; one tick of BTC-USDC, 10,000 ticks of ETH-USDC"""
 
 BTC_USDC = Market(
     1, "BTC-USDC", 0, BTC, BTC, USDC, 8, tick_size=100_000_000, lot_size=LOT, max_price=10**12, max_quantity=10**6
 )
 ETH_USDC = Market(
-    2, "ETH-USDC", 0, ETH, ETH, USDC, 8, tick_size=100_000_000, lot_size=LOT, max_price=10**12, max_quantity=10**6
+    2, "ETH-USDC", 0, ETH, ETH, USDC, 8, tick_size=10_000, lot_size=LOT, max_price=10**12, max_quantity=10**6
 )
 
 START_MS = 1_700_000_000_000
@@ -136,16 +136,25 @@ class Exchange:
         tif: int = GTC,
         expiry: int | None = None,
         market: int = 1,
+        extra: int = 0,
         **changes: Any,
     ) -> Order:
-        """`price` counts ticks; a key of its own unless one is given."""
+        """`price` counts TICK, `extra` micro-USDC per lot; a key of its own unless one is given."""
         self._orders += 1
         nonce = ((key if key is not None else 1_000 + self._orders) << 32) | sequence
         if expiry is None:
             expiry = NO_EXPIRY if tif == GTC else self.now_ms // 1000 + 3_600
         fields = {"reduce_only": False, "epoch": 0, "max_fee_bps": 50} | changes
         return Order(
-            account, market, side, tif, price=price * TICK, quantity=quantity, nonce=nonce, expiry=expiry, **fields
+            account,
+            market,
+            side,
+            tif,
+            price=price * TICK + extra,
+            quantity=quantity,
+            nonce=nonce,
+            expiry=expiry,
+            **fields,
         )
 
     def command(

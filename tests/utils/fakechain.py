@@ -76,6 +76,8 @@ class FakeChain:
         """receivers whose payouts revert"""
         self.outages = 0
         """so many of the next calls fail"""
+        self.followed: list[list[int]] = []
+        """numbers of the blocks that were known at each call of `blocks`"""
         self._salt = 0
         genesis = ChainBlock(0, eip712.keccak(b"genesis"), bytes(32), now, [])
         self.chain = [Block(genesis, copy.deepcopy(self.world), [])]
@@ -216,6 +218,7 @@ class FakeChain:
         self, after: BlockRef | None, older: Sequence[BlockRef] = ()
     ) -> AsyncIterator[ChainBlock | ChainRollback]:
         known = [*older, after] if after is not None else []
+        self.followed.append([block.number for block in known])
         while True:
             await asyncio.sleep(0)
             self._call()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 from offchain.catalogue import Catalogue
@@ -11,7 +12,7 @@ from offchain.domain.core import Core
 from offchain.domain.events import Event, PlaceResult, Result, Trade
 from offchain.domain.market import USDC, Market
 from offchain.domain.order import Address, Order
-from offchain.ports import BlockRef, Overloaded, Unavailable
+from offchain.ports import BlockRef, Overloaded, Record, Unavailable
 from offchain.views.sqlite import SqliteViews
 from tests.utils.fakechain import FakeChain
 from tests.utils.records import RecordMaker
@@ -40,7 +41,8 @@ class Service:
         self.is_lagging = False
         """the views do not follow"""
         self._records = RecordMaker()
-        self._behind: list[object] = []
+        self._behind: list[Record] = []
+        self._following = asyncio.Lock()
         self._confirmations = confirmations
         self._keys = 0
 
@@ -67,14 +69,16 @@ class Service:
         self._records.time_ms = self.now_ms() - 10
         self._behind.append(self._records.make((command, events)))
         if not self.is_lagging:
-            await self.catch_up()
+            # As in the real service, a client that gives up does not keep the views from following.
+            await asyncio.shield(self.catch_up())
         return result
 
     async def catch_up(self) -> None:
         """Let the views follow."""
-        behind, self._behind = self._behind, []
-        if behind:
-            await self.views.apply(await self.views.applied(), behind)  # type: ignore[arg-type]
+        async with self._following:
+            behind, self._behind = self._behind, []
+            if behind:
+                await self.views.apply(await self.views.applied(), behind)
 
     async def sync(self) -> None:
         """Bring the chain's blocks in, as the indexer would."""

@@ -20,6 +20,8 @@ from offchain.chain.eip712 import keccak
 
 CONTRACTS = ("Engine", "Vault", "WithdrawalQueue", "MarketRegistry")
 
+WORD = 32
+
 Entry = dict[str, Any]
 
 
@@ -58,6 +60,8 @@ class EventType:
         """The event's parameters by name; addresses as 0x strings. Raises ValueError for a log of another shape."""
         if len(topics) != 1 + len(self.indexed):
             raise ValueError(f"{self.contract}.{self.name}: {len(topics)} topics instead of {1 + len(self.indexed)}")
+        if len(data) % WORD:
+            raise ValueError(f"{self.contract}.{self.name}: {len(data)} bytes of data are no whole words")
         try:
             values = dict(
                 zip((name for name, _ in self.plain), abi_decode([kind for _, kind in self.plain], data), strict=True)
@@ -99,6 +103,9 @@ _REVERT = keccak(b"Error(string)")[:4]
 def decode_error(data: bytes) -> tuple[str, tuple[int | str, ...]]:
     """Name and arguments of a revert; name "" for data of no error that we know, with the data as the argument."""
     selector, payload = data[:4], data[4:]
+    unknown = ("0x" + data.hex(),) if data else ()
+    if len(payload) % WORD:
+        return "", unknown
     try:
         if selector == _PANIC:
             return "Panic", abi_decode(["uint256"], payload)
@@ -108,8 +115,8 @@ def decode_error(data: bytes) -> tuple[str, tuple[int | str, ...]]:
             entry = _ERRORS[selector]
             return entry["name"], abi_decode([canonical_type(p) for p in entry["inputs"]], payload)
     except DecodingError:
-        return "", ("0x" + data.hex(),)
-    return "", ("0x" + data.hex(),) if data else ()
+        return "", unknown
+    return "", unknown
 
 
 def encode_call(text: str, *arguments: object) -> bytes:

@@ -85,6 +85,18 @@ def test_fill_that_still_applies_stays(exchange: Exchange) -> None:
     assert exchange.balance(OTHER, BTC).unsettled == 1_000 * 10_000
 
 
+def test_release_between_the_fills_takes_its_part(exchange: Exchange) -> None:
+    """Once the sale is gone, the withdrawal that is paid first leaves nothing for the purchase."""
+    exchange.place(MAKER, BUY, 100, 9_000)
+    exchange.place(OTHER, SELL, 100, 9_000)
+    exchange.mine(exchange.requested(OTHER, USDC, 10**10))
+    exchange.place(OTHER, BUY, 100, 8_000)
+    exchange.place(TAKER, SELL, 100, 8_000)
+    exchange.run(Bust([exchange.trades()[0].id], "bad"))
+    assert busted(exchange) == [1, 3]
+    assert exchange.balance(OTHER, USDC).unsettled == 0
+
+
 def test_fok_group_stands_or_falls_together(exchange: Exchange) -> None:
     exchange.place(MAKER, BUY, 101, 10)
     second = exchange.place(OTHER, BUY, 100, 20)

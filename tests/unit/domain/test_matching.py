@@ -212,3 +212,14 @@ def test_makers_met_by_one_command_are_bounded(exchange: Exchange, monkeypatch: 
     assert (result.status, result.code) == ("canceled", "fillLimit")
     assert exchange.depth(SELL) == [(100, 2)], "those that were met are gone"
     assert exchange.place(TAKER, BUY, 100, 1).status == "filled"
+
+
+def test_reservation_and_fees_of_an_odd_price(exchange: Exchange) -> None:
+    """1,000,007 micro-USDC per lot: half a per cent is 5,000.035 of a lot and 15,000.105 of three."""
+    exchange.place(MAKER, BUY, 100, 3, extra=7, market=2)
+    assert exchange.balance(MAKER, 0).reserved == 3 * 1_000_007 + 15_001
+    exchange.place(TAKER, SELL, 100, 1, extra=7, market=2)
+    assert [(trade.maker_fee, trade.taker_fee) for trade in exchange.of(Trade)] == [(5_000, 5_000)]
+    assert exchange.balance(MAKER, 0).reserved == 2 * 1_000_007 + 10_001
+    assert exchange.balance(MAKER, 0).unsettled == -1_005_007
+    assert exchange.balance(TAKER, 0).unsettled == 995_007

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from offchain.domain import trading
 from offchain.domain.errors import Code
 from offchain.domain.events import BalanceUpdate, CommandRefused, OrderUpdate, PlaceResult, Trade
 from offchain.domain.order import LAST_SEQUENCE
@@ -121,6 +124,15 @@ def test_more_or_another_price_goes_to_the_end(exchange: Exchange) -> None:
     assert exchange.of(Trade)[0].maker_hash == other.order_hash
 
 
+def test_more_than_what_is_left_goes_to_the_end(exchange: Exchange) -> None:
+    exchange.place(MAKER, SELL, 100, 5, key=5)
+    other = exchange.place(OTHER, SELL, 100, 5)
+    exchange.place(TAKER, BUY, 100, 1)
+    exchange.place(MAKER, SELL, 100, 5, key=5, sequence=2)
+    exchange.place(TAKER, BUY, 100, 1)
+    assert exchange.of(Trade)[0].maker_hash == other.order_hash
+
+
 def test_replacement_may_use_the_older_reservation(exchange: Exchange) -> None:
     exchange.place(MAKER, BUY, 100, 9_000, key=5)
     assert exchange.place(MAKER, BUY, 101, 9_000, key=6).status == "rejected"
@@ -179,3 +191,20 @@ def test_replacement_that_only_takes(exchange: Exchange) -> None:
     touched = {(event.account, event.asset) for event in exchange.of(BalanceUpdate)}
     assert (MAKER, 0) in touched
     assert exchange.balance(MAKER, 0).reserved == 0
+
+
+def test_account_without_a_deposit_leaves_no_trace(exchange: Exchange) -> None:
+    snapshot = exchange.core.snapshot()
+    stranger = b"\x77" * 20
+    for key in (1, 2):
+        result = exchange.place(stranger, BUY, 100, 1, key=key)
+        assert code_of(result) == Code.INSUFFICIENT_BALANCE
+    assert exchange.core.snapshot() == snapshot
+
+
+def test_number_of_nonce_keys_is_bounded(exchange: Exchange, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trading, "MAX_NONCE_KEYS", 2)
+    for key in (1, 2):
+        assert exchange.place(MAKER, SELL, 100, 1, key=key).rejection is None
+    assert code_of(exchange.place(MAKER, SELL, 100, 1, key=3)) == Code.TOO_MANY_NONCE_KEYS
+    assert exchange.place(MAKER, SELL, 100, 1, key=2, sequence=9).rejection is None

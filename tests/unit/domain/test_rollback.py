@@ -157,6 +157,21 @@ def test_ended_request_stands_again(exchange: Exchange, ending: str) -> None:
     assert exchange.core.status().pending_releases == 1
 
 
+def test_logs_of_a_block_are_undone_last_first(exchange: Exchange) -> None:
+    number, _ = exchange.head
+    exchange.mine(
+        exchange.requested(MAKER, USDC, 500),
+        exchange.requested(MAKER, USDC, 700),
+        MarketStatusChanged(1, 2, 5),
+        MarketStatusChanged(1, 3, 6),
+    )
+    assert exchange.balance(MAKER, USDC).held == 700
+    exchange.roll_back(number)
+    assert exchange.balance(MAKER, USDC).held == 0
+    assert exchange.core.market_state(1).status == 1
+    assert exchange.core.status().pending_releases == 0
+
+
 def test_request_restored_before_it_is_confirmed_is_released_in_time(
     create_exchange: Callable[..., Exchange],
 ) -> None:
