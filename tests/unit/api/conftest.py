@@ -8,6 +8,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from offchain.api.state import ApiSettings
 from tests.unit.api.exchange import Exchange
+from tests.unit.api.sockets import Connect, Socket
 
 Api = TestClient
 CreateExchange = Callable[..., Awaitable[Exchange]]
@@ -55,3 +56,16 @@ async def exchange(create_exchange: CreateExchange) -> Exchange:
 @pytest.fixture
 async def api(exchange: Exchange, create_api: Callable[[Exchange], Awaitable[Api]]) -> Api:
     return await create_api(exchange)
+
+
+@pytest.fixture
+async def connect(api: Api) -> AsyncIterator[Connect]:
+    sockets: list[Socket] = []
+
+    async def create() -> Socket:
+        sockets.append(Socket(await api.ws_connect("/v1/ws")))
+        return sockets[-1]
+
+    yield create
+    for socket in sockets:
+        await socket.raw.close()

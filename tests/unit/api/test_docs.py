@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from pathlib import Path
@@ -121,5 +122,6 @@ async def test_the_python_example_runs(
     await exchange.deposit(trader, BTC.id, BTC_UNIT)
     scope: dict[str, Any] = {"__name__": "example"}
     exec(compile(block("```python"), "docs/API.md", "exec"), scope)
-    assert await scope["main"](str(api.make_url("")), KEY) == "canceled"
+    async with asyncio.timeout(20):
+        assert await scope["main"](str(api.make_url("")), KEY) == "canceled"
     assert capsys.readouterr().out.startswith("insufficientBalance quantity ")

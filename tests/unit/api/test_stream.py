@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
-from aiohttp import ClientWebSocketResponse, WSMsgType
 
-from offchain.api import websocket as websocket_module
 from offchain.api.present import SETTLEMENT_OF_BATCH
 from offchain.api.state import ApiSettings
 from offchain.domain.commands import BatchClosed, BatchSent, BatchSettled, Bust, WithdrawalRequested
@@ -17,76 +14,8 @@ from offchain.domain.market import USDC
 from offchain.domain.order import Side
 from offchain.views.projection import SETTLEMENT_OF_BATCH as SETTLEMENT_IN_VIEWS
 from tests.unit.api.conftest import Api
-from tests.unit.api.exchange import MAKER, NOW_MS, TAKER, Exchange, Trader, create_body, create_order
-
-DEPTH, TRADE = "market.BTC-USDC.depth", "market.BTC-USDC.trade"
-MAKERS = f"trader.{MAKER.account}"
-
-
-class Socket:
-    """A WebSocket as a client has it."""
-
-    def __init__(self, socket: ClientWebSocketResponse) -> None:
-        self.raw = socket
-
-    async def send(self, **operation: Any) -> None:
-        await self.raw.send_json(operation)
-
-    async def next(self) -> dict[str, Any]:
-        async with asyncio.timeout(5):
-            message: dict[str, Any] = await self.raw.receive_json()
-        return message
-
-    async def next_of(self, kind: str) -> dict[str, Any]:
-        while True:
-            message = await self.next()
-            if message.get("type") == kind:
-                return message
-
-    async def subscribe(self, *channels: str, **more: Any) -> dict[str, Any]:
-        await self.send(op="subscribe", channels=list(channels), id=1, **more)
-        answer = await self.next()
-        assert answer["op"] == "subscribed"
-        return answer
-
-    async def is_silent(self) -> bool:
-        try:
-            async with asyncio.timeout(0.15):
-                await self.raw.receive()
-        except TimeoutError:
-            return True
-        return False
-
-
-Connect = Callable[[], Awaitable[Socket]]
-
-
-@pytest.fixture
-async def connect(api: Api) -> AsyncIterator[Connect]:
-    sockets: list[Socket] = []
-
-    async def create() -> Socket:
-        sockets.append(Socket(await api.ws_connect("/v1/ws")))
-        return sockets[-1]
-
-    yield create
-    for socket in sockets:
-        await socket.raw.close()
-
-
-async def place(api: Api, trader: Trader, key: int = 1, **changes: Any) -> dict[str, Any]:
-    order = create_order(trader, **{"nonce": key << 32} | changes)
-    response = await api.post("/v1/orders", json=create_body(trader, order))
-    assert response.status == 201
-    answer: dict[str, Any] = await response.json()
-    return answer
-
-
-async def trade(api: Api, key: int = 1, quantity: int = 10_000) -> dict[str, Any]:
-    """The taker buys from the maker; the taker's answer."""
-    await place(api, MAKER, key, side=Side.SELL, quantity=quantity)
-    return await place(api, TAKER, key, quantity=quantity)
-
+from tests.unit.api.exchange import MAKER, NOW_MS, TAKER, Exchange
+from tests.unit.api.sockets import DEPTH, MAKERS, TRADE, Connect, Socket, place, trade
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Depth and trades
@@ -257,6 +186,29 @@ async def test_a_trader_resumes_without_loss_or_repetition(api: Api, connect: Co
     assert live["prevSeq"] <= resumed < live["seq"]
 
 
+async def test_what_happens_during_a_replay_is_sent_once(
+    exchange: Exchange, api: Api, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await place(api, MAKER)
+    socket, stored = await connect(), exchange.views.account_events
+
+    async def meanwhile(*query: Any) -> Any:
+        await place(api, MAKER, 2, price=900_000)
+        await asyncio.sleep(0.1)
+        return await stored(*query)
+
+    monkeypatch.setattr(exchange.views, "account_events", meanwhile)
+    await socket.subscribe(MAKERS, after=1)
+    messages = []
+    while len([message for message in messages if message["type"] == "orderUpdate"]) < 2:
+        messages.append(await socket.next())
+    messages.append(await socket.next())
+    seqs = [message["seq"] for message in messages if message["type"] != "resumed"]
+    assert seqs == sorted(set(seqs))
+    assert [message["type"] for message in messages[-3:]] == ["resumed", "orderUpdate", "balanceUpdate"]
+    assert await socket.is_silent()
+
+
 async def test_a_position_of_another_journal_starts_from_a_snapshot(connect: Connect) -> None:
     socket = await connect()
     await socket.subscribe(MAKERS, after=10**9)
@@ -313,135 +265,3 @@ async def test_after_lost_records_everybody_is_brought_up_to_date(
     assert own[0]["prevSeq"] <= snapshots[1]["seq"] < own[0]["seq"]
     await trade(api, key=3)
     assert (await socket.next_of("fillUpdate"))["prevSeq"] > own[-1]["seq"]
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Operations and limits
-# ---------------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("{", ("malformedJson", None)),
-        ("[]", ("malformedJson", None)),
-        ('{"op": "subscribe", "op": "ping"}', ("duplicateField", "op")),
-        ('{"op": "dance"}', ("unknownOperation", "op")),
-        ("{}", ("unknownOperation", "op")),
-        ('{"op": "ping", "channels": []}', ("unknownField", "channels")),
-        ('{"op": "subscribe"}', ("invalidValue", "channels")),
-        ('{"op": "subscribe", "channels": [1]}', ("invalidValue", "channels")),
-        ('{"op": "subscribe", "channels": []}', ("invalidValue", "channels")),
-        ('{"op": "subscribe", "channels": ["market.DOGE-USDC.depth"]}', ("unknownChannel", "channels")),
-        ('{"op": "subscribe", "channels": ["market.BTC-USDC.candles"]}', ("unknownChannel", "channels")),
-        ('{"op": "subscribe", "channels": ["trader.0x12"]}', ("invalidAddress", "channels")),
-        ('{"op": "unsubscribe", "channels": ["market.BTC-USDC.depth"]}', ("unknownChannel", "channels")),
-        ('{"op": "subscribe", "channels": ["market.BTC-USDC.depth"], "after": 1}', ("invalidValue", "after")),
-        ('{"op": "subscribe", "channels": ["market.BTC-USDC.depth"], "after": -1}', ("invalidNumber", "after")),
-        ('{"op": "ping", "id": 1.5}', ("invalidValue", "id")),
-        ('{"op": "ping", "id": "' + "x" * 65 + '"}', ("invalidValue", "id")),
-    ],
-)
-async def test_bad_operations_are_explained(connect: Connect, text: str, expected: tuple[str, str | None]) -> None:
-    socket = await connect()
-    await socket.raw.send_str(text)
-    answer = await socket.next()
-    assert (answer["op"], answer["code"], answer["param"]) == ("error", *expected)
-    await socket.send(op="ping", id="still here")
-    assert await socket.next() == {"op": "pong", "id": "still here", "time": NOW_MS}
-
-
-async def test_subscriptions_of_a_socket_are_bounded(create_exchange: Any, create_api: Any) -> None:
-    api = await create_api(await create_exchange(ApiSettings(max_subscriptions=2)))
-    socket = Socket(await api.ws_connect("/v1/ws"))
-    await socket.subscribe(DEPTH, TRADE)
-    await socket.send(op="subscribe", channels=[MAKERS], id=7)
-    while (answer := await socket.next()).get("op") != "error":
-        pass
-    assert (answer["id"], answer["code"]) == (7, "tooManySubscriptions")
-    await socket.subscribe(DEPTH)
-
-
-async def test_sockets_are_bounded(create_exchange: Any, create_api: Any) -> None:
-    api = await create_api(await create_exchange(ApiSettings(max_sockets=1)))
-    await api.ws_connect("/v1/ws")
-    headers = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"}
-    response = await api.get("/v1/ws", headers=headers | {"Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="})
-    assert (response.status, (await response.json())["code"]) == (503, "overloaded")
-
-
-async def test_plain_http_is_told_to_upgrade(api: Api) -> None:
-    response = await api.get("/v1/ws")
-    assert (response.status, (await response.json())["code"]) == (426, "upgradeRequired")
-
-
-async def test_messages_from_clients_are_bounded(create_exchange: Any, create_api: Any) -> None:
-    api = await create_api(await create_exchange(ApiSettings(max_message_bytes=1_000)))
-    socket = Socket(await api.ws_connect("/v1/ws"))
-    await socket.raw.send_str("x" * 2_000)
-    message = await socket.raw.receive()
-    assert (message.type, message.data) == (WSMsgType.CLOSE, 1009)
-
-
-async def test_binary_messages_are_refused(connect: Connect) -> None:
-    socket = await connect()
-    await socket.raw.send_bytes(b"{}")
-    message = await socket.raw.receive()
-    assert (message.type, message.data) == (WSMsgType.CLOSE, 1003)
-
-
-async def test_a_slow_consumer_is_closed(
-    create_exchange: Any, create_api: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    stuck = asyncio.Event()
-
-    async def never(self: Any, *rest: Any) -> None:
-        await stuck.wait()
-
-    exchange = await create_exchange(ApiSettings(send_queue=3))
-    api = await create_api(exchange)
-    socket = Socket(await api.ws_connect("/v1/ws"))
-    await socket.subscribe(TRADE)
-    other = Socket(await api.ws_connect("/v1/ws"))
-    await other.subscribe(TRADE)
-    (slow, *_) = [c for c in exchange.app[websocket_module.LIFE].connections if c is not None]
-    monkeypatch.setattr(slow._socket, "send_frame", never)
-    for key in range(1, 8):
-        await trade(api, key)
-    closed = [message for message in (await drained(socket), await drained(other)) if message.type is WSMsgType.CLOSE]
-    assert [(message.data, message.extra) for message in closed] == [(4008, "slow consumer")]
-    assert len(exchange.app[websocket_module.LIFE].connections) == 1
-
-
-async def drained(socket: Socket) -> Any:
-    """The close of a socket, or its seventh message."""
-    for _ in range(7):
-        async with asyncio.timeout(5):
-            message = await socket.raw.receive()
-        if message.type is not WSMsgType.TEXT:
-            return message
-    return message
-
-
-async def test_a_stopping_service_says_goodbye(exchange: Exchange, api: Api, connect: Connect) -> None:
-    socket = await connect()
-    await socket.subscribe(DEPTH)
-    await socket.next()
-    closing = asyncio.create_task(api.server.close())
-    message = await socket.raw.receive()
-    assert (message.type, message.data) == (WSMsgType.CLOSE, 1001)
-    await closing
-
-
-async def test_nothing_is_left_of_a_closed_socket(exchange: Exchange, connect: Connect) -> None:
-    hub = exchange.app[websocket_module.HUB]
-    socket = await connect()
-    await socket.subscribe(DEPTH, TRADE, MAKERS)
-    await socket.raw.close()
-    for _ in range(100):
-        if not exchange.app[websocket_module.LIFE].connections:
-            break
-        await asyncio.sleep(0.01)
-    assert not hub._depth
-    assert not hub._trades
-    assert not hub._traders

@@ -110,7 +110,8 @@ async def test_two_clients_of_an_account_evade_each_other(create_client: CreateC
     for client in clients:
         assert (await client.orders()).orders == []
         await client._ready()
-    placed = [await client.place_limit("BTC-USDC", "buy", "90000", "0.1") for client in clients]
+    placed = [await client.place_limit("BTC-USDC", "buy", 90_000 + step, "0.1") for step, client in enumerate(clients)]
+    assert placed[0].order_id != placed[1].order_id
     for order in placed:
         assert (await clients[0].order(order.order_id)).status == "open"
 

@@ -9,54 +9,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from offchain.catalogue import Catalogue, Listing
 from offchain.chain import eip712
-from offchain.domain.market import Market, MarketStatus
+from offchain.domain.market import Market
 from offchain.domain.order import NO_EXPIRY, SelfTrade, Side, TimeInForce
-from offchain.intake import Intake, IntakeError, decode_object
+from offchain.intake import IntakeError, decode_object
 from tests.unit.api.exchange import (
-    BTC,
     BTC_USDC,
-    CHAIN_ID,
     DOMAIN,
-    ENGINE,
-    ETH,
     ETH_USDC,
-    FEE_BPS,
     MAKER,
     NOW_MS,
-    TAKER,
     create_body,
     create_order,
 )
-
-LATER = NOW_MS // 1000 + 60
-ORDER_OF_CURVE = 0xFFFFFFFF_FFFFFFFF_FFFFFFFF_FFFFFFFE_BAAEDCE6_AF48A03B_BFD25E8C_D0364141
-
-
-def create_intake() -> Intake:
-    catalogue = Catalogue()
-    catalogue.configure(CHAIN_ID, ENGINE, FEE_BPS)
-    for asset, market in ((BTC, BTC_USDC), (ETH, ETH_USDC)):
-        catalogue.list_asset(asset)
-        catalogue.list_market(Listing(market, MarketStatus.ACTIVE, False, ""))
-    return Intake(catalogue)
-
-
-INTAKE = create_intake()
-
-
-def refusal(raw: bytes) -> tuple[str, str]:
-    with pytest.raises(IntakeError) as caught:
-        INTAKE.place(raw, NOW_MS)
-    rejection = caught.value.rejection
-    assert rejection.detail
-    return rejection.code, rejection.param
-
-
-def refusal_of(**changes: Any) -> tuple[str, str]:
-    return refusal(json.dumps(create_body(MAKER) | changes).encode())
-
+from tests.unit.intake.cases import INTAKE, LATER, refusal, refusal_of
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Form
@@ -79,6 +45,7 @@ def refusal_of(**changes: Any) -> tuple[str, str]:
         b'{"a": ' + b"[" * 15_000 + b"]" * 15_000 + b"}",
         b'{"nonce": ' + b"9" * 5_000 + b"}",
     ],
+    ids=lambda raw: repr(raw[:24]),
 )
 def test_what_is_no_json_object_is_malformed(raw: bytes) -> None:
     assert refusal(raw) == ("malformedJson", "")
@@ -262,108 +229,6 @@ def test_integers_have_bounds(changes: dict[str, Any], expected: tuple[str, str]
 )
 def test_content_is_checked(changes: dict[str, Any], expected: tuple[str, str]) -> None:
     assert refusal_of(**changes) == expected
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Signatures
-# ---------------------------------------------------------------------------------------------------------------------
-
-
-def high_s(signature: str) -> str:
-    """The other signature of the same digest, which every chain but ours would take."""
-    compact = bytes.fromhex(signature[2:])
-    s = int.from_bytes(compact[32:], "big")
-    parity, s = s >> 255, s & ~(1 << 255)
-    return "0x" + (compact[:32] + (ORDER_OF_CURVE - s).to_bytes(32, "big") + bytes([28 - parity])).hex()
-
-
-@pytest.mark.parametrize(
-    "signature",
-    [
-        "",
-        "0x",
-        "0x" + "00" * 63,
-        "0x" + "00" * 64,
-        "0x" + "00" * 65,
-        "0x" + "00" * 66,
-        "0x" + "zz" * 64,
-        "0x" + "ff" * 64,
-        "00" * 64,
-        "0x" + "11" * 64 + "1d",
-    ],
-)
-def test_what_is_no_signature_is_refused(signature: str) -> None:
-    assert refusal_of(signature=signature) == ("invalidSignature", "signature")
-
-
-def test_a_malleable_signature_is_refused() -> None:
-    signature = create_body(MAKER)["signature"]
-    assert refusal_of(signature=high_s(signature)) == ("invalidSignature", "signature")
-
-
-def test_somebody_elses_signature_is_refused() -> None:
-    signature = TAKER.sign(create_order(MAKER))
-    with pytest.raises(IntakeError, match=TAKER.account) as caught:
-        INTAKE.place(json.dumps(create_body(MAKER, signature=signature)).encode(), NOW_MS)
-    assert (caught.value.rejection.code, caught.value.rejection.param) == ("signerMismatch", "signature")
-
-
-@pytest.mark.parametrize(
-    "domain", [eip712.Domain(1, ENGINE), eip712.Domain(CHAIN_ID, b"\x01" * 20)], ids=["chain", "contract"]
-)
-def test_a_signature_for_another_chain_or_contract_is_refused(domain: eip712.Domain) -> None:
-    signature = MAKER.sign(create_order(MAKER), domain)
-    assert refusal_of(signature=signature) == ("signerMismatch", "signature")
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"side": "sell"},
-        {"price": "95000.2"},
-        {"quantity": "0.50001"},
-        {"nonce": "1"},
-        {"epoch": 1},
-        {"maxFeeBps": 51},
-        {"reduceOnly": True},
-        {"market": "ETH-USDC", "price": "950", "quantity": "5"},
-        {"timeInForce": "GTD", "expiry": LATER},
-    ],
-)
-def test_every_signed_field_is_bound(changes: dict[str, Any]) -> None:
-    assert refusal_of(**changes) == ("signerMismatch", "signature")
-
-
-def test_a_cancel_is_bound_to_account_and_order() -> None:
-    name, other = "0x" + "11" * 32, "0x" + "22" * 32
-    body = {"account": MAKER.account, "signature": MAKER.sign_cancel(name)}
-    command = INTAKE.cancel(json.dumps(body).encode(), name, NOW_MS)
-    assert (command.account, command.order_hash, command.received_ms) == (MAKER.address, b"\x11" * 32, NOW_MS)
-    for raw, target in ((body, other), (body | {"account": TAKER.account}, name)):
-        with pytest.raises(IntakeError) as caught:
-            INTAKE.cancel(json.dumps(raw).encode(), target, NOW_MS)
-        assert caught.value.rejection.code == "signerMismatch"
-
-
-@pytest.mark.parametrize(
-    ("body", "expected"),
-    [
-        ({"signature": "0x"}, ("missingField", "account")),
-        ({"account": MAKER.account}, ("missingField", "signature")),
-        ({"account": MAKER.account, "signature": "0x", "id": 1}, ("unknownField", "id")),
-        ({"account": MAKER.account, "signature": "0x"}, ("invalidSignature", "signature")),
-    ],
-)
-def test_bad_cancels_are_named(body: dict[str, Any], expected: tuple[str, str]) -> None:
-    with pytest.raises(IntakeError) as caught:
-        INTAKE.cancel(json.dumps(body).encode(), "0x" + "11" * 32, NOW_MS)
-    assert (caught.value.rejection.code, caught.value.rejection.param) == expected
-
-
-def test_without_configuration_there_is_no_domain_to_sign_for() -> None:
-    with pytest.raises(IntakeError) as caught:
-        Intake(Catalogue()).place(json.dumps(create_body(MAKER)).encode(), NOW_MS)
-    assert caught.value.rejection.code == "notConfigured"
 
 
 # ---------------------------------------------------------------------------------------------------------------------
