@@ -16,11 +16,12 @@ from offchain.ports import Failure, ItemRow
 TRANSACTION_GAS_CAP = 16_777_216
 """EIP-7825: gas that one transaction may use."""
 
-# The cost model of the Engine ("Gas" in the protocol's description). A slot counts as one that was zero before: the
-# model is never below what a batch needs, and a batch that could have been larger costs little.
+# The cost model of the Engine, from `tests/functional/engine/test_gas.py`: what one more fill, order or account adds.
+# A slot counts as one that was zero before: the model is never below what a batch needs, and a batch that could have
+# been larger costs little.
 BATCH_GAS = 21_000
-FILL_GAS = 2_200
-ORDER_GAS = 6_300
+FILL_GAS = 3_300
+ORDER_GAS = 9_500
 ACCOUNT_GAS = 5_000
 SLOT_GAS = 22_100
 
@@ -94,7 +95,7 @@ def _slots_of(order: Order) -> tuple[tuple[Address, int, int], ...]:
 
 
 def plan_batch(items: Sequence[ItemRow], limits: BatchLimits) -> BatchPlan:
-    """Plan over unsettled items in order; releases before the first fill are passed over, one behind it ends a batch."""
+    """Plan over unsettled items in order: releases before the first fill are passed over, one behind it ends it."""
     start = next((index for index, item in enumerate(items) if item.trade is not None), len(items))
     planned: list[ItemRow] = []
     gas = GasEstimate()

@@ -39,15 +39,16 @@ def maker() -> Trader:
 
 
 async def follow(indexer: Indexer, service: Service) -> None:
-    """Run the indexer until the core has the chain's head."""
+    """Run the indexer until it knows that the core has the chain's head."""
     running = asyncio.create_task(indexer.run())
     async with asyncio.timeout(5):
-        while service.core.status().head_hash != service.chain.head.block_hash:
+        while indexer.last is None or indexer.last.block_hash != service.chain.head.block_hash:
             assert not running.done(), running.exception()
             await asyncio.sleep(0.001)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
+    await service.catch_up()
 
 
 def blocks(service: Service) -> list[int]:
@@ -90,6 +91,9 @@ async def test_a_reorganisation_takes_a_deposit_back(service: Service, chain: Fa
     assert service.settled(maker.address, USDC) == 0
     assert [c.number for c in service.commands if isinstance(c, ChainRollback)] == [1]
     assert blocks(service) == [1, 2, 3, 2, 3, 4]
+    chain.mine()
+    await follow(indexer, service)
+    assert chain.followed[-1] == [1, 2, 3, 4]
 
 
 async def test_a_restarted_indexer_finds_the_fork_among_the_blocks_that_the_core_knows(

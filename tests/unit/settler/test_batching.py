@@ -86,9 +86,9 @@ def test_the_estimate_follows_the_cost_model() -> None:
     gas = GasEstimate()
     gas.add(create_fill(2, taker_key=0))
     # two orders of two accounts; the maker's key has a word of its own, the taker's key 0 lies beside the balance
-    assert gas.total == 21_000 + 2_200 + 2 * 6_300 + 2 * 5_000 + 3 * 22_100
+    assert gas.total == 21_000 + 3_300 + 2 * 9_500 + 2 * 5_000 + 3 * 22_100
     gas.add(create_fill(3, taker_key=0))  # key 3 shares the word of key 2
-    assert gas.total == 21_000 + 2 * 2_200 + 3 * 6_300 + 2 * 5_000 + 3 * 22_100
+    assert gas.total == 21_000 + 2 * 3_300 + 3 * 9_500 + 2 * 5_000 + 3 * 22_100
 
 
 def test_the_largest_group_fits_a_transaction() -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
+import msgspec
 import pytest
 
+from offchain.catalogue import Catalogue
 from offchain.domain.batch import Halt, KeyState
 from offchain.domain.commands import BatchClosed, BatchParked, BatchRetry, Bust, PlaceOrder
 from offchain.domain.events import Done, TradeBusted
@@ -252,17 +254,45 @@ async def test_the_error_names_the_item_that_is_parked(
     assert service.core.status().unsettled_fills == 0
 
 
+@pytest.mark.parametrize("affordable", range(9))
 async def test_a_missing_balance_is_found_by_bisection(
-    service: Service, chain: FakeChain, create_settler: CreateSettler, maker: Trader, taker: Trader
+    service: Service, chain: FakeChain, create_settler: CreateSettler, maker: Trader, taker: Trader, affordable: int
 ) -> None:
     settler = create_settler(fills=9)
     await trade(service, maker, taker, count=9)
     cost = 10 * 500_000 + 10 * 500_000 * 50 // 10_000
-    chain.ledger.usdc[taker.address] = 6 * cost + 1  # enough for six fills
+    chain.ledger.usdc[taker.address] = affordable * cost + 1
     await settle(settler, service, rounds=4)
     (parked,) = parked_batches(service)
-    assert parked.item == service.trades[6].item
+    assert parked.item == service.trades[affordable].item
     assert parked.reason.startswith("InsufficientBalance(")
+
+
+async def test_a_batch_that_cannot_be_encoded_is_parked(
+    service: Service, chain: FakeChain, create_settler: CreateSettler, maker: Trader, taker: Trader
+) -> None:
+    settler = create_settler(fills=1)
+    order = service.order(maker, Side.SELL, 10)
+    await service.execute(msgspec.structs.replace(service.placement(maker, order), signature=b"short"))
+    await service.place(taker, Side.BUY, 10)
+    await settle(settler, service, rounds=4)
+    (parked,) = parked_batches(service)
+    assert "has no 64-byte signature" in parked.reason
+
+
+async def test_a_catalogue_that_lags_is_waited_for(
+    service: Service, chain: FakeChain, create_settler: CreateSettler, maker: Trader, taker: Trader
+) -> None:
+    catalogue, service.catalogue = service.catalogue, Catalogue()
+    settler = create_settler(fills=1)
+    await trade(service, maker, taker)
+    with pytest.raises(Unavailable, match=r"markets \[2\] are not in the catalogue"):
+        await settle(settler, service, rounds=4)
+    assert parked_batches(service) == []
+    for listing in catalogue.markets:
+        service.catalogue.list_market(listing)
+    await settle(settler, service)
+    assert_settled_once(service, maker, taker)
 
 
 async def test_a_parked_batch_waits_for_the_operator(
@@ -375,6 +405,27 @@ async def test_drain_settles_what_is_pending_without_waiting(
         chain.mine()
         await service.sync()
     assert await draining is True
+    settler.stop()
+    await running
+    assert_settled_once(service, maker, taker)
+
+
+async def test_drain_waits_for_matches_that_the_views_do_not_show_yet(
+    service: Service, chain: FakeChain, create_settler: CreateSettler, maker: Trader, taker: Trader
+) -> None:
+    settler = create_settler(batch_seconds=10_000, drain_quiet_seconds=1)
+    service.is_lagging = True
+    await trade(service, maker, taker)
+    running = asyncio.create_task(settler.run())
+    draining = asyncio.create_task(settler.drain(10))
+    await asyncio.sleep(0.05)
+    assert not draining.done()
+    service.is_lagging = False
+    await service.catch_up()
+    while not draining.done():
+        await asyncio.sleep(0.005)
+        chain.mine()
+        await service.sync()
     settler.stop()
     await running
     assert_settled_once(service, maker, taker)

@@ -20,7 +20,7 @@ from offchain.domain.commands import (
 )
 from offchain.domain.events import BalanceUpdate, BatchUpdate, OrderUpdate, Trade
 from offchain.domain.market import USDC
-from offchain.domain.order import Side, TimeInForce
+from offchain.domain.order import LAST_SEQUENCE, OrderStatus, Side, TimeInForce
 from offchain.ports import OrderQuery
 from tests.utils.records import Exchange
 from tests.utils.scenario import (
@@ -112,6 +112,25 @@ async def test_repeated_order_hides_nothing(views, exchange):
     row = await views.order(first.order_hash)
     assert (row.status, row.code) == ("canceled", "replaced")
     assert len((await views.orders(MAKER, ALL, None, 10)).rows) == 2
+
+
+async def test_later_refusal_does_not_hide_what_became_of_an_order(views, exchange):
+    place = create_order(MAKER, Side.BUY, 7)
+    record = exchange.run(place)
+    refusal = msgspec.structs.replace(record.events[0][0], status=OrderStatus.REJECTED, depth_change=0, code="late")
+    exchange.records.append(exchange.maker.make((place, [refusal])))
+    await project(views, exchange)
+    assert (await views.order(place.order_hash)).status == "open"
+
+
+async def test_order_that_is_refused_again_is_one_row(views, exchange):
+    place = create_order(MAKER, Side.BUY, 7, sequence=LAST_SEQUENCE)
+    exchange.run(place)
+    exchange.run(place)
+    await project(views, exchange)
+    (row,) = (await views.orders(MAKER, ALL, None, 10)).rows
+    assert (row.status, row.code) == ("rejected", "invalidNonce")
+    assert row.created_ms == exchange.maker.time_ms
 
 
 async def test_filters_and_pages_are_complete_and_ordered(views, exchange):
