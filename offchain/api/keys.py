@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from aiohttp import web
 
@@ -14,8 +14,17 @@ from offchain.api.stream import Hub
 from offchain.catalogue import Catalogue
 from offchain.intake import Intake
 
-if TYPE_CHECKING:
-    from offchain.api.websocket import Connection
+
+class Closable(Protocol):
+    """An open WebSocket, as far as the end of the application concerns it."""
+
+    def close(self, code: int, reason: str) -> None:
+        """Begin to close."""
+        ...
+
+    async def closed(self) -> None:
+        """Return when it is closed."""
+        ...
 
 
 @dataclass(slots=True)
@@ -26,7 +35,7 @@ class Life:
     """new orders and sockets are refused"""
     inflight: int = 0
     """orders and cancels under way"""
-    connections: set[Connection] = field(default_factory=set)
+    connections: set[Closable] = field(default_factory=set)
 
 
 STATE = web.AppKey("state", ApiState)

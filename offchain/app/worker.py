@@ -36,6 +36,7 @@ KNOWN_BLOCKS = 1_000
 ASK_TIMEOUT_MS = 2_000
 RETRY_SECONDS = 0.25
 LONGEST_RETRY_SECONDS = 10.0
+DRAIN_POLL_SECONDS = 0.05
 
 log = structlog.get_logger(__name__)
 
@@ -128,10 +129,7 @@ async def run_worker(config: Config, secrets: OperatorSecrets, life: Life) -> No
             tasks.create_task(_follow_and_settle(worker, settling)),
         ]
         await life.draining.wait()
-        if settling.is_set():
-            await _drain(worker, life)
-        else:
-            log.warning("ended before settlement began")
+        await _drain(worker, life, settling)
         for task in working:
             task.cancel()
 
@@ -181,18 +179,30 @@ async def _configure(worker: WorkerProcess) -> list[BlockRef]:
     return [*(block for block in await worker.views.blocks(KNOWN_BLOCKS) if block.number < newest.number), newest]
 
 
-async def _drain(worker: WorkerProcess, life: Life) -> None:
+async def _drain(worker: WorkerProcess, life: Life, settling: asyncio.Event) -> None:
     """Settle what is pending, for a bounded time, or until the process has to end."""
-    draining = asyncio.create_task(worker.settler.drain(worker.config.drain_seconds))
-    if life.supervised:
-        # Under a supervisor the end may come before, if that was killed.
-        ending = asyncio.create_task(life.ending.wait())
-        await asyncio.wait((draining, ending), return_when=asyncio.FIRST_COMPLETED)
-        ending.cancel()
-    else:
-        await asyncio.wait((draining,))
+    draining = asyncio.create_task(_settle_all(worker, life, settling))
+    # Under a supervisor the end may come before, if that was killed.
+    ending = asyncio.create_task(life.ending.wait())
+    waiting = (draining, ending) if life.supervised else (draining,)
+    await asyncio.wait(waiting, timeout=worker.config.drain_seconds, return_when=asyncio.FIRST_COMPLETED)
     if draining.done():
         log.info("drained", everything_settled=draining.result())
     else:
-        draining.cancel()
         log.warning("ended before everything was settled")
+    draining.cancel()
+    ending.cancel()
+
+
+async def _settle_all(worker: WorkerProcess, life: Life, settling: asyncio.Event) -> bool:
+    """Settle all that the core has matched; whether everything is on chain."""
+    status = await _patiently(lambda: worker.ingress.status(ASK_TIMEOUT_MS))
+    while life.supervised and not status.draining:
+        # The core was told to take no more orders; until it has heard, more may come.
+        await asyncio.sleep(DRAIN_POLL_SECONDS)
+        status = await _patiently(lambda: worker.ingress.status(ASK_TIMEOUT_MS))
+    if not (status.settlement.unsettled_fills or status.settlement.pending_releases):
+        return True
+    await settling.wait()
+    await worker.projector.reached(status.seq)
+    return await worker.settler.drain(worker.config.drain_seconds)
