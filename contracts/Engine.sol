@@ -12,16 +12,8 @@ import {IEngine} from "./interfaces/IEngine.sol";
 import {IMarketRegistry} from "./interfaces/IMarketRegistry.sol";
 import {IVault} from "./interfaces/IVault.sol";
 import {BatchCodec} from "./libraries/BatchCodec.sol";
-import {
-    BatchTables,
-    OrderLinks,
-    OrderState,
-    OrderTerms,
-    OrderTermsLib,
-    Position,
-    PositionLib,
-    WordTable
-} from "./libraries/BatchTables.sol";
+import {BatchTables, OrderState, WordTable} from "./libraries/BatchTables.sol";
+import {OrderLinks, OrderTerms, OrderTermsLib, Position, PositionLib} from "./libraries/BatchWords.sol";
 import {FillLib} from "./libraries/FillLib.sol";
 import {MarketWord} from "./libraries/MarketWord.sol";
 import {OrderLib, OrderPreimage} from "./libraries/OrderLib.sol";
@@ -49,10 +41,6 @@ contract Engine is Ownable2StepUpgradeable, UUPSUpgradeable, ReentrancyGuardTran
 
     /// @inheritdoc IEngine
     uint40 public constant override HALT_PAUSE = 72 hours;
-
-    /// @dev A group's `leaves` word before and after an order has set its only leaf.
-    uint256 private constant ONE_LEAF = 1;
-    uint256 private constant ONE_LEAF_SET = 1 | (1 << 8);
 
     /// @dev keccak256(abi.encode(uint256(keccak256("crosspoint.storage.Engine")) - 1)) & ~bytes32(uint256(0xff))
     bytes32 private constant STORAGE_SLOT = 0x9f1b5e2ca104415bfdc6e210bb3398404bf08bcd8afb5fb88a80699712e07b00;
@@ -142,17 +130,18 @@ contract Engine is Ownable2StepUpgradeable, UUPSUpgradeable, ReentrancyGuardTran
 
     /// @inheritdoc IEngine
     function settleBatch(bytes calldata packed) external onlySettling {
-        _settle(BatchCodec.decode(packed));
+        _settle(packed);
     }
 
     /// @inheritdoc IEngine
     function settleBatch(Batch calldata batch) external onlySettling {
-        _settle(BatchCodec.decode(batch));
+        _settle(BatchCodec.pack(batch));
     }
 
-    function _settle(BatchTables memory tables) private {
+    function _settle(bytes memory packed) private {
+        BatchTables memory tables = BatchCodec.open(packed);
         uint256 fee = _openBatch(tables);
-        _checkAccounts(tables);
+        _loadAccounts(tables);
         _loadMarkets(tables);
         _loadPositions(tables);
         _checkGroups(tables);
@@ -160,7 +149,7 @@ contract Engine is Ownable2StepUpgradeable, UUPSUpgradeable, ReentrancyGuardTran
         FillLib.applyAll(tables, fee);
         _storePositions(tables);
         // The casts are exact: the decoder read 48 and 40 bits.
-        emit BatchSettled(uint48(tables.number), uint40(tables.matchedAt), tables.fills.length);
+        emit BatchSettled(uint48(tables.number), uint40(tables.matchedAt), tables.fillCount);
         IVault(vault).settle(tables.accountArray(), tables.epochArray(), tables.usdcDeltaArray());
     }
 
@@ -168,7 +157,7 @@ contract Engine is Ownable2StepUpgradeable, UUPSUpgradeable, ReentrancyGuardTran
     /// @return fee basis points per side
     function _openBatch(BatchTables memory tables) private returns (uint256 fee) {
         EngineStorage storage $ = _engineStorage();
-        if (tables.fills.length == 0) revert EmptyBatch();
+        if (tables.fillCount == 0) revert EmptyBatch();
         // The casts are exact: the decoder read 48 and 40 bits.
         uint48 number = uint48(tables.number);
         uint40 matchedAt = uint40(tables.matchedAt);
@@ -201,18 +190,22 @@ contract Engine is Ownable2StepUpgradeable, UUPSUpgradeable, ReentrancyGuardTran
     // Settlement: tables
     // ---------------------------------------------------------------------------------------------------------------
 
-    function _checkAccounts(BatchTables memory tables) private pure {
-        uint256 count = tables.accountCount();
+    function _loadAccounts(BatchTables memory tables) private pure {
+        uint256 count = tables.accountCount;
         address previous;
         for (uint256 i; i < count; ++i) {
-            address account = tables.account(i);
+            (address account, uint32 epoch) = tables.accountRow(i);
             if (account <= previous) revert UnsortedAccounts(i);
+            tables.setAccount(i, account, epoch);
             previous = account;
         }
     }
 
     function _loadMarkets(BatchTables memory tables) private view {
-        uint256 count = tables.marketIds.length;
+        uint256 count = tables.marketCount;
+        for (uint256 i; i < count; ++i) {
+            tables.marketIds.put(i, tables.marketRow(i));
+        }
         tables.setMarkets(IMarketRegistry(registry).marketWords(tables.marketIdArray()));
         if (tables.markets.length != count) revert RegistryMismatch();
         for (uint256 i; i < count; ++i) {
@@ -230,11 +223,11 @@ contract Engine is Ownable2StepUpgradeable, UUPSUpgradeable, ReentrancyGuardTran
     /// @dev Resolve every position's account and load its first storage word.
     function _loadPositions(BatchTables memory tables) private view {
         EngineStorage storage $ = _engineStorage();
-        uint256 accounts = tables.accountCount();
-        uint256 count = tables.positions.length;
+        uint256 accounts = tables.accountCount;
+        uint256 count = tables.positionCount;
         uint256 next; // the lowest entry that may follow
         for (uint256 i; i < count; ++i) {
-            uint256 entry = tables.positions.at(i);
+            uint256 entry = tables.positionRow(i);
             uint256 account = entry >> 32;
             if (account >= accounts) revert IndexOutOfRange(Table.POSITIONS, i);
             if (entry < next) revert UnsortedPositions(i);
@@ -251,9 +244,9 @@ contract Engine is Ownable2StepUpgradeable, UUPSUpgradeable, ReentrancyGuardTran
     }
 
     function _checkGroups(BatchTables memory tables) private pure {
-        uint256 count = tables.leaves.length;
+        uint256 count = tables.groupCount;
         for (uint256 i; i < count; ++i) {
-            if (tables.leaves.at(i) != ONE_LEAF) revert InvalidLeafCount(i);
+            if (tables.leafCount(i) != 1) revert InvalidLeafCount(i);
         }
     }
 
@@ -266,39 +259,43 @@ contract Engine is Ownable2StepUpgradeable, UUPSUpgradeable, ReentrancyGuardTran
         bytes32 separator = OrderLib.domainSeparator();
         OrderPreimage preimage = OrderLib.allocatePreimage();
         uint256 count = tables.orderCount;
-        uint256 lastKey;
+        uint256 nextKey; // the lowest sort key that may follow
+        uint256 nonceKey = type(uint256).max; // position and nonce key of the order before
         OrderState keyHead;
         for (uint256 i; i < count; ++i) {
             OrderState order = tables.order(i);
-            OrderTerms terms = order.terms();
-            _checkIndices(tables, order, terms, i);
+            OrderTerms terms = tables.terms(i);
+            OrderLinks links = tables.links(i);
+            _checkIndices(tables, terms, links, i);
             uint256 sortKey = terms.sortKey();
-            if (i == 0 || sortKey >> 32 != lastKey >> 32) keyHead = order; // another position or nonce key
-            if (i != 0 && sortKey <= lastKey) revert UnsortedOrders(i);
-            lastKey = sortKey;
+            if (sortKey < nextKey) revert UnsortedOrders(i);
+            if (sortKey >> 32 != nonceKey) (nonceKey, keyHead) = (sortKey >> 32, order);
+            unchecked {
+                nextKey = sortKey + 1; // a sort key has 80 bits
+            }
 
             Position position = tables.position(terms.position());
             _checkTerms(tables, terms, position, i, fee);
             _loadNonce(tables, order, terms, keyHead, i);
-            uint256 group = _setLeaf(tables, order, i);
+            _setLeaf(tables, links.group(), i);
             bytes32 hash = preimage.hash(
                 terms, position.account(), tables.marketId(terms.market()), position.epoch()
             );
-            order.setIdentity(hash, position.accountIndex());
-            (bytes32 r, bytes32 vs) = tables.signature(group);
+            order.setIdentity(terms, hash, position.accountIndex());
+            (bytes32 r, bytes32 vs) = tables.signature(links.group());
             address signer = SignatureLib.recover(MessageHashUtils.toTypedDataHash(separator, hash), r, vs);
             // The zero address, the answer to a malformed signature, is no account: the account table starts above it.
             if (signer != position.account()) revert InvalidSignature(i);
         }
         // Every order has set another leaf, so all are set if there are as many.
-        if (count != tables.leaves.length) _revertLeafNotSet(tables);
+        if (count != tables.groupCount) _revertLeafNotSet(tables);
     }
 
-    function _checkIndices(BatchTables memory tables, OrderState order, OrderTerms terms, uint256 i) private pure {
-        OrderLinks links = order.links();
-        bool isWithin = terms.position() < tables.positions.length && terms.market() < tables.marketIds.length
-            && links.group() < tables.leaves.length && links.leaf() == 0;
-        if (!isWithin) revert IndexOutOfRange(Table.ORDERS, i);
+    function _checkIndices(BatchTables memory tables, OrderTerms terms, OrderLinks links, uint256 i) private pure {
+        if (terms.position() >= tables.positionCount) revert IndexOutOfRange(Table.ORDERS, i);
+        if (terms.market() >= tables.marketCount) revert IndexOutOfRange(Table.ORDERS, i);
+        if (links.group() >= tables.groupCount) revert IndexOutOfRange(Table.ORDERS, i);
+        if (links.leaf() != 0) revert IndexOutOfRange(Table.ORDERS, i);
     }
 
     /// @dev Check what an order says.
@@ -310,12 +307,15 @@ contract Engine is Ownable2StepUpgradeable, UUPSUpgradeable, ReentrancyGuardTran
         bool isOfMarket = position.instrument() == word.instrument();
         if (terms.has(OrderTermsLib.REFUSED_FLAGS) || !isOfMarket) _revertFlags(terms, isOfMarket, i);
         uint256 price = terms.price();
-        if (price == 0 || price > word.maxPricePerLot() || price % word.tickPerLot() != 0) revert InvalidPrice(i);
+        if (price == 0) revert InvalidPrice(i);
+        if (price > word.maxPricePerLot()) revert InvalidPrice(i);
+        if (price % word.tickPerLot() != 0) revert InvalidPrice(i);
         uint256 quantity = terms.quantity();
-        if (quantity == 0 || quantity > word.maxQuantity()) revert InvalidQuantity(i);
+        if (quantity == 0) revert InvalidQuantity(i);
+        if (quantity > word.maxQuantity()) revert InvalidQuantity(i);
         uint256 expiry = terms.expiry(); // 0 stands for never
         if (terms.isGtc() != (expiry == 0)) revert InvalidExpiry(i);
-        if (expiry != 0 && expiry < tables.matchedAt) revert OrderExpired(i);
+        if (expiry < tables.matchedAt && expiry != 0) revert OrderExpired(i);
         if (terms.sequence() == type(uint32).max) revert SequenceExhausted(i);
         if (position.epoch() == type(uint32).max) revert EpochExhausted(i);
         if (terms.maxFeeBps() < fee) revert FeeAboveCap(i);
@@ -348,8 +348,8 @@ contract Engine is Ownable2StepUpgradeable, UUPSUpgradeable, ReentrancyGuardTran
 
     /// @dev Index of a storage word of nonce keys >= 1, which is loaded if no earlier order did.
     function _useSlot(BatchTables memory tables, PositionSlot slot) private view returns (uint256 index) {
-        // Orders are sorted by position and key: a word that is in use already is the last one that was loaded. There is one
-        // at least, the first word of the order's own position, and at most one more for each order.
+        // Orders are sorted by position and key: a word that is in use already is the last one that was loaded. There
+        // is one at least, the first word of the order's own position, and at most one more for each order.
         unchecked {
             uint256 count = tables.slotCount;
             if (PositionSlot.unwrap(tables.slot(count - 1)) == PositionSlot.unwrap(slot)) return count - 1;
@@ -360,15 +360,14 @@ contract Engine is Ownable2StepUpgradeable, UUPSUpgradeable, ReentrancyGuardTran
     }
 
     /// @dev Set the order's leaf in its group, which has one.
-    function _setLeaf(BatchTables memory tables, OrderState order, uint256 i) private pure returns (uint256 group) {
-        group = order.links().group();
-        if (tables.leaves.at(group) != ONE_LEAF) revert LeafSetTwice(i);
-        tables.leaves.put(group, ONE_LEAF_SET);
+    function _setLeaf(BatchTables memory tables, uint256 group, uint256 i) private pure {
+        if (tables.leavesSet.get(group) != 0) revert LeafSetTwice(i);
+        tables.leavesSet.put(group, 1);
     }
 
     function _revertLeafNotSet(BatchTables memory tables) private pure {
         uint256 group;
-        while (tables.leaves.at(group) == ONE_LEAF_SET) ++group;
+        while (tables.leavesSet.get(group) != 0) ++group;
         revert LeafNotSet(group);
     }
 
@@ -378,12 +377,13 @@ contract Engine is Ownable2StepUpgradeable, UUPSUpgradeable, ReentrancyGuardTran
 
     /// @dev Write balances and nonce states, each storage word once.
     function _storePositions(BatchTables memory tables) private {
-        uint256 count = tables.positions.length;
+        uint256 count = tables.positionCount;
         for (uint256 i; i < count; ++i) {
-            int256 delta = int256(tables.baseDeltas.at(i));
+            int256 delta = int256(tables.baseDeltas.get(i));
             if (delta == 0) continue;
             PositionWord word = tables.word(i);
-            // The sum is exact: the balance is below 2^128, the delta below 2^144. The cast follows the checks of both bounds.
+            // The sum is exact: the balance is below 2^128, the delta below 2^144. The cast follows the checks of both
+            // bounds.
             unchecked {
                 int256 balance = int256(word.balance()) + delta;
                 if (balance < 0) revert BalanceTooLow(i);
@@ -396,8 +396,8 @@ contract Engine is Ownable2StepUpgradeable, UUPSUpgradeable, ReentrancyGuardTran
         for (uint256 i; i < count; ++i) {
             OrderState order = tables.order(i);
             if (!order.isUsed()) continue;
-            // Of several sequences of a key the last that acted stays. A closed IOC or FOK order leaves its successor with
-            // nothing filled. The sequence is below 2^32-1, and `filled` at most the order's quantity.
+            // Of several sequences of a key the last that acted stays. A closed IOC or FOK order leaves its successor
+            // with nothing filled. The sequence is below 2^32-1, and `filled` at most the order's quantity.
             OrderTerms terms = order.terms();
             (uint32 sequence, uint64 filled) = (terms.sequence(), uint64(order.filled()));
             unchecked {
@@ -537,7 +537,7 @@ contract Engine is Ownable2StepUpgradeable, UUPSUpgradeable, ReentrancyGuardTran
     }
 
     /// @inheritdoc IEngine
-    function lastHalt() external view returns (uint40 from, uint40 until) {
+    function lastHalt() external view returns (uint40 startedAt, uint40 until) {
         EngineStorage storage $ = _engineStorage();
         return ($.haltedAt, $.haltedUntil);
     }

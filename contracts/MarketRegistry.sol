@@ -175,8 +175,8 @@ contract MarketRegistry is Ownable2Step, IMarketRegistry {
         if (!isValid) revert InvalidParameter("symbol");
     }
 
-    /// @dev The word of a new spot market, after all bounds of IMarketRegistry.MarketParams. Every cast is exact by the check
-    ///      above it; products of a uint64 and a uint128 or of a uint64 and a uint56 fit 256 bits.
+    /// @dev The word of a new spot market, after all bounds of IMarketRegistry.MarketParams. Every cast is exact by the
+    ///      check above it; products of a uint64 and a uint128 or of a uint64 and a uint56 fit 256 bits.
     function _wordOf(MarketParams calldata params, uint8 decimals) private view returns (MarketWord) {
         uint256 unit = 10 ** decimals;
         uint256 lotSize = params.lotSize;
@@ -209,7 +209,8 @@ contract MarketRegistry is Ownable2Step, IMarketRegistry {
         });
     }
 
-    /// @dev lotSize = mantissa * 10^exponent with the smallest mantissa; (0, 0) for 0. At most 38 rounds, as 10^39 > 2^128.
+    /// @dev lotSize = mantissa * 10^exponent with the smallest mantissa; (0, 0) for 0. At most 38 rounds, as 10^39 >
+    ///      2^128.
     function _lotOf(uint256 lotSize) private pure returns (uint256 mantissa, uint8 exponent) {
         mantissa = lotSize;
         while (mantissa != 0 && mantissa % 10 == 0) {

@@ -10,9 +10,9 @@ import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/Reentrancy
 import {ISynth} from "./interfaces/ISynth.sol";
 
 /// @title  SynthERC20
-/// @notice 1:1-backed ERC-20 over one underlying ERC-20. Nobody has a role in it. Its only argument is the underlying and the
-///         constructor does not look at its caller, so the canonical CREATE2 deployer puts the synth of an underlying at one
-///         address, whoever sends the transaction; the MarketRegistry accepts only that address.
+/// @notice 1:1-backed ERC-20 over one underlying ERC-20. Nobody has a role in it. Its only argument is the underlying
+///         and the constructor does not look at its caller, so the canonical CREATE2 deployer puts the synth of an
+///         underlying at one address, whoever sends the transaction; the MarketRegistry accepts only that address.
 contract SynthERC20 is ERC20Permit, ReentrancyGuardTransient, ISynth {
     using SafeERC20 for IERC20;
 
@@ -43,8 +43,8 @@ contract SynthERC20 is ERC20Permit, ReentrancyGuardTransient, ISynth {
     // ---------------------------------------------------------------------------------------------------------------
 
     /// @inheritdoc ISynth
-    /// @dev What arrived is known only after the transfer, so the mint follows it; the guard keeps a token that calls back
-    ///      from counting one arrival twice.
+    /// @dev What arrived is known only after the transfer, so the mint follows it; the guard keeps a token that calls
+    ///      back from counting one arrival twice.
     function depositFor(address account, uint256 amount) external nonReentrant returns (uint256 minted) {
         if (account == address(this)) revert ERC20InvalidReceiver(account);
         IERC20 token = IERC20(underlying);

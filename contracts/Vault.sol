@@ -71,8 +71,8 @@ contract Vault is Ownable2StepUpgradeable, UUPSUpgradeable, ReentrancyGuardTrans
     // ---------------------------------------------------------------------------------------------------------------
 
     /// @inheritdoc IVault
-    /// @dev What arrived is known only after the transfer, so the credit follows it; the guard keeps a token that calls back
-    ///      from counting one arrival twice.
+    /// @dev What arrived is known only after the transfer, so the credit follows it; the guard keeps a token that calls
+    ///      back from counting one arrival twice.
     function deposit(uint256 assets, address account) external nonReentrant returns (uint256 credited) {
         if (account == address(0)) revert ZeroAddress();
         IERC20 token = IERC20(asset);

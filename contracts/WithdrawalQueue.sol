@@ -125,7 +125,10 @@ contract WithdrawalQueue is ReentrancyGuardTransient, IWithdrawalQueue {
     }
 
     /// @dev Only USDC and INSTRUMENT requests exist, see `_request`.
-    function _pay(address account, Kind kind, uint32 instrument, uint256 requested, bool released) private returns (uint256 paid) {
+    function _pay(address account, Kind kind, uint32 instrument, uint256 requested, bool released)
+        private
+        returns (uint256 paid)
+    {
         paid = kind == Kind.INSTRUMENT
             ? IEngine(engine).payOut(account, instrument, requested)
             : IVault(vault).payOut(account, requested);

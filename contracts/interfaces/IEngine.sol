@@ -24,23 +24,24 @@ pragma solidity ^0.8.37;
 /// |          |       | expiry u40, maxFeeBps u16, group index u16, leaf u8                                        |
 /// | fill     | 9     | maker order index u16, taker order index u16, quantity u40                                 |
 ///
-/// Order flags: bit 0 side (1 = sell), bits 1-2 time in force, bit 3 reduce-only, bit 4 a conversion limit u64 follows the
-/// record, bits 5-7 zero. A GTC order carries expiry 0 and signs 2^64-1; in any other order expiry 0 is invalid. The
-/// readable form carries the expiry that was signed. Its values that the packed form cannot hold are out of range.
+/// Order flags: bit 0 side (1 = sell), bits 1-2 time in force, bit 3 reduce-only, bit 4 a conversion limit u64 follows
+/// the record, bits 5-7 zero. A GTC order carries expiry 0 and signs 2^64-1; in any other order expiry 0 is invalid.
+/// The readable form carries the expiry that was signed. Its values that the packed form cannot hold are out of range.
 ///
 /// # Order of checks
-/// Caller, halt, the packed form's length, at least one fill, batch number, matchedAt, then the tables in the order above
-/// with each entry's checks in the order of the errors below, then LeafNotSet by group, then the fills in match order with
-/// their checks in the order of the errors below, then balances (positions in table order, then accounts in the Vault, whose
-/// errors carry the account's index). An entry's indices are checked before anything else of it. The group of an IOC or FOK
-/// order ends, and FokIncomplete is raised, before anything of the next taker's first fill is checked.
-/// The first failure reverts the whole batch; its error carries the index of the entry that failed.
+/// Caller, halt, the packed form's length, at least one fill, batch number, matchedAt, then the tables in the order
+/// above with each entry's checks in the order of the errors below, then LeafNotSet by group, then the fills in match
+/// order with their checks in the order of the errors below, then balances (positions in table order, then accounts in
+/// the Vault, whose errors carry the account's index). An entry's indices are checked before anything else of it. The
+/// group of an IOC or FOK order ends, and FokIncomplete is raised, before anything of the next taker's first fill is
+/// checked. The first failure reverts the whole batch; its error carries the index of the entry that failed.
+/// (A readable fill of 2^40 lots or more is an Overfill of its maker already when the batch is read.)
 ///
 /// # Nonces
-/// A nonce is a key (upper 32 bits) and a sequence (lower 32 bits). Stored per position and key: the latest sequence that
-/// acted and how many lots of it are filled. A lower sequence is refused, an equal one goes on, a higher one starts at 0 and
-/// ends the older. A batch may hold several sequences of a key; the last that acts is stored. An IOC or FOK order leaves the
-/// sequence after its own, with nothing filled. Entries without a fill change nothing.
+/// A nonce is a key (upper 32 bits) and a sequence (lower 32 bits). Stored per position and key: the latest sequence
+/// that acted and how many lots of it are filled. A lower sequence is refused, an equal one goes on, a higher one
+/// starts at 0 and ends the older. A batch may hold several sequences of a key; the last that acts is stored. An IOC or
+/// FOK order leaves the sequence after its own, with nothing filled. Entries without a fill change nothing.
 interface IEngine {
     // ---------------------------------------------------------------------------------------------------------------
     // Types
@@ -64,7 +65,7 @@ interface IEngine {
 
     struct AccountEntry {
         address account;
-        uint32 epoch; // what the account's orders in this batch sign; 2^32-1: nothing signed, the Vault does not compare
+        uint32 epoch; // what the account's orders in this batch sign; 2^32-1: nothing signed, not compared
     }
 
     struct PositionEntry {
@@ -149,8 +150,8 @@ interface IEngine {
     error AlreadyConnected();
     error ZeroAddress();
     error FeeTooHigh(uint16 feeBps, uint16 highest);
-    /// @dev The packed bytes end before `offset`, or go on after it. For the readable form: a table of `offset` entries, more
-    ///      than 65,535.
+    /// @dev The packed bytes end before `offset`, or go on after it. For the readable form: a table of `offset`
+    ///      entries, more than 65,535.
     error MalformedBatch(uint256 offset);
     error EmptyBatch();
     error WrongBatchNumber(uint48 expected, uint48 actual);
@@ -250,7 +251,8 @@ interface IEngine {
     // Views
     // ---------------------------------------------------------------------------------------------------------------
 
-    /// @notice Seconds of the settlement window. A batch's matchedAt is at most half of it ago, not counting the latest halt.
+    /// @notice Seconds of the settlement window. A batch's matchedAt is at most half of it ago, not counting the latest
+    ///         halt.
     function WINDOW() external view returns (uint40);
 
     /// @notice Highest fee in basis points per side.
@@ -276,11 +278,13 @@ interface IEngine {
 
     function guardian() external view returns (address);
 
-    /// @return number the last settled batch; matchedAt its match time
+    /// @return number the last settled batch, 0 at first
+    /// @return matchedAt its match time
     function lastBatch() external view returns (uint48 number, uint40 matchedAt);
 
-    /// @return from start of the latest halt, 0 if there was none; until its end, which may lie in the future
-    function lastHalt() external view returns (uint40 from, uint40 until);
+    /// @return startedAt start of the latest halt, 0 if there was none
+    /// @return until its end, which may lie in the future
+    function lastHalt() external view returns (uint40 startedAt, uint40 until);
 
     /// @notice Spot balance in quanta.
     function balanceOf(address account, uint32 instrument) external view returns (uint256);

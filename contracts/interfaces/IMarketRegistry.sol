@@ -4,8 +4,8 @@ pragma solidity ^0.8.37;
 import {MarketWord} from "../libraries/MarketWord.sol";
 
 /// @title  Assets and markets
-/// @notice Metadata that never changes once set, and each market's status. Assets and markets share one id space, so that an
-///         instrument (a spot market's base asset, a derivative's market) has one id. Id 0 is USDC.
+/// @notice Metadata that never changes once set, and each market's status. Assets and markets share one id space, so
+///         that an instrument (a spot market's base asset, a derivative's market) has one id. Id 0 is USDC.
 interface IMarketRegistry {
     enum Kind {
         SPOT,
@@ -27,9 +27,9 @@ interface IMarketRegistry {
         uint8 decimals; // = quantityDecimals of its markets
     }
 
-    /// @dev Bounds, beyond those named: all numbers are > 0; tickSize * lotSize is a multiple of 10^decimals and the quotient,
-    ///      micro-USDC per lot, below 2^32; maxPrice per lot below 2^56; maxQuantity below 2^40; lotSize a number below 2^24
-    ///      times a power of ten; maxQuantity * maxPricePerLot < 2^94; maxQuantity * lotSize < 2^127.
+    /// @dev Bounds, beyond those named: all numbers are > 0; tickSize * lotSize is a multiple of 10^decimals and the
+    ///      quotient, micro-USDC per lot, below 2^32; maxPrice per lot below 2^56; maxQuantity below 2^40; lotSize a
+    ///      number below 2^24 times a power of ten; maxQuantity * maxPricePerLot < 2^94; maxQuantity * lotSize < 2^127.
     struct MarketParams {
         string symbol; // 1 to 31 characters of A-Z, 0-9 and '-'; never used by another market
         Kind kind;
@@ -41,7 +41,9 @@ interface IMarketRegistry {
         uint64 maxQuantity; // lots per order
     }
 
-    event AssetRegistered(uint32 indexed id, address indexed synth, address indexed underlying, uint8 decimals, string symbol);
+    event AssetRegistered(
+        uint32 indexed id, address indexed synth, address indexed underlying, uint8 decimals, string symbol
+    );
     event MarketCreated(uint32 indexed id, uint32 indexed instrument, MarketParams params);
     /// @dev `statusAt` as `market` answers it from now on.
     event StatusChanged(uint32 indexed id, Status status, uint40 statusAt);
@@ -85,8 +87,8 @@ interface IMarketRegistry {
 
     /// @return params the market as created; status NONE if `id` is not a market
     /// @return status now
-    /// @return statusAt Unix seconds since when it is ACTIVE, or since when it is not: closing a paused market keeps the time
-    ///         of the pause, because fills are refused from then on
+    /// @return statusAt Unix seconds since when it is ACTIVE, or since when it is not: closing a paused market keeps
+    ///         the time of the pause, because fills are refused from then on
     function market(uint32 id) external view returns (MarketParams memory params, Status status, uint40 statusAt);
 
     /// @return the id of the market with this symbol, else 0

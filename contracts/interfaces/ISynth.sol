@@ -4,8 +4,8 @@ pragma solidity ^0.8.37;
 import {IERC20Metadata} from "@openzeppelin/contracts/token/ERC20/extensions/IERC20Metadata.sol";
 
 /// @title  A synth: an ERC-20 that is backed 1:1 by another
-/// @notice Units are quanta of the underlying. At every moment `totalSupply() <= underlying().balanceOf(synth)`, provided
-///         that the underlying changes balances only in transfers. Rebasing tokens are not supported.
+/// @notice Units are quanta of the underlying. At every moment `totalSupply() <= underlying().balanceOf(synth)`,
+///         provided that the underlying changes balances only in transfers. Rebasing tokens are not supported.
 interface ISynth is IERC20Metadata {
     event SynthDeposited(address indexed sender, address indexed account, uint256 amount);
     event SynthWithdrawn(address indexed sender, address indexed account, uint256 amount);

@@ -2,8 +2,8 @@
 pragma solidity ^0.8.37;
 
 /// @title  Custody of USDC
-/// @notice Every account's USDC in shares; one share is one micro-USDC. Assets are tracked internally, so a donation changes
-///         nothing. The fees of the exchange collect in the Engine's own account. All amounts are micro-USDC.
+/// @notice Every account's USDC in shares; one share is one micro-USDC. Assets are tracked internally, so a donation
+///         changes nothing. The fees of the exchange collect in the Engine's own account. All amounts are micro-USDC.
 interface IVault {
     event Connected(address indexed engine, address indexed queue);
     /// @dev `assets` is what arrived, and what was credited to `account`.
@@ -33,10 +33,10 @@ interface IVault {
     /// @param asCxpt pay in CXPT instead of USDC; refused with CxptUnavailable until the token exists
     function withdraw(uint256 assets, bool asCxpt) external;
 
-    /// @notice Apply one batch's changes. Engine only. `epochs[i]` is what account i's orders sign, 2^32-1 if it signed nothing;
-    ///         balances stay >= 0 and the deltas sum to 0.
-    /// @dev    Entries are applied in order; each is checked for StaleEpoch, then InsufficientBalance, then SharesOverflow, and
-    ///         the first failure reverts everything. UnbalancedDeltas comes last.
+    /// @notice Apply one batch's changes. Engine only. `epochs[i]` is what account i's orders sign, 2^32-1 if it signed
+    ///         nothing; balances stay >= 0 and the deltas sum to 0.
+    /// @dev    Entries are applied in order; each is checked for StaleEpoch, then InsufficientBalance, then
+    ///         SharesOverflow, and the first failure reverts everything. UnbalancedDeltas comes last.
     function settle(address[] calldata accounts, uint32[] calldata epochs, int256[] calldata deltas) external;
 
     /// @notice Pay min(assets, balance) to `account`. WithdrawalQueue only.

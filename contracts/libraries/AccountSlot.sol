@@ -8,8 +8,8 @@ pragma solidity ^0.8.37;
 ///  | shares 128       | epoch 32   | epochBumpAt 40    | spare 56  |
 ///  +------------------+------------+-------------------+-----------+
 ///
-/// One share is one micro-USDC. `epoch` is what the account's orders must sign; `epochBumpAt` is the window clock's time of a
-/// requested bump, 0 if there is none.
+/// One share is one micro-USDC. `epoch` is what the account's orders must sign; `epochBumpAt` is the window clock's
+/// time of a requested bump, 0 if there is none.
 type AccountSlot is uint256;
 
 /// @title  Accessors of AccountSlot

@@ -2,162 +2,67 @@
 pragma solidity ^0.8.37;
 
 import {IEngine} from "../interfaces/IEngine.sol";
-import {BatchTables, OrderLinks, OrderTerms, OrderTermsLib, WordTable} from "./BatchTables.sol";
+import {BatchTables} from "./BatchTables.sol";
+import {OrderTerms, OrderTermsLib} from "./BatchWords.sol";
 
-/// @title  Decoding of a batch
-/// @notice Both forms of IEngine's batch become the same tables. Only the packed form's length is checked here; what the tables
-///         say is checked by the Engine, so that both forms fail alike.
+/// @title  The two forms of a batch
+/// @notice The readable form is written as a packed one, and a packed one in memory is what settlement reads. Only
+///         lengths are checked here; what the rows say is checked by the Engine, so that both forms fail alike.
 library BatchCodec {
-    using WordTable for uint256[];
-
     uint256 private constant HEADER_SIZE = 23;
-    uint256 private constant ACCOUNT_SIZE = 24;
-    uint256 private constant MARKET_SIZE = 4;
-    uint256 private constant POSITION_SIZE = 6;
-    uint256 private constant GROUP_SIZE = 65;
     uint256 private constant ORDER_SIZE = 35;
     uint256 private constant CONVERSION_LIMIT_SIZE = 8;
-    uint256 private constant FILL_SIZE = 9;
-
-    /// @dev Bytes of a GroupEntry in the readable form.
-    uint256 private constant GROUP_ENTRY_SIZE = 3 * 32;
 
     // ---------------------------------------------------------------------------------------------------------------
     // Packed form
     // ---------------------------------------------------------------------------------------------------------------
 
-    function decode(bytes calldata packed) internal view returns (BatchTables memory tables) {
+    /// @notice Point to a packed batch's rows and reserve the tables for them.
+    /// @dev    A row is read with the 32 bytes from its beginning, which may lie beyond the end of `packed`, but never
+    ///         beyond the tables that are reserved behind it.
+    function open(bytes memory packed) internal view returns (BatchTables memory tables) {
         if (packed.length < HEADER_SIZE) revert IEngine.MalformedBatch(HEADER_SIZE);
         uint256 header = _wordAt(packed, 0);
         tables.number = uint48(header >> 208);
         tables.matchedAt = uint40(header >> 168);
-        uint256 accounts = uint16(header >> 152);
-        uint256 markets = uint16(header >> 136);
-        uint256 positions = uint16(header >> 120);
-        uint256 groups = uint16(header >> 104);
-        uint256 orders = uint16(header >> 88);
-        uint256 fills = uint16(header >> 72);
+        tables.accountCount = uint16(header >> 152);
+        tables.marketCount = uint16(header >> 136);
+        tables.positionCount = uint16(header >> 120);
+        tables.groupCount = uint16(header >> 104);
+        tables.orderCount = uint16(header >> 88);
+        tables.fillCount = uint16(header >> 72);
 
-        uint256 least = HEADER_SIZE + accounts * ACCOUNT_SIZE + markets * MARKET_SIZE + positions * POSITION_SIZE
-            + groups * GROUP_SIZE + orders * ORDER_SIZE + fills * FILL_SIZE;
-        if (packed.length < least) revert IEngine.MalformedBatch(least);
-
-        tables.allocate(accounts, markets, positions, groups, orders, fills);
-        uint256 offset = _readAccounts(packed, tables);
-        offset = _readMarkets(packed, offset, tables);
-        offset = _readPositions(packed, offset, tables);
-        offset = _readGroups(packed, offset, tables);
-        offset = _readOrders(packed, offset, tables);
-        offset = _readFills(packed, offset, tables);
-        // Orders with a conversion limit are longer than `least` assumed; what was read beyond the end were zeros.
-        if (packed.length != offset) revert IEngine.MalformedBatch(offset);
-    }
-
-    // Offsets below are at most 2^16 * (24 + 4 + 6 + 65 + 43 + 9) + 23, so they cannot overflow.
-
-    function _readAccounts(bytes calldata packed, BatchTables memory tables) private pure returns (uint256 offset) {
-        uint256 count = tables.accountCount();
-        offset = HEADER_SIZE;
-        for (uint256 i; i < count; ++i) {
-            uint256 word = _wordAt(packed, offset);
-            tables.setAccount(i, address(uint160(word >> 96)), uint32(word >> 64));
-            unchecked {
-                offset += ACCOUNT_SIZE;
-            }
+        uint256 start = _dataOf(packed);
+        uint256 length = tables.locate(start + HEADER_SIZE) - start;
+        if (packed.length != length) {
+            _checkConversionLimits(packed, tables.orderRows - start, tables.orderCount, length);
         }
+        tables.allocate();
     }
 
-    function _readMarkets(bytes calldata packed, uint256 offset, BatchTables memory tables)
-        private
-        pure
-        returns (uint256)
-    {
-        uint256 count = tables.marketIds.length;
-        for (uint256 i; i < count; ++i) {
-            tables.marketIds.put(i, _wordAt(packed, offset) >> 224);
-            unchecked {
-                offset += MARKET_SIZE;
-            }
+    /// @dev Check the length of a batch that is not as long as its counts say: orders with a conversion limit are
+    ///      longer. No market takes one yet, so the first of them ends the batch and nothing behind it is read from its
+    ///      place.
+    function _checkConversionLimits(bytes memory packed, uint256 offset, uint256 orders, uint256 length) private pure {
+        for (uint256 i; i < orders && length <= packed.length; ++i) {
+            bool hasLimit = OrderTerms.wrap(_wordAt(packed, offset)).has(OrderTermsLib.HAS_CONVERSION_LIMIT);
+            offset += ORDER_SIZE;
+            if (!hasLimit) continue;
+            offset += CONVERSION_LIMIT_SIZE;
+            length += CONVERSION_LIMIT_SIZE;
         }
-        return offset;
+        if (packed.length != length) revert IEngine.MalformedBatch(length);
     }
 
-    function _readPositions(bytes calldata packed, uint256 offset, BatchTables memory tables)
-        private
-        pure
-        returns (uint256)
-    {
-        uint256 count = tables.positions.length;
-        for (uint256 i; i < count; ++i) {
-            tables.positions.put(i, _wordAt(packed, offset) >> 208);
-            unchecked {
-                offset += POSITION_SIZE;
-            }
-        }
-        return offset;
-    }
-
-    function _readGroups(bytes calldata packed, uint256 offset, BatchTables memory tables)
-        private
-        pure
-        returns (uint256)
-    {
-        tables.signatures = _calldataOffset(packed) + offset + 1;
-        tables.signatureStride = GROUP_SIZE;
-        uint256 count = tables.leaves.length;
-        for (uint256 i; i < count; ++i) {
-            tables.leaves.put(i, _wordAt(packed, offset) >> 248);
-            unchecked {
-                offset += GROUP_SIZE;
-            }
-        }
-        return offset;
-    }
-
-    function _readOrders(bytes calldata packed, uint256 offset, BatchTables memory tables)
-        private
-        pure
-        returns (uint256)
-    {
-        uint256 count = tables.orderCount;
-        for (uint256 i; i < count; ++i) {
-            OrderTerms terms = OrderTerms.wrap(_wordAt(packed, offset));
-            unchecked {
-                tables.order(i).enter(terms, OrderLinks.wrap(_wordAt(packed, offset + 32) >> 232));
-                offset += ORDER_SIZE;
-                // No market takes a conversion limit yet: an order that has one is refused, so its value is not kept.
-                if (terms.has(OrderTermsLib.HAS_CONVERSION_LIMIT)) offset += CONVERSION_LIMIT_SIZE;
-            }
-        }
-        return offset;
-    }
-
-    function _readFills(bytes calldata packed, uint256 offset, BatchTables memory tables)
-        private
-        pure
-        returns (uint256)
-    {
-        uint256 count = tables.fills.length;
-        for (uint256 i; i < count; ++i) {
-            uint256 word = _wordAt(packed, offset);
-            tables.fills.put(i, ((word >> 224) << 64) | uint40(word >> 184));
-            unchecked {
-                offset += FILL_SIZE;
-            }
-        }
-        return offset;
-    }
-
-    function _calldataOffset(bytes calldata packed) private pure returns (uint256 offset) {
+    function _dataOf(bytes memory packed) private pure returns (uint256 start) {
         assembly ("memory-safe") {
-            offset := packed.offset
+            start := add(packed, 0x20)
         }
     }
 
-    /// @dev The 32 bytes at `offset`; zeros beyond the end of the calldata.
-    function _wordAt(bytes calldata packed, uint256 offset) private pure returns (uint256 word) {
+    function _wordAt(bytes memory packed, uint256 offset) private pure returns (uint256 word) {
         assembly ("memory-safe") {
-            word := calldataload(add(packed.offset, offset))
+            word := mload(add(add(packed, 0x20), offset))
         }
     }
 
@@ -165,79 +70,106 @@ library BatchCodec {
     // Readable form
     // ---------------------------------------------------------------------------------------------------------------
 
-    function decode(IEngine.Batch calldata batch) internal view returns (BatchTables memory tables) {
-        tables.number = batch.number;
-        tables.matchedAt = batch.matchedAt;
-        _checkLength(batch.accounts.length);
-        _checkLength(batch.markets.length);
-        _checkLength(batch.positions.length);
-        _checkLength(batch.groups.length);
-        _checkLength(batch.orders.length);
-        _checkLength(batch.fills.length);
-        tables.allocate(
-            batch.accounts.length,
-            batch.markets.length,
-            batch.positions.length,
-            batch.groups.length,
-            batch.orders.length,
-            batch.fills.length
-        );
-        for (uint256 i; i < batch.accounts.length; ++i) {
-            tables.setAccount(i, batch.accounts[i].account, batch.accounts[i].epoch);
-        }
-        for (uint256 i; i < batch.markets.length; ++i) {
-            tables.marketIds.put(i, batch.markets[i]);
-        }
-        for (uint256 i; i < batch.positions.length; ++i) {
-            IEngine.PositionEntry calldata entry = batch.positions[i];
-            tables.positions.put(i, (uint256(entry.account) << 32) | entry.instrument);
-        }
-        for (uint256 i; i < batch.groups.length; ++i) {
-            tables.leaves.put(i, batch.groups[i].leafCount);
-        }
-        tables.signatures = _calldataOffset(batch.groups);
-        tables.signatureStride = GROUP_ENTRY_SIZE;
-        for (uint256 i; i < batch.orders.length; ++i) {
-            IEngine.OrderEntry calldata entry = batch.orders[i];
-            tables.order(i).enter(_termsOf(entry), OrderLinks.wrap((uint256(entry.group) << 8) | entry.leaf));
-        }
-        for (uint256 i; i < batch.fills.length; ++i) {
-            IEngine.FillEntry calldata entry = batch.fills[i];
-            tables.fills.put(i, (uint256(entry.maker) << 80) | (uint256(entry.taker) << 64) | entry.quantity);
-        }
+    /// @notice Write a readable batch in packed form.
+    /// @dev    Values that the packed form cannot hold are refused here, or written as others that are always refused
+    ///         with the error of an invalid value.
+    function pack(IEngine.Batch calldata batch) internal pure returns (bytes memory packed) {
+        BatchTables memory tables;
+        tables.accountCount = _countOf(batch.accounts.length);
+        tables.marketCount = _countOf(batch.markets.length);
+        tables.positionCount = _countOf(batch.positions.length);
+        tables.groupCount = _countOf(batch.groups.length);
+        tables.orderCount = _countOf(batch.orders.length);
+        tables.fillCount = _countOf(batch.fills.length);
+        packed = new bytes(tables.locate(HEADER_SIZE));
+
+        uint256 cursor = _dataOf(packed);
+        cursor = _put(cursor, 6, batch.number);
+        cursor = _put(cursor, 5, batch.matchedAt);
+        cursor = _put(cursor, 2, tables.accountCount);
+        cursor = _put(cursor, 2, tables.marketCount);
+        cursor = _put(cursor, 2, tables.positionCount);
+        cursor = _put(cursor, 2, tables.groupCount);
+        cursor = _put(cursor, 2, tables.orderCount);
+        cursor = _put(cursor, 2, tables.fillCount);
+        cursor = _packAccounts(batch, cursor);
+        cursor = _packOrders(batch, cursor);
+        _packFills(batch, cursor);
     }
 
-    function _calldataOffset(IEngine.GroupEntry[] calldata groups) private pure returns (uint256 offset) {
-        assembly ("memory-safe") {
-            offset := groups.offset
+    function _packAccounts(IEngine.Batch calldata batch, uint256 cursor) private pure returns (uint256) {
+        for (uint256 i; i < batch.accounts.length; ++i) {
+            cursor = _put(cursor, 20, uint160(batch.accounts[i].account));
+            cursor = _put(cursor, 4, batch.accounts[i].epoch);
+        }
+        for (uint256 i; i < batch.markets.length; ++i) {
+            cursor = _put(cursor, 4, batch.markets[i]);
+        }
+        for (uint256 i; i < batch.positions.length; ++i) {
+            cursor = _put(cursor, 2, batch.positions[i].account);
+            cursor = _put(cursor, 4, batch.positions[i].instrument);
+        }
+        return cursor;
+    }
+
+    function _packOrders(IEngine.Batch calldata batch, uint256 cursor) private pure returns (uint256) {
+        for (uint256 i; i < batch.groups.length; ++i) {
+            cursor = _put(cursor, 1, batch.groups[i].leafCount);
+            cursor = _put(cursor, 32, uint256(batch.groups[i].r));
+            cursor = _put(cursor, 32, uint256(batch.groups[i].vs));
+        }
+        for (uint256 i; i < batch.orders.length; ++i) {
+            IEngine.OrderEntry calldata entry = batch.orders[i];
+            cursor = _put(cursor, 32, _termsOf(entry));
+            cursor = _put(cursor, 2, entry.group);
+            cursor = _put(cursor, 1, entry.leaf);
+        }
+        return cursor;
+    }
+
+    function _packFills(IEngine.Batch calldata batch, uint256 cursor) private pure {
+        for (uint256 i; i < batch.fills.length; ++i) {
+            IEngine.FillEntry calldata entry = batch.fills[i];
+            if (entry.quantity > type(uint40).max) revert IEngine.Overfill(i, entry.maker);
+            cursor = _put(cursor, 2, entry.maker);
+            cursor = _put(cursor, 2, entry.taker);
+            cursor = _put(cursor, 5, entry.quantity);
         }
     }
 
     /// @dev A table of either form has at most 65,535 entries.
-    function _checkLength(uint256 length) private pure {
+    function _countOf(uint256 length) private pure returns (uint256) {
         if (length > type(uint16).max) revert IEngine.MalformedBatch(length);
+        return length;
     }
 
-    /// @dev A value that the terms cannot hold becomes one that is always refused with the error of an invalid value: price and
-    ///      quantity 0, an unknown flag, an expiry that contradicts the time in force.
-    function _termsOf(IEngine.OrderEntry calldata entry) private pure returns (OrderTerms) {
+    /// @dev What does not fit becomes a price or quantity of 0, an unknown flag, or an expiry that contradicts the time
+    ///      in force. A conversion limit leaves only its flag, for which the order is refused.
+    function _termsOf(IEngine.OrderEntry calldata entry) private pure returns (uint256) {
         uint256 flags = (uint256(entry.timeInForce) << 1) | entry.side;
         if (entry.side > 1 || entry.timeInForce > 3) flags = OrderTermsLib.UNKNOWN_FLAGS;
         if (entry.reduceOnly) flags |= OrderTermsLib.REDUCE_ONLY;
         if (entry.conversionLimit != 0) flags |= OrderTermsLib.HAS_CONVERSION_LIMIT;
         uint256 price = entry.price > type(uint56).max ? 0 : entry.price;
         uint256 quantity = entry.quantity > type(uint40).max ? 0 : entry.quantity;
-        return OrderTerms.wrap(
-            (uint256(entry.position) << 240) | (uint256(entry.market) << 224) | (flags << OrderTermsLib.FLAGS_SHIFT)
-                | (uint256(entry.nonce) << 152) | (price << 96) | (quantity << 56) | (_expiryOf(entry) << 16)
-                | entry.maxFeeBps
-        );
+        return (uint256(entry.position) << 240) | (uint256(entry.market) << 224) | (flags << OrderTermsLib.FLAGS_SHIFT)
+            | (uint256(entry.nonce) << 152) | (price << 96) | (quantity << 56) | (_expiryOf(entry) << 16)
+            | entry.maxFeeBps;
     }
 
-    /// @dev The readable form carries the expiry that is signed, 2^64-1 for GTC, where the packed record has 0. So 0 stands for
-    ///      "no expiry" there, and a GTC order with an expiry or another order without one is refused.
+    /// @dev The readable form carries the expiry that is signed, 2^64-1 for GTC, where the packed row has 0. So 0
+    ///      stands for "no expiry" there, and a GTC order with an expiry or another order without one is refused.
     function _expiryOf(IEngine.OrderEntry calldata entry) private pure returns (uint256) {
         if (entry.timeInForce == 0) return entry.expiry == type(uint64).max ? 0 : 1;
         return entry.expiry > type(uint40).max ? 0 : entry.expiry;
+    }
+
+    /// @dev Write a value of `size` bytes and return where the next is written. The zeros that follow it are
+    ///      overwritten by the next value; behind the last one they fall into free memory.
+    function _put(uint256 cursor, uint256 size, uint256 value) private pure returns (uint256 next) {
+        assembly ("memory-safe") {
+            mstore(cursor, shl(sub(256, shl(3, size)), value))
+            next := add(cursor, size)
+        }
     }
 }

@@ -1,91 +1,75 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.37;
 
+import {FillWord, OrderLinks, OrderTerms, Position} from "./BatchWords.sol";
 import {MarketWord} from "./MarketWord.sol";
-import {PositionSlot, PositionSlotLib, PositionWord} from "./PositionSlot.sol";
+import {PositionSlot, PositionWord} from "./PositionSlot.sol";
 
-/// @notice An order's terms as one word: the first 32 bytes of its packed record.
-///
-///   255        240 239      224 223   216 215      152 151       96 95       56 55     16 15         0
-///  +--------------+------------+---------+------------+------------+-----------+---------+------------+
-///  | position 16  | market 16  | flags 8 | nonce 64   | price 56   |quantity 40|expiry 40| maxFeeBps16|
-///  +--------------+------------+---------+------------+------------+-----------+---------+------------+
-///
-/// Flags: bit 0 side, bits 1-2 time in force, bit 3 reduce-only, bit 4 conversion limit present, bits 5-7 must be zero.
-type OrderTerms is uint256;
-
-/// @notice Where an order's signature is: group index 16 (bits 8-23), leaf 8 (0-7).
-type OrderLinks is uint256;
-
-/// @notice A fill as one word: maker order index 16 (bits 80-95), taker order index 16 (64-79), quantity 64 (0-63).
-type FillWord is uint256;
-
-/// @notice A position with its account resolved, as one word.
-///
-///   255                                96 95             64 63         32 31       16 15             0
-///  +-------------------------------------+-----------------+-------------+-----------+----------------+
-///  | account 160                         | instrument 32   | epoch 32    | 0         |account index 16|
-///  +-------------------------------------+-----------------+-------------+-----------+----------------+
-///
-/// The upper 192 bits are those of the position's first PositionSlot.
-type Position is uint256;
-
-using OrderTermsLib for OrderTerms global;
-using OrderLinksLib for OrderLinks global;
-using OrderStateLib for OrderState global;
-using FillWordLib for FillWord global;
-using PositionLib for Position global;
-
-/// @notice An order's record in memory: a pointer to eight words.
+/// @notice What is known of an order in memory: a pointer to seven words.
 ///
 /// | word | content                                                                                      |
 /// |------|----------------------------------------------------------------------------------------------|
 /// | 0    | terms                                                                                        |
-/// | 1    | links                                                                                        |
-/// | 2    | hash: EIP-712 struct hash                                                                    |
-/// | 3    | account: index of the account                                                                |
-/// | 4    | slot: index of the storage word that holds the nonce key                                     |
-/// | 5    | keyHead: record of the first order of this batch under the same nonce key                    |
-/// | 6    | latest: on the key's head, the last order of the key that acts in this batch; 0 if none does |
-/// | 7    | filled: lots, with what earlier batches filled (bits 0-63), isUsed (64), isClosed (65)       |
+/// | 1    | hash: EIP-712 struct hash                                                                    |
+/// | 2    | account: index of the account                                                                |
+/// | 3    | slot: index of the storage word that holds the nonce key                                     |
+/// | 4    | keyHead: the first order of this batch under the same nonce key                              |
+/// | 5    | latest: on the key's head, the last order of the key that acts in this batch; 0 if none does |
+/// | 6    | filled: lots, with what earlier batches filled (bits 0-63), isUsed (64), isClosed (65)       |
 ///
-/// Records lie in one piece of memory in table order, so a record's address grows with its index.
+/// All orders lie in one piece of memory in table order, so an order's pointer grows with its index.
 type OrderState is uint256;
 
-/// @notice A batch in memory, whichever form it came in.
-/// @dev    Tables of words are read and written with WordTable and the accessors below; `new Struct[](n)` would allocate n structs
-///         of zeros and check every index, which costs more than the work itself.
+/// @notice A batch in memory: pointers to the rows of its packed form, and the tables that settlement makes of them.
+/// @dev    Tables of words are read and written with WordTable and the accessors below; `new Struct[](n)` would
+///         allocate n structs of zeros and check every index, which costs more than the work itself.
 struct BatchTables {
     uint256 number;
     uint256 matchedAt; // Unix seconds
-    uint256[] accounts; // address; the last entry of this and the next two is the Engine itself, which collects the fees
-    uint256[] epochs;
-    uint256[] usdcDeltas; // int256, micro-USDC
-    uint256[] marketIds;
-    uint256[] markets; // MarketWord
-    uint256[] lotSizes; // quanta per lot, by market
-    uint256[] positions; // Position; until it is resolved: account index 16 (bits 32-47), instrument 32 (0-31)
-    uint256[] baseDeltas; // int256, quanta, by position
-    uint256 signatures; // calldata offset of the first group's signature, r and vs
-    uint256 signatureStride; // bytes from one to the next
-    uint256[] leaves; // by group: leaf count 8 (bits 0-7), isSet (bit 8)
-    uint256[] orders; // OrderState records of eight words each
+    // rows of the packed form: pointer to the first and how many there are
+    uint256 accountRows;
+    uint256 accountCount;
+    uint256 marketRows;
+    uint256 marketCount;
+    uint256 positionRows;
+    uint256 positionCount;
+    uint256 groupRows;
+    uint256 groupCount;
+    uint256 orderRows;
     uint256 orderCount;
-    uint256[] fills; // FillWord
-    uint256[] slots; // PositionSlot: storage words in use; word p is position p's first
-    uint256[] words; // PositionWord: their contents
+    uint256 fillRows;
+    uint256 fillCount;
+    // for the Vault; the last entry of each is the Engine itself, which collects the fees
+    uint256[] accounts; // address
+    uint256[] epochs; // uint32
+    uint256[] usdcDeltas; // int256, micro-USDC
+    // by market
+    uint256[] marketIds; // uint32
+    uint256[] markets; // MarketWord
+    uint256[] lotSizes; // quanta per lot
+    // by position
+    uint256[] positions; // Position
+    uint256[] baseDeltas; // int256, quanta
+    // by group
+    uint256[] leavesSet; // 1 once an order has set the group's leaf
+    // by order
+    uint256[] orders; // seven words each, see OrderState
+    // storage words in use; word p is position p's first
+    uint256[] slots; // PositionSlot
+    uint256[] words; // PositionWord
     uint256 slotCount;
 }
 
+using OrderStateLib for OrderState global;
 using BatchTablesLib for BatchTables global;
 using WordTable for uint256[];
 
 /// @title  Tables of words without bounds checks
-/// @notice The compiler's check costs more than the access, and settlement makes a hundred accesses per fill. Callers index with
-///         a loop counter below the table's length, or with an index that was compared with the length when it was read from
-///         the batch (IndexOutOfRange) or that was made here (slots).
+/// @notice The compiler's check costs more than the access, and settlement makes a hundred accesses per fill. Callers
+///         index with a loop counter below the table's length, or with an index that was compared with the length when
+///         it was read from the batch (IndexOutOfRange) or that was made here (slots).
 library WordTable {
-    function at(uint256[] memory table, uint256 index) internal pure returns (uint256 word) {
+    function get(uint256[] memory table, uint256 index) internal pure returns (uint256 word) {
         assembly ("memory-safe") {
             word := mload(add(add(table, 0x20), shl(5, index)))
         }
@@ -106,46 +90,112 @@ library WordTable {
     }
 }
 
-/// @title  Allocation of the tables and access to them
+/// @title  Access to the rows and tables
 library BatchTablesLib {
-    uint256 private constant ORDER_WORDS = 8;
-    uint256 private constant ORDER_SIZE = 8 * 32;
+    uint256 private constant ACCOUNT_SIZE = 24;
+    uint256 private constant MARKET_SIZE = 4;
+    uint256 private constant POSITION_SIZE = 6;
+    uint256 private constant GROUP_SIZE = 65;
+    uint256 private constant ORDER_SIZE = 35;
+    uint256 private constant FILL_SIZE = 9;
 
-    /// @notice Reserve tables for the given numbers of entries, with the fee entry behind the accounts.
-    function allocate(
-        BatchTables memory tables,
-        uint256 accounts,
-        uint256 markets,
-        uint256 positions,
-        uint256 groups,
-        uint256 orders,
-        uint256 fills
-    ) internal view {
+    uint256 private constant STATE_WORDS = 7;
+    uint256 private constant STATE_SIZE = 7 * 32;
+
+    // ---------------------------------------------------------------------------------------------------------------
+    // Layout
+    // ---------------------------------------------------------------------------------------------------------------
+
+    /// @notice Point to the rows of a packed batch whose counts are set and whose first row is at `start`.
+    /// @return end pointer behind the last row, if no order carries a conversion limit
+    function locate(BatchTables memory tables, uint256 start) internal pure returns (uint256 end) {
+        // Counts are below 2^16.
+        unchecked {
+            tables.accountRows = start;
+            tables.marketRows = tables.accountRows + tables.accountCount * ACCOUNT_SIZE;
+            tables.positionRows = tables.marketRows + tables.marketCount * MARKET_SIZE;
+            tables.groupRows = tables.positionRows + tables.positionCount * POSITION_SIZE;
+            tables.orderRows = tables.groupRows + tables.groupCount * GROUP_SIZE;
+            tables.fillRows = tables.orderRows + tables.orderCount * ORDER_SIZE;
+            return tables.fillRows + tables.fillCount * FILL_SIZE;
+        }
+    }
+
+    /// @notice Reserve the tables, with the fee entry behind the accounts.
+    function allocate(BatchTables memory tables) internal view {
+        (uint256 accounts, uint256 positions, uint256 orders) =
+            (tables.accountCount, tables.positionCount, tables.orderCount);
         tables.accounts = new uint256[](accounts + 1);
         tables.epochs = new uint256[](accounts + 1);
         tables.usdcDeltas = new uint256[](accounts + 1);
-        tables.accounts[accounts] = uint256(uint160(address(this)));
-        tables.epochs[accounts] = type(uint32).max;
-        tables.marketIds = new uint256[](markets);
-        tables.lotSizes = new uint256[](markets);
+        setAccount(tables, accounts, address(this), type(uint32).max);
+        tables.marketIds = new uint256[](tables.marketCount);
+        tables.lotSizes = new uint256[](tables.marketCount);
         tables.positions = new uint256[](positions);
         tables.baseDeltas = new uint256[](positions);
-        tables.leaves = new uint256[](groups);
-        tables.orders = new uint256[](orders * ORDER_WORDS);
-        tables.orderCount = orders;
-        tables.fills = new uint256[](fills);
+        tables.leavesSet = new uint256[](tables.groupCount);
+        tables.orders = new uint256[](orders * STATE_WORDS);
         tables.slots = new uint256[](positions + orders);
         tables.words = new uint256[](positions + orders);
     }
 
-    /// @notice Number of accounts without the fee entry.
-    function accountCount(BatchTables memory tables) internal pure returns (uint256) {
-        return tables.accounts.length - 1;
+    // ---------------------------------------------------------------------------------------------------------------
+    // Rows. Their indices are below the table's count; what a row has beyond its own bytes is cut off.
+    // ---------------------------------------------------------------------------------------------------------------
+
+    function accountRow(BatchTables memory tables, uint256 index)
+        internal
+        pure
+        returns (address account_, uint32 epoch_)
+    {
+        uint256 row = _row(tables.accountRows, index, ACCOUNT_SIZE, 0);
+        return (address(uint160(row >> 96)), uint32(row >> 64));
     }
 
-    function setAccount(BatchTables memory tables, uint256 index, address account, uint32 epoch) internal pure {
-        tables.accounts.put(index, uint256(uint160(account)));
-        tables.epochs.put(index, epoch);
+    function marketRow(BatchTables memory tables, uint256 index) internal pure returns (uint256 id) {
+        return _row(tables.marketRows, index, MARKET_SIZE, 0) >> 224;
+    }
+
+    /// @return entry account index 16 (bits 32-47), instrument 32 (0-31)
+    function positionRow(BatchTables memory tables, uint256 index) internal pure returns (uint256 entry) {
+        return _row(tables.positionRows, index, POSITION_SIZE, 0) >> 208;
+    }
+
+    function leafCount(BatchTables memory tables, uint256 group) internal pure returns (uint256) {
+        return _row(tables.groupRows, group, GROUP_SIZE, 0) >> 248;
+    }
+
+    function signature(BatchTables memory tables, uint256 group) internal pure returns (bytes32 r, bytes32 vs) {
+        r = bytes32(_row(tables.groupRows, group, GROUP_SIZE, 1));
+        vs = bytes32(_row(tables.groupRows, group, GROUP_SIZE, 33));
+    }
+
+    function terms(BatchTables memory tables, uint256 order_) internal pure returns (OrderTerms) {
+        return OrderTerms.wrap(_row(tables.orderRows, order_, ORDER_SIZE, 0));
+    }
+
+    function links(BatchTables memory tables, uint256 order_) internal pure returns (OrderLinks) {
+        return OrderLinks.wrap(_row(tables.orderRows, order_, ORDER_SIZE, 32) >> 232);
+    }
+
+    function fill(BatchTables memory tables, uint256 index) internal pure returns (FillWord) {
+        return FillWord.wrap(_row(tables.fillRows, index, FILL_SIZE, 0) >> 184);
+    }
+
+    /// @dev The 32 bytes at `offset` of a row.
+    function _row(uint256 rows, uint256 index, uint256 size, uint256 offset) private pure returns (uint256 word_) {
+        assembly ("memory-safe") {
+            word_ := mload(add(add(rows, mul(index, size)), offset))
+        }
+    }
+
+    // ---------------------------------------------------------------------------------------------------------------
+    // Tables
+    // ---------------------------------------------------------------------------------------------------------------
+
+    function setAccount(BatchTables memory tables, uint256 index, address account_, uint32 epoch_) internal pure {
+        tables.accounts.put(index, uint256(uint160(account_)));
+        tables.epochs.put(index, epoch_);
     }
 
     /// @notice Enter a storage word that this batch may change.
@@ -159,63 +209,47 @@ library BatchTablesLib {
     }
 
     function account(BatchTables memory tables, uint256 index) internal pure returns (address) {
-        return address(uint160(tables.accounts.at(index)));
+        return address(uint160(tables.accounts.get(index)));
     }
 
     function epoch(BatchTables memory tables, uint256 index) internal pure returns (uint32) {
-        return uint32(tables.epochs.at(index));
+        return uint32(tables.epochs.get(index));
     }
 
     function marketId(BatchTables memory tables, uint256 index) internal pure returns (uint32) {
-        return uint32(tables.marketIds.at(index));
+        return uint32(tables.marketIds.get(index));
     }
 
     function market(BatchTables memory tables, uint256 index) internal pure returns (MarketWord) {
-        return MarketWord.wrap(tables.markets.at(index));
+        return MarketWord.wrap(tables.markets.get(index));
     }
 
     function position(BatchTables memory tables, uint256 index) internal pure returns (Position) {
-        return Position.wrap(tables.positions.at(index));
+        return Position.wrap(tables.positions.get(index));
     }
 
-    /// @notice r and vs of a group whose index is below the table's length.
-    function signature(BatchTables memory tables, uint256 group) internal pure returns (bytes32 r, bytes32 vs) {
-        // Neither product nor sum overflows: the calldata is that long.
-        unchecked {
-            uint256 offset = tables.signatures + group * tables.signatureStride;
-            assembly ("memory-safe") {
-                r := calldataload(offset)
-                vs := calldataload(add(offset, 0x20))
-            }
-        }
-    }
-
-    /// @notice The record of an order whose index is below the table's length.
+    /// @notice The order of an index below the table's count.
     function order(BatchTables memory tables, uint256 index) internal pure returns (OrderState record) {
         uint256[] memory table = tables.orders;
         assembly ("memory-safe") {
-            record := add(add(table, 0x20), mul(index, ORDER_SIZE))
+            record := add(add(table, 0x20), mul(index, STATE_SIZE))
         }
     }
 
-    /// @notice The index of an order's record.
+    /// @notice The index of an order.
     function indexOf(BatchTables memory tables, OrderState record) internal pure returns (uint256 index) {
         uint256[] memory table = tables.orders;
         assembly ("memory-safe") {
-            index := div(sub(record, add(table, 0x20)), ORDER_SIZE)
+            index := div(sub(record, add(table, 0x20)), STATE_SIZE)
         }
     }
 
-    function fill(BatchTables memory tables, uint256 index) internal pure returns (FillWord) {
-        return FillWord.wrap(tables.fills.at(index));
-    }
-
     function slot(BatchTables memory tables, uint256 index) internal pure returns (PositionSlot) {
-        return PositionSlot.wrap(tables.slots.at(index));
+        return PositionSlot.wrap(tables.slots.get(index));
     }
 
     function word(BatchTables memory tables, uint256 index) internal pure returns (PositionWord) {
-        return PositionWord.wrap(tables.words.at(index));
+        return PositionWord.wrap(tables.words.get(index));
     }
 
     // The next four reinterpret a table for an external call. Every entry was masked to its type when it was written.
@@ -258,8 +292,8 @@ library BatchTablesLib {
     }
 }
 
-/// @title  Fields of an order's record
-/// @notice A record is only ever obtained from BatchTablesLib.order, which makes the memory accesses safe.
+/// @title  Fields of OrderState
+/// @notice Pointers are only ever obtained from BatchTablesLib.order, which makes the memory accesses safe.
 library OrderStateLib {
     uint256 private constant USED = 1 << 64;
     uint256 private constant CLOSED = 1 << 65;
@@ -268,74 +302,65 @@ library OrderStateLib {
         return OrderTerms.wrap(_word(order, 0x00));
     }
 
-    function links(OrderState order) internal pure returns (OrderLinks) {
-        return OrderLinks.wrap(_word(order, 0x20));
-    }
-
     function hash(OrderState order) internal pure returns (bytes32) {
-        return bytes32(_word(order, 0x40));
+        return bytes32(_word(order, 0x20));
     }
 
     function account(OrderState order) internal pure returns (uint256) {
-        return _word(order, 0x60);
+        return _word(order, 0x40);
     }
 
     function slot(OrderState order) internal pure returns (uint256) {
-        return _word(order, 0x80);
+        return _word(order, 0x60);
     }
 
     function keyHead(OrderState order) internal pure returns (OrderState) {
-        return OrderState.wrap(_word(order, 0xa0));
+        return OrderState.wrap(_word(order, 0x80));
     }
 
     /// @notice Lots that are filled, with what earlier batches filled.
     function filled(OrderState order) internal pure returns (uint256) {
-        return uint64(_word(order, 0xe0));
+        return uint64(_word(order, 0xc0));
     }
 
     /// @notice Whether the order has a fill in this batch.
     function isUsed(OrderState order) internal pure returns (bool) {
-        return _word(order, 0xe0) & USED != 0;
+        return _word(order, 0xc0) & USED != 0;
     }
 
     /// @notice Whether it is an IOC or FOK order whose group of fills has ended.
     function isClosed(OrderState order) internal pure returns (bool) {
-        return _word(order, 0xe0) & CLOSED != 0;
+        return _word(order, 0xc0) & CLOSED != 0;
     }
 
-    /// @notice Enter what the batch says of an order.
-    function enter(OrderState order, OrderTerms terms_, OrderLinks links_) internal pure {
+    function setIdentity(OrderState order, OrderTerms terms_, bytes32 hash_, uint256 account_) internal pure {
         _set(order, 0x00, OrderTerms.unwrap(terms_));
-        _set(order, 0x20, OrderLinks.unwrap(links_));
-    }
-
-    function setIdentity(OrderState order, bytes32 hash_, uint256 account_) internal pure {
-        _set(order, 0x40, uint256(hash_));
-        _set(order, 0x60, account_);
+        _set(order, 0x20, uint256(hash_));
+        _set(order, 0x40, account_);
     }
 
     function setNonce(OrderState order, uint256 slot_, OrderState keyHead_, uint64 filled_) internal pure {
-        _set(order, 0x80, slot_);
-        _set(order, 0xa0, OrderState.unwrap(keyHead_));
-        _set(order, 0xe0, filled_);
+        _set(order, 0x60, slot_);
+        _set(order, 0x80, OrderState.unwrap(keyHead_));
+        _set(order, 0xc0, filled_);
     }
 
     /// @notice Let the order act under its nonce key.
     /// @return whether it may: no order of the key with a higher sequence has acted
     function claimKey(OrderState order) internal pure returns (bool) {
         OrderState head = keyHead(order);
-        if (_word(head, 0xc0) > OrderState.unwrap(order)) return false;
-        _set(head, 0xc0, OrderState.unwrap(order));
+        if (_word(head, 0xa0) > OrderState.unwrap(order)) return false;
+        _set(head, 0xa0, OrderState.unwrap(order));
         return true;
     }
 
     /// @notice Record a fill.
     function use(OrderState order, uint64 filled_) internal pure {
-        _set(order, 0xe0, filled_ | USED);
+        _set(order, 0xc0, filled_ | USED);
     }
 
     function close(OrderState order) internal pure {
-        _set(order, 0xe0, _word(order, 0xe0) | CLOSED);
+        _set(order, 0xc0, _word(order, 0xc0) | CLOSED);
     }
 
     function _word(OrderState order, uint256 offset) private pure returns (uint256 word) {
@@ -348,162 +373,5 @@ library OrderStateLib {
         assembly ("memory-safe") {
             mstore(add(order, offset), word)
         }
-    }
-}
-
-/// @title  Fields of OrderTerms
-library OrderTermsLib {
-    uint256 internal constant SIDE = 1 << 0;
-    uint256 internal constant REDUCE_ONLY = 1 << 3;
-    uint256 internal constant HAS_CONVERSION_LIMIT = 1 << 4;
-    uint256 internal constant UNKNOWN_FLAGS = 7 << 5;
-    uint256 internal constant REFUSED_FLAGS = UNKNOWN_FLAGS | REDUCE_ONLY | HAS_CONVERSION_LIMIT;
-    uint256 internal constant FLAGS_SHIFT = 216;
-    uint256 private constant TIME_IN_FORCE_SHIFT = 1;
-    uint256 private constant IMMEDIATE = 1 << 2; // the upper bit of time in force: IOC or FOK
-    uint256 private constant FOK = 3;
-    uint256 private constant GTC = 0;
-
-    function position(OrderTerms terms) internal pure returns (uint256) {
-        return OrderTerms.unwrap(terms) >> 240;
-    }
-
-    function market(OrderTerms terms) internal pure returns (uint256) {
-        return uint16(OrderTerms.unwrap(terms) >> 224);
-    }
-
-    /// @notice Whether one of the given flags is set.
-    function has(OrderTerms terms, uint256 flags) internal pure returns (bool) {
-        return (OrderTerms.unwrap(terms) >> FLAGS_SHIFT) & flags != 0;
-    }
-
-    function isSell(OrderTerms terms) internal pure returns (bool) {
-        return has(terms, SIDE);
-    }
-
-    /// @notice Whether it is IOC or FOK.
-    function isImmediate(OrderTerms terms) internal pure returns (bool) {
-        return has(terms, IMMEDIATE);
-    }
-
-    function isFok(OrderTerms terms) internal pure returns (bool) {
-        return timeInForce(terms) == FOK;
-    }
-
-    function isGtc(OrderTerms terms) internal pure returns (bool) {
-        return timeInForce(terms) == GTC;
-    }
-
-    function side(OrderTerms terms) internal pure returns (uint8) {
-        return uint8((OrderTerms.unwrap(terms) >> FLAGS_SHIFT) & SIDE);
-    }
-
-    function timeInForce(OrderTerms terms) internal pure returns (uint8) {
-        return uint8((OrderTerms.unwrap(terms) >> (FLAGS_SHIFT + TIME_IN_FORCE_SHIFT)) & 3);
-    }
-
-    function nonce(OrderTerms terms) internal pure returns (uint64) {
-        return uint64(OrderTerms.unwrap(terms) >> 152);
-    }
-
-    /// @notice The nonce's upper half.
-    function key(OrderTerms terms) internal pure returns (uint32) {
-        return uint32(OrderTerms.unwrap(terms) >> 184);
-    }
-
-    /// @notice The nonce's lower half.
-    function sequence(OrderTerms terms) internal pure returns (uint32) {
-        return uint32(OrderTerms.unwrap(terms) >> 152);
-    }
-
-    /// @return micro-USDC per lot
-    function price(OrderTerms terms) internal pure returns (uint64) {
-        return uint56(OrderTerms.unwrap(terms) >> 96);
-    }
-
-    /// @return lots
-    function quantity(OrderTerms terms) internal pure returns (uint64) {
-        return uint40(OrderTerms.unwrap(terms) >> 56);
-    }
-
-    /// @return the record's expiry in Unix seconds, which is 0 for GTC; see `signedExpiry`
-    function expiry(OrderTerms terms) internal pure returns (uint64) {
-        return uint40(OrderTerms.unwrap(terms) >> 16);
-    }
-
-    /// @return the expiry that the trader signs, 2^64-1 for GTC
-    function signedExpiry(OrderTerms terms) internal pure returns (uint64) {
-        return isGtc(terms) ? type(uint64).max : expiry(terms);
-    }
-
-    function maxFeeBps(OrderTerms terms) internal pure returns (uint16) {
-        return uint16(OrderTerms.unwrap(terms));
-    }
-
-    /// @notice Position and nonce in one number: what the order table is sorted by.
-    function sortKey(OrderTerms terms) internal pure returns (uint256) {
-        return (position(terms) << 64) | nonce(terms);
-    }
-}
-
-/// @title  Fields of OrderLinks
-library OrderLinksLib {
-    function group(OrderLinks links) internal pure returns (uint256) {
-        return uint16(OrderLinks.unwrap(links) >> 8);
-    }
-
-    function leaf(OrderLinks links) internal pure returns (uint256) {
-        return uint8(OrderLinks.unwrap(links));
-    }
-}
-
-/// @title  Fields of FillWord
-library FillWordLib {
-    function maker(FillWord fill) internal pure returns (uint256) {
-        return uint16(FillWord.unwrap(fill) >> 80);
-    }
-
-    function taker(FillWord fill) internal pure returns (uint256) {
-        return uint16(FillWord.unwrap(fill) >> 64);
-    }
-
-    /// @return lots
-    function quantity(FillWord fill) internal pure returns (uint256) {
-        return uint64(FillWord.unwrap(fill));
-    }
-}
-
-/// @title  Fields of Position
-library PositionLib {
-    uint256 private constant SLOT_MASK = type(uint256).max << 64;
-
-    function make(address account_, uint32 instrument_, uint32 epoch_, uint256 accountIndex_)
-        internal
-        pure
-        returns (Position)
-    {
-        PositionSlot slot = PositionSlotLib.first(account_, instrument_);
-        return Position.wrap(PositionSlot.unwrap(slot) | (uint256(epoch_) << 32) | accountIndex_);
-    }
-
-    function account(Position position) internal pure returns (address) {
-        return address(uint160(Position.unwrap(position) >> 96));
-    }
-
-    function accountIndex(Position position) internal pure returns (uint256) {
-        return uint16(Position.unwrap(position));
-    }
-
-    function epoch(Position position) internal pure returns (uint32) {
-        return uint32(Position.unwrap(position) >> 32);
-    }
-
-    function instrument(Position position) internal pure returns (uint32) {
-        return uint32(Position.unwrap(position) >> 64);
-    }
-
-    /// @notice Where the position's balance and nonce key 0 are stored.
-    function slot(Position position) internal pure returns (PositionSlot) {
-        return PositionSlot.wrap(Position.unwrap(position) & SLOT_MASK);
     }
 }

@@ -2,7 +2,8 @@
 pragma solidity ^0.8.37;
 
 import {IEngine} from "../interfaces/IEngine.sol";
-import {BatchTables, FillWord, OrderState, OrderTerms, WordTable} from "./BatchTables.sol";
+import {BatchTables, OrderState, WordTable} from "./BatchTables.sol";
+import {FillWord, OrderTerms} from "./BatchWords.sol";
 import {OrderLib} from "./OrderLib.sol";
 
 /// @title  Fills
@@ -14,14 +15,14 @@ library FillLib {
     uint256 private constant MAX_GROUP_FILLS = 256;
     OrderState private constant NO_GROUP = OrderState.wrap(0);
 
-    /// @notice Apply all fills. A group is the run of fills of one IOC or FOK taker; it ends before the first check of the next
-    ///         taker's fill, or with the batch.
+    /// @notice Apply all fills. A group is the run of fills of one IOC or FOK taker; it ends before the first check of
+    ///         the next taker's fill, or with the batch.
     /// @param  fee basis points of the notional per side
     function applyAll(BatchTables memory tables, uint256 fee) internal {
         OrderState group = NO_GROUP; // the IOC or FOK order whose group is open
         uint256 groupFills;
         uint256 fees; // micro-USDC
-        uint256 count = tables.fills.length;
+        uint256 count = tables.fillCount;
         for (uint256 i; i < count; ++i) {
             FillWord fill = tables.fill(i);
             OrderState taker = tables.order(fill.taker());
@@ -29,23 +30,23 @@ library FillLib {
                 _closeGroup(tables, group);
                 (group, groupFills) = (NO_GROUP, 0);
             }
-            // `taker` points beyond the table until the next line has passed.
-            if (fill.maker() >= tables.orderCount || fill.taker() >= tables.orderCount) {
-                revert IEngine.IndexOutOfRange(IEngine.Table.FILLS, i);
-            }
+            // Until the next check has passed, `taker` may point beyond the table.
+            if (fill.maker() >= tables.orderCount) revert IEngine.IndexOutOfRange(IEngine.Table.FILLS, i);
+            if (fill.taker() >= tables.orderCount) revert IEngine.IndexOutOfRange(IEngine.Table.FILLS, i);
             OrderState maker = tables.order(fill.maker());
             _checkPair(maker, taker, fill, i);
             if (taker.terms().isImmediate()) {
                 group = taker;
                 if (++groupFills > MAX_GROUP_FILLS) revert IEngine.GroupTooLarge(i);
             }
-            if (!maker.claimKey() || !taker.claimKey()) revert IEngine.Superseded(i);
+            if (!maker.claimKey()) revert IEngine.Superseded(i);
+            if (!taker.claimKey()) revert IEngine.Superseded(i);
             // The sum is exact: 2^16 fills with a fee below 2^95 each.
             unchecked {
                 fees += _apply(tables, maker, taker, fill, i, fee);
             }
         }
-        tables.usdcDeltas.add(tables.accountCount(), int256(fees));
+        tables.usdcDeltas.add(tables.accountCount, int256(fees));
         if (!_same(group, NO_GROUP)) _closeGroup(tables, group);
     }
 
@@ -96,12 +97,13 @@ library FillLib {
         uint256 price,
         uint256 fee
     ) private pure returns (uint256 fees) {
-        // Quantity and price are below 2^40 and 2^56, the fee is at most N / 200, quantity * lotSize is below 2^127 (the
-        // registry's rule for maxQuantity) and there are fewer than 2^16 fills: all products and sums stay below 2^144.
+        // Quantity and price are below 2^40 and 2^56, the fee is at most N / 200, quantity * lotSize is below 2^127
+        // (the registry's rule for maxQuantity) and there are fewer than 2^16 fills: all products and sums stay below
+        // 2^144.
         unchecked {
             uint256 notional = quantity * price;
             uint256 feeDown = notional * fee / BPS;
-            int256 quanta = int256(quantity * tables.lotSizes.at(buyer.terms().market()));
+            int256 quanta = int256(quantity * tables.lotSizes.get(buyer.terms().market()));
             tables.usdcDeltas.add(buyer.account(), -int256(notional + feeDown));
             tables.usdcDeltas.add(seller.account(), int256(notional - feeDown));
             tables.baseDeltas.add(buyer.terms().position(), quanta);

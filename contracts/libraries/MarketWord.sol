@@ -3,14 +3,17 @@ pragma solidity ^0.8.37;
 
 /// @notice What settlement needs to know of a market, in one storage word.
 ///
-///   255         224 223 216 215   208 207      168 167           112 111         72 71        40 39          16 15        8 7   0
-///  +---------------+-------+---------+------------+-----------------+-------------+------------+--------------+------------+-----+
-///  | instrument 32 | kind 8| status 8| statusAt 40| maxPricePerLot56| maxQuantity | tickPerLot | lotMantissa  | lotExponent| 0   |
-///  |               |       |         |            |                 | 40          | 32         | 24           | 8          | 8   |
-///  +---------------+-------+---------+------------+-----------------+-------------+------------+--------------+------------+-----+
+///   255         224 223  216 215    208 207       168 167              112
+///  +---------------+--------+----------+-------------+--------------------+
+///  | instrument 32 | kind 8 | status 8 | statusAt 40 | maxPricePerLot 56  |
+///  +---------------+--------+----------+-------------+--------------------+
+///   111          72 71        40 39           16 15            8 7         0
+///  +---------------+------------+---------------+---------------+----------+
+///  |maxQuantity 40 |tickPerLot32|lotMantissa 24 | lotExponent 8 | 0        |
+///  +---------------+------------+---------------+---------------+----------+
 ///
-/// lotSize = lotMantissa * 10^lotExponent quanta; tickPerLot and maxPricePerLot are micro-USDC per lot; kind and status are
-/// the values of IMarketRegistry's enums; statusAt is in Unix seconds. The word of an unknown market is zero.
+/// lotSize = lotMantissa * 10^lotExponent quanta; tickPerLot and maxPricePerLot are micro-USDC per lot; kind and status
+/// are the values of IMarketRegistry's enums; statusAt is in Unix seconds. The word of an unknown market is zero.
 type MarketWord is uint256;
 
 using MarketWordLib for MarketWord global;

@@ -2,9 +2,10 @@
 pragma solidity ^0.8.37;
 
 import {IEngine} from "../interfaces/IEngine.sol";
-import {OrderTerms} from "./BatchTables.sol";
+import {OrderTerms} from "./BatchWords.sol";
 
-/// @notice Memory in which orders are hashed one after another: thirteen words, the type hash and the fields of IEngine.Order.
+/// @notice Memory in which orders are hashed one after another: thirteen words, the type hash and the fields of
+///         IEngine.Order.
 type OrderPreimage is uint256;
 
 using OrderLib for OrderPreimage global;
@@ -40,7 +41,8 @@ library OrderLib {
         }
     }
 
-    /// @notice The same of an order in a batch. reduceOnly and conversionLimit are 0: spot orders that set them are refused.
+    /// @notice The same of an order in a batch. reduceOnly and conversionLimit are 0: spot orders that set them are
+    ///         refused.
     function hash(OrderPreimage preimage, OrderTerms terms, address account, uint32 market, uint32 epoch)
         internal
         pure
@@ -69,7 +71,8 @@ library OrderLib {
     }
 
     /// @notice keccak256(abi.encode(makerHash, takerHash, makerFilledBefore, takerFilledBefore)).
-    /// @dev    Written beyond the free memory pointer and not kept, so that a batch's memory does not grow with its fills.
+    /// @dev    Written beyond the free memory pointer and not kept, so that a batch's memory does not grow with its
+    ///         fills.
     function fillId(bytes32 makerHash, bytes32 takerHash, uint256 makerFilledBefore, uint256 takerFilledBefore)
         internal
         pure

@@ -20,7 +20,8 @@ type PositionSlot is uint256;
 ///  others  | seq 32     | filled 64  | spare 32 | seq 32     | filled 64       | spare 32 |
 ///          +------------+------------+----------+------------+-----------------+----------+
 ///
-/// The balance is in quanta; `seq` is the nonce key's latest sequence that acted, `filled` how many lots of it are filled.
+/// The balance is in quanta; `seq` is the nonce key's latest sequence that acted, `filled` how many lots of it are
+/// filled.
 type PositionWord is uint256;
 
 using PositionSlotLib for PositionSlot global;

@@ -3,7 +3,8 @@ pragma solidity ^0.8.37;
 
 /// @title  Compact signatures (EIP-2098)
 library SignatureLib {
-    /// @dev Half of secp256k1's order. An s above it has a twin below it that signs the same (EIP-2).
+    /// @dev Half of secp256k1's order. An s above it has a twin below it that signs the same (EIP-2). The compact form has
+    ///      255 bits for s and so hardly room for such an s; the check makes it none.
     uint256 private constant HIGHEST_S = 0x7fffffffffffffffffffffffffffffff5d576e7357a4501ddfe92f46681b20a0;
     uint256 private constant S_MASK = type(uint256).max >> 1;
 

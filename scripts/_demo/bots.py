@@ -147,7 +147,9 @@ class Maker(Bot):
             placed = await self.limit(
                 side, self.walk.price(-away if side == "buy" else away), self.quantity(2_000), replaces
             )
-        except KeyError:
+        except ValueError:
+            if replaces is None:
+                raise
             return  # filled since it was chosen: there is nothing to replace
         if placed.status not in ENDED:
             self.quotes[placed.order_id] = side

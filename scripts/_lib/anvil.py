@@ -60,12 +60,14 @@ def anvil(
     chain_id: int = 31337,
     block_time: int | None = None,
     fork_url: str | None = None,
+    fork_block: int | None = None,
     log: Path | None = None,
     port: int | None = None,
 ) -> Iterator[str]:
     """Run Anvil until the block ends and yield its URL.
 
-    Blocks come every `block_time` seconds, or with each transaction if it is None. The process gets its own session, so
+    Blocks come every `block_time` seconds, or with each transaction if it is None. A fork of the chain at `fork_url`
+    begins after `fork_block`, by default its newest. The process gets its own session, so
     that Ctrl-C in the terminal reaches only the program that started it, which can then settle before the chain ends.
     """
     port = port or free_port()
@@ -75,6 +77,8 @@ def anvil(
         command += ["--block-time", str(block_time)]
     if fork_url is not None:
         command += ["--fork-url", fork_url]
+    if fork_block is not None:
+        command += ["--fork-block-number", str(fork_block)]
     with contextlib.ExitStack() as stack:
         output = stack.enter_context(log.open("ab")) if log else subprocess.DEVNULL
         process = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)

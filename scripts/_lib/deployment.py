@@ -13,7 +13,7 @@ from .checks import check
 from .node import Mined, Node
 from .record import ContractEntry, DeploymentFile, Intent
 from .settings import USDC_DECIMALS, AssetSpec, DeploymentError, DeploySettings, MarketSpec
-from .steps import Echo, Execution, Plan, Report, Walk
+from .steps import Echo, Execution, OtherContractError, Plan, Report, Walk, note
 
 OWNED = ("MarketRegistry", "Vault", "Engine")
 """Contracts that have an owner."""
@@ -50,13 +50,11 @@ def deploy_all(deployer: AccountAPI, settings: DeploySettings, *, echo: Echo = p
         DeploymentError: wrong chain, unusable file or settings, a reverted step, or a failed check.
     """
     node, file = _open(deployer, settings, echo)
-    usdc = settings.usdc_on(node.chain_id)
     _settle_intents(node, file, echo, wait=True)
-    plan = Plan(node, file, lambda _: None)
-    _walk(plan, settings, usdc)
-    walk = Execution(node, file, echo, total=len(plan.reports))
+    plan = _plan(node, file, settings, echo)
+    walk = Execution(node, file, echo, total=len(plan))
     file.deployer = node.address
-    file.usdc = _walk(walk, settings, usdc)
+    file.usdc = _walk(walk, settings)
     _record_ids(node, file, settings)
     if failures := check(node, file, settings):
         raise DeploymentError(
@@ -72,11 +70,11 @@ def plan_all(deployer: AccountAPI, settings: DeploySettings, *, echo: Echo = pri
         DeploymentError: as deploy_all, for what can be known in advance.
     """
     node, file = _open(deployer, settings, echo, read_only=True)
-    usdc = settings.usdc_on(node.chain_id)
     _settle_intents(node, file, echo, wait=False)
-    plan = Plan(node, file, echo)
-    _walk(plan, settings, usdc)
-    return plan.reports
+    reports = _plan(node, file, settings, echo)
+    for report in reports:
+        echo(report)
+    return reports
 
 
 # -- before the steps ------------------------------------------------------------------------------------------------
@@ -94,9 +92,31 @@ def _open(
     if reason is not None:
         if not node.is_dev:
             raise DeploymentError(f"{file.path}: {reason}")
-        Plan(node, file, echo).note(str(file.path), f"{reason}; starting over, as chain {node.chain_id} is a local one")
-        file.reset()
+        _start_over(node, file, reason, echo)
     return node, file
+
+
+def _start_over(node: Node, file: DeploymentFile, reason: str, echo: Echo) -> None:
+    echo(note(str(file.path), f"{reason}; starting over, as chain {node.chain_id} is a local one"))
+    file.reset()
+
+
+def _plan(node: Node, file: DeploymentFile, settings: DeploySettings, echo: Echo) -> list[Report]:
+    """Plan all steps.
+
+    On a development chain, recorded contracts that are not the ones wanted are given up: all of them, because they
+    name each other for ever.
+    """
+    plan = Plan(node, file)
+    try:
+        _walk(plan, settings)
+    except OtherContractError as error:
+        if not node.is_dev:
+            raise
+        _start_over(node, file, str(error), echo)
+        plan = Plan(node, file)
+        _walk(plan, settings)
+    return plan.reports
 
 
 def _stale(node: Node, file: DeploymentFile) -> str | None:
@@ -122,7 +142,7 @@ def _settle_intents(node: Node, file: DeploymentFile, echo: Echo, wait: bool) ->
         return
     nonce = file.intents[0].nonce
     if wait and node.mined_nonce() <= nonce and node.has_pending():
-        Plan(node, file, echo).note(file.intents[-1].step, f"waiting for transaction {file.intents[-1].transaction}")
+        echo(note(file.intents[-1].step, f"waiting for transaction {file.intents[-1].transaction}"))
         node.wait_until(file.intents[-1].step, lambda: not node.has_pending())
     if node.mined_nonce() <= nonce:
         return
@@ -157,8 +177,9 @@ def _adopt(node: Node, file: DeploymentFile, intent: Intent, mined: Mined | None
 # -- the steps -------------------------------------------------------------------------------------------------------
 
 
-def _walk(walk: Walk, settings: DeploySettings, usdc: str | None) -> str:
+def _walk(walk: Walk, settings: DeploySettings) -> str:
     """Go through all steps in order. Return the address of USDC."""
+    usdc = settings.usdc_on(walk.node.chain_id)
     deployer = walk.node.address
     operator = settings.operator or deployer
     guardian = settings.guardian or deployer

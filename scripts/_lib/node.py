@@ -81,7 +81,8 @@ class Node:
         return container
 
     def at(self, contract: str, address: str) -> ContractInstance:
-        return self.container(contract).at(address)
+        """Return the contract at an address. (`container.at` would prefer what Ape remembers of the address.)"""
+        return ContractInstance(to_checksum_address(address), self.container(contract).contract_type)
 
     def init_code(self, contract: str, *arguments: Any) -> bytes:
         """Return creation code and encoded arguments."""

@@ -65,16 +65,43 @@ class Service:
 
     def child(self, role: str) -> int:
         """Process id of the running `core` or `worker`. Raises ServiceError if there is none."""
+        found = self._find(role)
+        if found is None:
+            raise ServiceError(f"no {role} process runs")
+        return found
+
+    def _find(self, role: str) -> int | None:
         listing = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True)
         for line in listing.stdout.splitlines():
             pid, parent, args = line.split(None, 2)
             if int(parent) == self.process.pid and f"offchain {role}" in args:
                 return int(pid)
-        raise ServiceError(f"no {role} process runs")
+        return None
 
     def kill(self, role: str) -> None:
         """SIGKILL the `core` or the `worker`; the supervisor starts it again."""
         os.kill(self.child(role), signal.SIGKILL)
+
+    def kill_and_wait(self, role: str) -> None:
+        """Kill a role and wait until its successor runs and the service is ready. Raises ServiceError."""
+        killed = self.child(role)
+        os.kill(killed, signal.SIGKILL)
+        deadline = time.monotonic() + START_TIMEOUT
+        while self._find(role) in (None, killed):
+            if time.monotonic() > deadline:
+                raise ServiceError(f"no {role} was started again within {START_TIMEOUT:.0f} s:\n{self.tail()}")
+            time.sleep(0.02)
+        self.wait_ready()
+
+    @contextlib.contextmanager
+    def paused(self, role: str) -> Iterator[None]:
+        """Keep a role from doing anything (SIGSTOP) until the block ends."""
+        process = self.child(role)
+        os.kill(process, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(process, signal.SIGCONT)
 
     def stop(self, timeout: float = STOP_TIMEOUT) -> int:
         """Ask the service to settle what is pending and end; its exit status. Raises ServiceError if it does not."""
@@ -92,17 +119,13 @@ class Service:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
 
 
-@contextlib.contextmanager
-def service(
+def environment(
     *, data_dir: Path, rpc_url: str, deployments_file: Path, operator_key: str, port: int, settings: Mapping[str, str]
-) -> Iterator[Service]:
-    """Run the service until the block ends, ready when the block starts.
+) -> dict[str, str]:
+    """The environment of the service's commands: this process's own and the configuration.
 
-    `settings` are further environment variables without their CROSSPOINT_ prefix. The processes get their own session,
-    so that Ctrl-C in the terminal does not reach them before their starter has decided what to do.
+    `settings` are further variables without their CROSSPOINT_ prefix.
     """
-    data_dir.mkdir(parents=True, exist_ok=True)
-    log = data_dir / "service.log"
     chosen = {
         "DATA_DIR": str(data_dir),
         "RPC_URL": rpc_url,
@@ -111,11 +134,32 @@ def service(
         "PORT": str(port),
         **settings,
     }
-    environment = {**os.environ, **{f"CROSSPOINT_{name}": value for name, value in chosen.items()}}
+    return {**os.environ, **{f"CROSSPOINT_{name}": value for name, value in chosen.items()}}
+
+
+@contextlib.contextmanager
+def service(
+    *, data_dir: Path, rpc_url: str, deployments_file: Path, operator_key: str, port: int, settings: Mapping[str, str]
+) -> Iterator[Service]:
+    """Run the service until the block ends, ready when the block starts; the arguments are those of `environment`.
+
+    The processes get their own session, so that Ctrl-C in the terminal does not reach them before their starter has
+    decided what to do.
+    """
+    data_dir.mkdir(parents=True, exist_ok=True)
+    log = data_dir / "service.log"
+    chosen = environment(
+        data_dir=data_dir,
+        rpc_url=rpc_url,
+        deployments_file=deployments_file,
+        operator_key=operator_key,
+        port=port,
+        settings=settings,
+    )
     with log.open("ab") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "offchain", "serve"],
-            env=environment,
+            env=chosen,
             stdout=output,
             stderr=output,
             start_new_session=True,

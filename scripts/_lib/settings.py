@@ -9,6 +9,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from eth_utils.address import to_checksum_address
+
 ROOT = Path(__file__).resolve().parents[2]
 LOCAL_MARKETS = ROOT / "scripts" / "_markets" / "local.json"
 
@@ -116,8 +118,8 @@ class DeploySettings:
     def __post_init__(self) -> None:
         for name in ("owner", "operator", "guardian", "usdc"):
             value = getattr(self, name)
-            if value is not None and (not _ADDRESS.fullmatch(value) or int(value, 16) == 0):
-                raise DeploymentError(f"{name}: {value!r} is not an address")
+            if value is not None:
+                object.__setattr__(self, name, _address(name, value))
         if not 0 <= self.fee_bps <= MAX_FEE_BPS:
             raise DeploymentError(f"fee-bps: {self.fee_bps} is not between 0 and {MAX_FEE_BPS}")
         if self.confirmations is not None and self.confirmations < 0:
@@ -144,6 +146,16 @@ class DeploySettings:
         raise DeploymentError(
             f"usdc: no USDC is known for chain {chain_id}; pass --usdc ADDRESS, or --mocks for a mock"
         )
+
+
+def _address(where: str, value: str) -> str:
+    """Return the address with its checksum; one given in mixed case must have the right one."""
+    if not _ADDRESS.fullmatch(value) or int(value, 16) == 0:
+        raise DeploymentError(f"{where}: {value!r} is not an address")
+    checksummed = to_checksum_address(value)
+    if value[2:] not in (value[2:].lower(), value[2:].upper()) and value != checksummed:
+        raise DeploymentError(f"{where}: {value} has a wrong checksum, which means a mistyped address")
+    return checksummed
 
 
 def _only_fields(where: str, entry: Any, names: set[str]) -> None:
@@ -176,7 +188,9 @@ def _scaled(where: str, value: Any, decimals: int) -> int:
 def _asset(where: str, entry: Any) -> AssetSpec:
     _only_fields(where, entry, {"name", "token", "decimals"})
     token = _text(f"{where}.token", entry["token"])
-    if not _ADDRESS.fullmatch(token) and not _MOCK.fullmatch(token):
+    if _ADDRESS.fullmatch(token):
+        token = _address(f"{where}.token", token)
+    elif not _MOCK.fullmatch(token):
         raise DeploymentError(f"{where}.token: {token!r} is neither an address nor a mock's name")
     decimals = entry["decimals"]
     if type(decimals) is not int or not 0 <= decimals <= 24:

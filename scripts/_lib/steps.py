@@ -55,6 +55,15 @@ class Report:
 Echo = Callable[[Report], None]
 
 
+def note(name: str, detail: str) -> Report:
+    """Return a report of something that is no step."""
+    return Report(0, 0, name, Action.NOTE, detail)
+
+
+class OtherContractError(DeploymentError):
+    """A recorded contract is not the one that the settings ask for."""
+
+
 class Walk(ABC):
     """Goes through the steps in order. Each is kept if it is done, else handed to the subclass."""
 
@@ -64,10 +73,6 @@ class Walk(ABC):
         self.reports: list[Report] = []
         self._echo = echo
         self._total = total
-
-    def note(self, name: str, detail: str) -> None:
-        """Tell something that is no step."""
-        self._echo(Report(0, 0, name, Action.NOTE, detail))
 
     def report(self, name: str, action: Action, detail: str) -> None:
         report = Report(len(self.reports) + 1, self._total, name, action, detail)
@@ -128,21 +133,18 @@ class Walk(ABC):
         return bool(self.node.code(address))
 
     def _recorded(self, name: str, init_code: bytes) -> ContractEntry | None:
-        """Return the recorded contract if it is the one wanted.
+        """Return the recorded contract, None if there is none.
 
         Raises:
-            DeploymentError: if it is another one, except on a development chain, where it is replaced.
+            OtherContractError: if the recorded one is not the one wanted.
         """
         entry = self.file.contracts.get(name)
         if entry is None or entry.initCodeHash == _hash(init_code):
             return entry
-        if not self.node.is_dev:
-            raise DeploymentError(
-                f"{name}: {entry.address} was deployed from other code or with other arguments ({entry.arguments}); "
-                f"deploy with the same settings and sources, or move {self.file.path} away"
-            )
-        self.note(name, f"code or arguments changed since {entry.address}")
-        return None
+        raise OtherContractError(
+            f"{name}: {entry.address} was deployed from other code or with other arguments ({entry.arguments}); "
+            f"deploy with the same settings and sources, or move {self.file.path} away"
+        )
 
     @abstractmethod
     def _create(self, name: str, contract: str, arguments: tuple[Any, ...], init_code: bytes) -> str: ...
@@ -178,8 +180,8 @@ class Walk(ABC):
 class Plan(Walk):
     """Says what would be done. Sends and writes nothing; addresses follow from the deployer's nonce."""
 
-    def __init__(self, node: Node, file: DeploymentFile, echo: Echo) -> None:
-        super().__init__(node, file, echo)
+    def __init__(self, node: Node, file: DeploymentFile) -> None:
+        super().__init__(node, file, lambda _: None)
         self.planned: set[str] = set()
         """Addresses that have no code yet and would have it."""
         self._nonce = node.mined_nonce()

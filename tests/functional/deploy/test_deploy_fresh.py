@@ -3,19 +3,26 @@
 import json
 
 import pytest
+from web3 import Web3
 
+from scripts._lib import node as node_module
 from scripts._lib.addresses import CREATE2_DEPLOYER
 from scripts._lib.deployment import plan_all
+from scripts._lib.node import Node
 from scripts._lib.settings import DeploymentError, Listing
 from scripts._lib.steps import Action
+from tests.utils.contracts import contract_at
 
 OWNED = ("MarketRegistry", "Vault", "Engine")
 
 
 def test_deploys_the_whole_system(project, deploy, deployer, owner, operator, guardian, chain):
     deployment = deploy()
-    engine, vault = project.Engine.at(deployment.engine), project.Vault.at(deployment.vault)
-    registry, queue = project.MarketRegistry.at(deployment.registry), project.WithdrawalQueue.at(deployment.queue)
+    engine, vault = contract_at(project.Engine, deployment.engine), contract_at(project.Vault, deployment.vault)
+    registry, queue = (
+        contract_at(project.MarketRegistry, deployment.registry),
+        contract_at(project.WithdrawalQueue, deployment.queue),
+    )
     assert (engine.operator(), engine.guardian(), registry.guardian()) == (operator, guardian, guardian)
     assert (engine.vault(), engine.registry(), engine.queue()) == (vault, registry, queue)
     assert (vault.asset(), vault.engine(), vault.queue()) == (deployment.usdc, engine, queue)
@@ -38,7 +45,7 @@ def test_new_owner_accepts_in_a_second_step(project, deploy, deployer, owner):
     assert deployment.to_accept == OWNED
     addresses = (deployment.registry, deployment.vault, deployment.engine)
     for name, address in zip(OWNED, addresses, strict=True):
-        contract = project.get_contract(name).at(address)
+        contract = contract_at(project.get_contract(name), address)
         assert (contract.owner(), contract.pendingOwner()) == (deployer, owner)
         contract.acceptOwnership(sender=owner)
     nonce = deployer.nonce
@@ -48,7 +55,7 @@ def test_new_owner_accepts_in_a_second_step(project, deploy, deployer, owner):
 
 def test_deployer_keeps_every_role_by_default(project, deploy, deployer):
     deployment = deploy(owner=None, operator=None, guardian=None)
-    engine = project.Engine.at(deployment.engine)
+    engine = contract_at(project.Engine, deployment.engine)
     assert {engine.owner(), engine.operator(), engine.guardian()} == {deployer.address}
     assert deployment.to_accept == ()
 
@@ -108,6 +115,16 @@ def test_dry_run_of_a_finished_deployment_has_nothing_to_do(deploy, deployer, cr
     assert deployment.path.read_bytes() == content
 
 
+def test_waits_for_confirmations_on_public_nodes_only(monkeypatch, deployer, chain):
+    assert Node(deployer, confirmations=None).confirmations == 0
+    monkeypatch.setattr(node_module, "DEV_CHAINS", frozenset())
+    monkeypatch.setattr(type(chain.provider.network), "is_dev", False)
+    assert Node(deployer, confirmations=None).confirmations == 0  # an Anvil, whatever its chain
+    monkeypatch.setattr(Web3, "client_version", "Geth/v1.16.7-stable")
+    assert Node(deployer, confirmations=None).confirmations == 2
+    assert Node(deployer, confirmations=5).confirmations == 5
+
+
 def test_uses_given_tokens(project, deploy, deployer, tmp_path):
     usdc = deployer.deploy(project.MockUSDC)
     token = deployer.deploy(project.MockToken, "Ether", "WETH", 18)
@@ -124,7 +141,7 @@ def test_uses_given_tokens(project, deploy, deployer, tmp_path):
 
 def test_tokens_must_be_what_is_said_of_them(project, deploy, deployer, owner):
     token = deployer.deploy(project.MockToken, "Dollar", "USD", 18)
-    with pytest.raises(DeploymentError, match="usdc: .* has 18 decimals, expected 6"):
+    with pytest.raises(DeploymentError, match=r"usdc: .* has 18 decimals, expected 6"):
         deploy(usdc=token.address)
     with pytest.raises(DeploymentError, match=f"{owner.address}: does not answer decimals"):
         deploy(usdc=owner.address)

@@ -75,10 +75,10 @@ def test_names_are_unique(load, table):
 
 @pytest.mark.parametrize("content", ["", "[]", '{"assets": []}', '{"assets": [1], "markets": []}'])
 def test_other_files_are_refused(load, content):
-    with pytest.raises(DeploymentError, match="listing.json"):
+    with pytest.raises(DeploymentError, match=r"listing\.json"):
         load(content)
 
 
 def test_missing_file_is_named(tmp_path):
-    with pytest.raises(DeploymentError, match="nowhere.json"):
+    with pytest.raises(DeploymentError, match=r"nowhere\.json"):
         Listing.load(tmp_path / "nowhere.json")

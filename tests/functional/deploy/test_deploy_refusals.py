@@ -8,8 +8,10 @@ import pytest
 from scripts._lib import node as node_module
 from scripts._lib import settings as settings_module
 from scripts._lib.checks import INITIALIZABLE_SLOT
+from scripts._lib.deployment import plan_all
 from scripts._lib.node import IMPLEMENTATION_SLOT, Node
 from scripts._lib.settings import DeploymentError, DeploySettings
+from tests.utils.contracts import contract_at
 
 OTHER = "0x00000000000000000000000000000000DeaDBeef"
 
@@ -76,19 +78,20 @@ def test_does_not_start_over_elsewhere(chain, deploy, as_public_chain):
         deploy(mocks=True)
 
 
-def test_local_chain_gets_a_new_contract_when_arguments_change(project, deploy, operator):
+def test_local_chain_starts_over_when_arguments_change(project, deploy):
     first = deploy()
-    second = deploy(operator=OTHER)
-    assert (first.vault, first.registry) == (second.vault, second.registry)
-    assert project.Engine.at(first.engine).operator() == operator
-    assert project.Engine.at(second.engine).operator() == OTHER
+    reports = []
+    second = deploy(into=reports, operator=OTHER)
+    assert "was deployed from other code or with other arguments" in str(reports[0])
+    assert not {first.vault, first.registry, first.engine} & {second.vault, second.registry, second.engine}
+    assert contract_at(project.Engine, second.engine).operator() == OTHER
 
 
 def test_public_chain_refuses_other_arguments(deploy, deployer, as_public_chain):
     as_public_chain()
     deploy(mocks=True)
     nonce = deployer.nonce
-    with pytest.raises(DeploymentError, match="Engine: 0x.* was deployed from other code or with other arguments"):
+    with pytest.raises(DeploymentError, match=r"Engine: 0x.* was deployed from other code or with other arguments"):
         deploy(mocks=True, operator=OTHER)
     assert deployer.nonce == nonce
 
@@ -114,6 +117,7 @@ def test_usdc_must_be_known_or_given(create_settings):
         ("owner", "0x1234", "owner: '0x1234' is not an address"),
         ("operator", "0x" + "0" * 40, "operator: .* is not an address"),
         ("usdc", "USDC", "usdc: 'USDC' is not an address"),
+        ("guardian", "0x00000000000000000000000000000000deaDBeef", "guardian: .* has a wrong checksum"),
         ("fee_bps", 51, "fee-bps: 51 is not between 0 and 50"),
         ("fee_bps", -1, "fee-bps: -1 is not between 0 and 50"),
         ("confirmations", -1, "confirmations: -1 is negative"),
@@ -124,11 +128,15 @@ def test_settings_name_what_is_wrong(field, value, reason):
         DeploySettings(**{field: value})
 
 
+def test_addresses_may_be_given_without_checksum(deploy, owner):
+    deployment = deploy(owner=owner.address.lower())
+    assert deployment.to_accept == ("MarketRegistry", "Vault", "Engine")
+    assert deploy(owner=owner.address.lower()) == deployment
+
+
 def test_another_deployer_starts_over_locally_and_is_refused_elsewhere(
     deploy, create_settings, guardian, as_public_chain
 ):
-    from scripts._lib.deployment import plan_all
-
     deploy()
     reports = []
     plan_all(guardian, create_settings(), echo=reports.append)
@@ -181,9 +189,9 @@ def tamper(project, chain, deployer):
         elif what == "VaultImplementation's initialisers":
             set_storage(data["VaultImplementation"]["address"], INITIALIZABLE_SLOT, word("0x0"))
         elif what == "MarketRegistry.guardian":
-            project.MarketRegistry.at(deployment.registry).setGuardian(OTHER, sender=deployer)
+            contract_at(project.MarketRegistry, deployment.registry).setGuardian(OTHER, sender=deployer)
         elif what == "Vault.owner or pendingOwner":
-            project.Vault.at(deployment.vault).transferOwnership(OTHER, sender=deployer)
+            contract_at(project.Vault, deployment.vault).transferOwnership(OTHER, sender=deployer)
 
     return change
 
@@ -207,7 +215,7 @@ def test_check_finds_tampered_wiring(deploy, tamper, what):
 
 def test_check_finds_an_owner_that_took_over(project, deploy, deployer, owner, guardian):
     deployment = deploy()
-    vault = project.Vault.at(deployment.vault)
+    vault = contract_at(project.Vault, deployment.vault)
     vault.acceptOwnership(sender=owner)
     vault.transferOwnership(guardian, sender=owner)
     vault.acceptOwnership(sender=guardian)
@@ -219,11 +227,11 @@ def test_check_finds_a_market_that_is_not_the_listed_one(deploy, create_settings
     deploy()
     listing = create_settings().listing
     market = replace(listing.markets[0], max_quantity=7)
-    with pytest.raises(DeploymentError, match="BTC-USDC's word: expected .*, found "):
+    with pytest.raises(DeploymentError, match=r"BTC-USDC's word: expected .*, found "):
         deploy(listing=replace(listing, markets=(market,)))
 
 
 def test_check_ignores_the_status_of_a_market(project, deploy, guardian):
     deployment = deploy()
-    project.MarketRegistry.at(deployment.registry).setStatus(2, 2, sender=guardian)
+    contract_at(project.MarketRegistry, deployment.registry).setStatus(2, 2, sender=guardian)
     deploy()

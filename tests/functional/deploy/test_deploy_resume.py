@@ -8,7 +8,7 @@ from scripts._lib import node as node_module
 from scripts._lib.deployment import deploy_all, plan_all
 from scripts._lib.node import Node
 from scripts._lib.record import DeploymentFile
-from scripts._lib.settings import DeploymentError
+from scripts._lib.settings import DeploymentError, DeploySettings
 
 STEPS = 17
 TRANSACTIONS = 16  # the CREATE2 deployer is there already
@@ -18,12 +18,13 @@ class KilledError(Exception):
     """Stands for the end of the process."""
 
 
-@pytest.fixture
-def uninterrupted(chain, deploy, create_settings, tmp_path):
-    """The file of a run without interruption, on the same chain state."""
+@pytest.fixture(scope="module")
+def uninterrupted(chain, accounts, tmp_path_factory):
+    """The file of a run without interruption, on the chain state that every test starts from."""
+    roles = dict(zip(("operator", "guardian", "owner"), (account.address for account in accounts[1:4]), strict=True))
+    settings = DeploySettings(folder=tmp_path_factory.mktemp("uninterrupted"), **roles)
     with chain.isolate():
-        data = json.loads(deploy(folder=tmp_path / "other").path.read_text())
-    return data
+        return json.loads(deploy_all(accounts[0], settings, echo=lambda _: None).path.read_text())
 
 
 @pytest.fixture
@@ -85,7 +86,7 @@ def test_killed_between_sending_and_recording(monkeypatch, deploy, deployer, ass
 
         def save(file):
             if not file.intents and file.contracts | file.calls:
-                finished = len([e for e in file.contracts.values()]) + len(file.calls)
+                finished = len(file.contracts) + len(file.calls)
                 if finished == transaction:
                     raise KilledError
             original(file)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from ape.api import AccountAPI
@@ -12,6 +13,7 @@ from eth_account import Account
 from eth_account.signers.local import LocalAccount
 
 from tests.functional.engine.exchange import BTC_PARAMS, ETH_PARAMS, Exchange
+from tests.utils.batches import BUY, SELL, Batch
 from tests.utils.contracts import deploy_behind_proxy, deploy_create2
 
 USDC_BALANCE = 10**12  # a million USDC
@@ -31,7 +33,9 @@ def exchange(
     registry = owner.deploy(project.MarketRegistry, owner, guardian)
     vault = deploy_behind_proxy(owner, project.Vault, project.UpgradeableProxy, (usdc.address,), (owner.address,))
     roles = (owner.address, operator.address, guardian.address, 50)
-    engine = deploy_behind_proxy(owner, project.Engine, project.UpgradeableProxy, (vault.address, registry.address), roles)
+    engine = deploy_behind_proxy(
+        owner, project.Engine, project.UpgradeableProxy, (vault.address, registry.address), roles
+    )
     queue = owner.deploy(project.WithdrawalQueue, vault, engine, registry)
     vault.connect(engine, queue, sender=owner)
     engine.connect(queue, sender=owner)
@@ -114,5 +118,51 @@ def pass_time(exchange: Exchange) -> Callable[[int], int]:
         exchange.provider.make_request("evm_setNextBlockTimestamp", [time])
         exchange.provider.make_request("evm_mine", [])
         return time
+
+    return run
+
+
+@pytest.fixture
+def batch(exchange: Exchange, maker: LocalAccount, taker: LocalAccount, third: LocalAccount) -> Batch:
+    """Three accounts, two markets, four orders, two fills; it settles."""
+    eth = {"market": exchange.eth_market, "instrument": exchange.eth, "price": 3_000_000}
+    return exchange.batch(
+        [
+            (exchange.order(maker, SELL), exchange.order(taker, BUY), 10),
+            (exchange.order(taker, SELL, **eth), exchange.order(maker, BUY, **eth), 5),
+            (exchange.order(maker, SELL), exchange.order(third, BUY), 10),
+        ]
+    )
+
+
+@pytest.fixture
+def resign(
+    exchange: Exchange, batch: Batch, maker: LocalAccount, taker: LocalAccount, third: LocalAccount
+) -> Callable[..., None]:
+    """Change an order of the batch and sign it again, so that nothing but the change is wrong."""
+    signers = {signer.address: signer for signer in (maker, taker, third)}
+
+    def run(index: int, **changes: Any) -> None:
+        entry = batch.orders[index]
+        account_index, instrument = batch.positions[entry.position]
+        account, epoch = batch.accounts[account_index]
+        batch.edit_order(index, **changes)
+        entry = batch.orders[index]
+        order = exchange.order(
+            signers[account],
+            entry.side,
+            market=batch.markets[entry.market],
+            instrument=instrument,
+            price=entry.price,
+            quantity=entry.quantity,
+            nonce=entry.nonce,
+            time_in_force=entry.time_in_force,
+            reduce_only=entry.reduce_only,
+            epoch=epoch,
+            expiry=entry.expiry,
+            max_fee_bps=entry.max_fee_bps,
+            conversion_limit=entry.conversion_limit,
+        )
+        batch.groups[entry.group] = (1, *order.sign(exchange.domain))
 
     return run

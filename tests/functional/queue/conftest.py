@@ -28,21 +28,6 @@ class System:
     instrument: int
 
 
-@pytest.fixture(scope="session")
-def owner(accounts: list[AccountAPI]) -> AccountAPI:
-    return accounts[0]
-
-
-@pytest.fixture(scope="session")
-def operator(accounts: list[AccountAPI]) -> AccountAPI:
-    return accounts[1]
-
-
-@pytest.fixture(scope="session")
-def guardian(accounts: list[AccountAPI]) -> AccountAPI:
-    return accounts[2]
-
-
 @pytest.fixture
 def maker(accounts: list[AccountAPI]) -> AccountAPI:
     return accounts[3]

@@ -14,16 +14,6 @@ from tests.utils.contracts import deploy_create2
 
 
 @pytest.fixture(scope="session")
-def owner(accounts: list[AccountAPI]) -> AccountAPI:
-    return accounts[0]
-
-
-@pytest.fixture(scope="session")
-def guardian(accounts: list[AccountAPI]) -> AccountAPI:
-    return accounts[2]
-
-
-@pytest.fixture(scope="session")
 def maker(accounts: list[AccountAPI]) -> AccountAPI:
     return accounts[3]
 

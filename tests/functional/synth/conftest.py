@@ -13,11 +13,6 @@ from tests.utils.contracts import deploy_create2
 
 
 @pytest.fixture(scope="session")
-def owner(accounts: list[AccountAPI]) -> AccountAPI:
-    return accounts[0]
-
-
-@pytest.fixture(scope="session")
 def maker(accounts: list[AccountAPI]) -> AccountAPI:
     return accounts[3]
 

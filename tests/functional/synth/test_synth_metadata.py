@@ -5,7 +5,7 @@ from ape import reverts as ape_reverts
 from eth_account.messages import encode_typed_data
 
 from scripts._lib.addresses import CREATE2_DEPLOYER, SALT, create2_address
-from tests.utils.contracts import create2_init_code
+from tests.utils.contracts import contract_at, create2_init_code
 from tests.utils.reverts import assert_creation_reverts
 
 
@@ -26,7 +26,7 @@ def test_bytes32_name_and_symbol_of_early_tokens_are_read(create_token, create_s
 def test_address_does_not_depend_on_who_deploys(project, create_token, maker, taker):
     code = create2_init_code(project.SynthERC20, create_token().address)
     maker.transfer(CREATE2_DEPLOYER, 0, data=SALT + code)
-    synth = project.SynthERC20.at(create2_address(code))
+    synth = contract_at(project.SynthERC20, create2_address(code))
     assert synth.totalSupply() == 0
     with ape_reverts():  # the same code cannot be deployed twice
         taker.transfer(CREATE2_DEPLOYER, 0, data=SALT + code)

@@ -1,4 +1,4 @@
-"""Fixtures of the Vault's tests. Plain accounts stand where the Engine and the queue are connected, to call as they do."""
+"""Fixtures of the Vault's tests. Plain accounts are connected as Engine and queue, to call as these do."""
 
 from __future__ import annotations
 
@@ -10,11 +10,6 @@ from ape.contracts import ContractInstance
 from ape.managers.project import ProjectManager
 
 from tests.utils.contracts import deploy_behind_proxy
-
-
-@pytest.fixture(scope="session")
-def owner(accounts: list[AccountAPI]) -> AccountAPI:
-    return accounts[0]
 
 
 @pytest.fixture(scope="session")

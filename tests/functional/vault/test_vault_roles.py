@@ -46,7 +46,9 @@ def test_asset_and_owner_must_exist(project, owner, usdc):
     assert_creation_reverts(owner, project.Vault, [ZERO], "ZeroAddress()")
     implementation = owner.deploy(project.Vault, usdc)
     nobody = implementation.initialize.encode_input(ZERO)
-    assert_creation_reverts(owner, project.UpgradeableProxy, [implementation, nobody], "OwnableInvalidOwner(address)", ZERO)
+    assert_creation_reverts(
+        owner, project.UpgradeableProxy, [implementation, nobody], "OwnableInvalidOwner(address)", ZERO
+    )
 
 
 def test_proxy_refuses_to_stay_uninitialised(project, owner, usdc):
@@ -64,7 +66,7 @@ def test_only_the_owner_upgrades(project, vault, usdc, deposit, owner, maker):
 
 
 def test_account_slot_layout(chain, vault, usdc, deposit, maker):
-    """shares u128 | epoch u32 | epochBumpAt u40 | spare 56, from the most significant bit, in the ERC-7201 namespace."""
+    """shares u128 | epoch u32 | epochBumpAt u40 | spare 56, most significant bit first, in the ERC-7201 namespace."""
     deposit(vault, usdc, maker, 0x1234)
     namespace = int.from_bytes(keccak(text="crosspoint.storage.Vault"), "big") - 1
     root = int.from_bytes(keccak(namespace.to_bytes(32, "big")), "big") & ~0xFF
