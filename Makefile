@@ -7,7 +7,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 ARGS ?=
 
-.PHONY: help setup lint test test-long demo gas lock clean
+.PHONY: help setup lint test test-long demo gas bench lock clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -40,7 +40,10 @@ demo: $(READY)  ## a running exchange on a local chain; ARGS="--batches 3 --min-
 	@. $(BIN)/activate && ape run demo $(ARGS)
 
 gas: $(READY)  ## gas per fill by batch size
-	. $(BIN)/activate && python benchmarks/gas.py $(ARGS)
+	. $(BIN)/activate && ape test tests/functional/engine/test_gas.py -s $(ARGS)
+
+bench: $(READY)  ## orders per second through HTTP
+	. $(BIN)/activate && PYTHONPATH=. python benchmarks/http_orders.py $(ARGS)
 
 lock:  ## resolve requirements.lock again from pyproject.toml (needs uv)
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
