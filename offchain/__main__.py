@@ -27,7 +27,16 @@ from offchain.config import (
 )
 from offchain.domain.snapshot import SnapshotError
 from offchain.ports import JournalCorrupt, Overloaded, Unavailable
-from offchain.process import EXIT_FATAL, EXIT_REFUSED, Life, StartRefused, configure_logs, lock
+from offchain.process import (
+    EXIT_FATAL,
+    EXIT_REFUSED,
+    EXIT_UNSETTLED,
+    Life,
+    StartRefused,
+    Unsettled,
+    configure_logs,
+    lock,
+)
 from offchain.replica import ReplayMismatch
 from offchain.supervisor import Supervisor
 
@@ -91,6 +100,9 @@ def run_process(role: str, config: Config, supervised: bool, main: Callable[[Lif
     try:
         with lock(config.data_dir, role):
             run_loop(live())
+    except Unsettled as unsettled:
+        log.warning("unsettled", reason=str(unsettled))
+        sys.exit(EXIT_UNSETTLED)
     except BaseExceptionGroup as group:
         sys.exit(report(group))
     except (*REFUSALS, OSError, ValueError, sqlite3.Error) as error:
@@ -149,7 +161,7 @@ def serve(config_file: Path | None, **options: str | None) -> None:
     """Run the exchange: starts the core and the worker, and starts them again if they die.
 
     SIGTERM or Ctrl-C: no new orders are taken, what is pending is settled (at most --drain-seconds), then both end.
-    A second one ends them at once; what is unsettled stays in the journal.
+    A second one ends them at once; what is unsettled stays in the journal. The status is 0 if everything was settled.
     """
     config = read_config(config_file, options)
     configure_logs("serve", config.log_level, config.log_format)

@@ -43,6 +43,7 @@ class Indexer:
         self._settings = settings or IndexerSettings()
         self._seen = deque(start, maxlen=REMEMBERED)
         self._is_stopping = False
+        self._grown = asyncio.Event()
 
     @property
     def last(self) -> BlockRef | None:
@@ -62,6 +63,12 @@ class Indexer:
                 log.warning("chain unavailable", reason=f"{type(error).__name__}: {error}", pause=pause)
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, self._settings.max_retry_seconds)
+
+    async def reached(self, number: int) -> None:
+        """Return once the core has the blocks up to `number`."""
+        while self.last is None or self.last.number < number:
+            self._grown.clear()
+            await self._grown.wait()
 
     def stop(self) -> None:
         """Let `run` return after the present block; cancel its task to end a wait for the next one."""
@@ -97,3 +104,4 @@ class Indexer:
             log.warning("chain rolled back", number=command.number)
         else:
             self._seen.append(BlockRef(command.number, command.block_hash))
+            self._grown.set()

@@ -24,6 +24,14 @@ EXIT_REFUSED = 78
 """The process cannot run as it is configured, or with this data; starting it again would not help."""
 
 
+EXIT_UNSETTLED = 75
+"""The process stopped as asked, with fills or releases that are not on chain; they stay in the journal."""
+
+
+class Unsettled(Exception):
+    """The process stopped as asked, with fills or releases that are not on chain; they stay in the journal."""
+
+
 class StartRefused(Exception):
     """The process cannot run as it is configured, or with this data; the message says why."""
 

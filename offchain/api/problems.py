@@ -32,6 +32,7 @@ class ApiCode(StrEnum):
     INVALID_CURSOR = "invalidCursor"
     OVERLOADED = "overloaded"
     UNAVAILABLE = "unavailable"
+    STARTING = "starting"
     SHUTTING_DOWN = "shuttingDown"
     INTERNAL_ERROR = "internalError"
     # WebSocket
@@ -75,6 +76,7 @@ PROBLEMS: Mapping[str, Kind] = MappingProxyType(
         ApiCode.INVALID_CURSOR: Kind(400, "The cursor is not one of ours"),
         ApiCode.OVERLOADED: Kind(503, "The exchange is overloaded", True),
         ApiCode.UNAVAILABLE: Kind(503, "The exchange did not answer in time", True),
+        ApiCode.STARTING: Kind(503, "The exchange is starting", True),
         ApiCode.SHUTTING_DOWN: Kind(503, "The exchange is shutting down", True),
         ApiCode.INTERNAL_ERROR: Kind(500, "The exchange failed", True),
         ApiCode.UPGRADE_REQUIRED: Kind(426, "This address speaks WebSocket"),

@@ -81,4 +81,6 @@ class ApiState:
     feed: Feed
     clock: Clock
     health: Callable[[], Awaitable[Health]]
+    is_open: Callable[[], bool]
+    """whether orders are taken: not before the chain's news since the last run are known, such as withdrawals"""
     settings: ApiSettings = field(default_factory=ApiSettings)

@@ -89,9 +89,20 @@ def _wire_core(
     async def health() -> Health:
         if server.subscribers == 0:
             return Health(("the worker is not connected",))
+        if not server.is_caught_up:
+            return Health(("the worker has not caught up with the chain",))
         return Health()
 
-    api = ApiState(sequencer, sequencer, views, feed, clock, health, _api_settings(config, deployment))
+    api = ApiState(
+        ingress=sequencer,
+        live=sequencer,
+        views=views,
+        feed=feed,
+        clock=clock,
+        health=health,
+        is_open=lambda: server.was_caught_up,
+        settings=_api_settings(config, deployment),
+    )
     return CoreProcess(config, sequencer, feed, views, server, init_app(api), clock)
 
 

@@ -22,7 +22,7 @@ from offchain.domain.core import Core
 from offchain.indexer import Indexer
 from offchain.journal.sqlite import SqliteJournal
 from offchain.ports import BlockRef, ChainUnavailable, Overloaded, Unavailable
-from offchain.process import Life, StartRefused, SystemClock
+from offchain.process import Life, StartRefused, SystemClock, Unsettled
 from offchain.projector import Projector
 from offchain.settler import Settler, SettlerSettings
 from offchain.transport.local import LocalIngress
@@ -120,7 +120,11 @@ def _settler_settings(config: Config) -> SettlerSettings:
 
 
 async def run_worker(config: Config, secrets: OperatorSecrets, life: Life) -> None:
-    """Project, follow the chain and settle until `life` ends. Raises what ends the process otherwise."""
+    """Project, follow the chain and settle until `life` ends.
+
+    Raises Unsettled if the time to drain did not suffice, and what ends the process otherwise.
+    """
+    is_settled = False
     async with build_worker(config, secrets) as worker, asyncio.TaskGroup() as tasks:
         log.info("worker started", operator="0x" + worker.gateway.operator.hex())
         settling = asyncio.Event()
@@ -129,9 +133,11 @@ async def run_worker(config: Config, secrets: OperatorSecrets, life: Life) -> No
             tasks.create_task(_follow_and_settle(worker, settling)),
         ]
         await life.draining.wait()
-        await _drain(worker, life, settling)
+        is_settled = await _drain(worker, life, settling)
         for task in working:
             task.cancel()
+    if not is_settled:
+        raise Unsettled("stopped before everything was on chain; it goes on at the next start")
 
 
 async def _follow_and_settle(worker: WorkerProcess, settling: asyncio.Event) -> None:
@@ -140,11 +146,15 @@ async def _follow_and_settle(worker: WorkerProcess, settling: asyncio.Event) -> 
     except WrongChain as error:
         raise StartRefused(f"rpc_url: {error}") from error
     start = await _patiently(lambda: _configure(worker))
+    head = await _patiently(worker.gateway.head_number)
     indexer = Indexer(worker.gateway, worker.ingress, start)
     settling.set()
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(indexer.run())
         tasks.create_task(worker.settler.run())
+        await indexer.reached(head)
+        log.info("caught up with the chain", block=head)
+        worker.ingress.caught_up()
 
 
 async def _patiently(attempt: Callable[[], Awaitable[T]]) -> T:
@@ -179,19 +189,18 @@ async def _configure(worker: WorkerProcess) -> list[BlockRef]:
     return [*(block for block in await worker.views.blocks(KNOWN_BLOCKS) if block.number < newest.number), newest]
 
 
-async def _drain(worker: WorkerProcess, life: Life, settling: asyncio.Event) -> None:
-    """Settle what is pending, for a bounded time, or until the process has to end."""
+async def _drain(worker: WorkerProcess, life: Life, settling: asyncio.Event) -> bool:
+    """Settle what is pending, for a bounded time, or until the process has to end; whether all of it is on chain."""
     draining = asyncio.create_task(_settle_all(worker, life, settling))
     # Under a supervisor the end may come before, if that was killed.
     ending = asyncio.create_task(life.ending.wait())
     waiting = (draining, ending) if life.supervised else (draining,)
     await asyncio.wait(waiting, timeout=worker.config.drain_seconds, return_when=asyncio.FIRST_COMPLETED)
-    if draining.done():
-        log.info("drained", everything_settled=draining.result())
-    else:
-        log.warning("ended before everything was settled")
+    is_settled = draining.done() and draining.result()
+    log.info("drained", everything_settled=is_settled)
     draining.cancel()
     ending.cancel()
+    return is_settled
 
 
 async def _settle_all(worker: WorkerProcess, life: Life, settling: asyncio.Event) -> bool:

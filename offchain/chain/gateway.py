@@ -95,6 +95,10 @@ class Gateway:
         (fee,) = await self._read("Engine", "feeBps()", ("uint16",))
         return int(fee)
 
+    async def head_number(self) -> int:
+        """Number of the newest block."""
+        return to_int(await self._node.request("eth_blockNumber"))
+
     async def head_time(self) -> int:
         return await self._node.head_time()
 

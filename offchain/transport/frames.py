@@ -36,6 +36,10 @@ class Subscribe(Base, frozen=True, array_like=True, tag="subscribe"):
     """Asks for `Advanced` after each durable record."""
 
 
+class CaughtUp(Base, frozen=True, array_like=True, tag="caughtUp"):
+    """The sender follows the chain and has reached what was its head when it began."""
+
+
 class Answer(Base, frozen=True, array_like=True, tag="answer"):
     id: int
     result: Result
@@ -59,7 +63,7 @@ class Advanced(Base, frozen=True, array_like=True, tag="advanced"):
     seq: int
 
 
-Request = Submit | AskStatus | Subscribe
+Request = Submit | AskStatus | Subscribe | CaughtUp
 Reply = Answer | StatusAnswer | Refused | Advanced
 
 REQUESTS = Codec[Request](Request)

@@ -23,6 +23,7 @@ from offchain.transport.frames import (
     Advanced,
     Answer,
     AskStatus,
+    CaughtUp,
     FrameError,
     Refused,
     Reply,
@@ -101,6 +102,13 @@ class LocalServer:
         self._status = status
         self._server: asyncio.Server | None = None
         self._connections: set[_Connection] = set()
+        self.was_caught_up = False
+        """whether a follower of the chain has ever said that it caught up"""
+
+    @property
+    def is_caught_up(self) -> bool:
+        """Whether a connected process follows the chain and has caught up with it."""
+        return any(connection.caught_up for connection in self._connections)
 
     @property
     def subscribers(self) -> int:
@@ -140,7 +148,7 @@ class LocalServer:
             log.warning("connection refused", connections=len(self._connections))
             writer.transport.abort()
             return
-        connection = _Connection(reader, writer, self._ingress, self._status)
+        connection = _Connection(reader, writer, self._ingress, self._status, self._on_caught_up)
         self._connections.add(connection)
         try:
             await connection.run()
@@ -152,6 +160,9 @@ class LocalServer:
             self._connections.discard(connection)
             connection.close()
 
+    def _on_caught_up(self) -> None:
+        self.was_caught_up = True
+
 
 class _Connection:
     """One client. Its requests run side by side; the order of submission is that of arrival."""
@@ -162,8 +173,11 @@ class _Connection:
         writer: asyncio.StreamWriter,
         ingress: Ingress,
         status: Callable[[], Awaitable[CoreStatus]],
+        on_caught_up: Callable[[], None],
     ) -> None:
         self.subscribed = False
+        self.caught_up = False
+        self._on_caught_up = on_caught_up
         self._reader = reader
         self._writer = writer
         self._ingress = ingress
@@ -176,6 +190,9 @@ class _Connection:
             request = REQUESTS.decode(body)
             if isinstance(request, Submit | AskStatus):
                 self._start(request)
+            elif isinstance(request, CaughtUp):
+                self.caught_up = True
+                self._on_caught_up()
             else:
                 self.subscribed = True
 
@@ -190,7 +207,7 @@ class _Connection:
         self._writer.write(data)
 
     def close(self) -> None:
-        self.subscribed = False
+        self.subscribed = self.caught_up = False
         self._writer.close()
 
     def _start(self, request: Submit | AskStatus) -> None:
@@ -225,7 +242,7 @@ class LocalIngress:
     """Implements `Ingress` over the core's socket; connects again, with growing pauses, when the core restarts."""
 
     FIRST_PAUSE = 0.05
-    LONGEST_PAUSE = 2.0
+    LONGEST_PAUSE = 0.25  # a look at a socket of this machine costs nothing, and trading waits for it
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -234,6 +251,7 @@ class LocalIngress:
         self._writer: asyncio.StreamWriter | None = None
         self._connected = asyncio.Event()
         self._advanced = asyncio.Event()
+        self._caught_up = False
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -258,6 +276,12 @@ class LocalIngress:
         if isinstance(reply, StatusAnswer):
             return reply.status
         raise Unavailable(f"the core gave {reply} to a question for its status")
+
+    def caught_up(self) -> None:
+        """Tell the core, now and after each reconnection, that the chain is followed and was caught up with."""
+        self._caught_up = True
+        if self._writer is not None and self.connected:
+            self._writer.write(frame(REQUESTS.encode(CaughtUp())))
 
     async def wait_advanced(self, timeout_ms: int) -> bool:
         """Wait until the journal has grown since the last call, or the time is over; says which."""
@@ -313,6 +337,8 @@ class LocalIngress:
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(frame(REQUESTS.encode(Subscribe())))
+        if self._caught_up:
+            writer.write(frame(REQUESTS.encode(CaughtUp())))
         self._connected.set()
         # Records may have been appended while there was no connection.
         self._advanced.set()

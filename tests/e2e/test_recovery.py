@@ -15,14 +15,17 @@ import aiohttp
 import msgspec
 import pytest
 
-from offchain.domain.commands import Command, PlaceOrder
+from offchain.domain.commands import BatchClosed, BatchParked, Command, PlaceOrder
 from offchain.domain.core import Core
 from offchain.domain.events import PlaceResult, Result
+from offchain.domain.order import Side
 from offchain.journal.sqlite import SqliteJournal
 from offchain.ports import Unavailable
+from offchain.projector import Projector
 from offchain.replica import recover
 from offchain.transport.local import LocalIngress
-from tests.utils.scenario import CONFIGURE, ENGINE, MAKER, MARKET, TAKER, create_opening, create_trading
+from offchain.views.sqlite import SqliteViews
+from tests.utils.scenario import CONFIGURE, ENGINE, MAKER, MARKET, TAKER, create_opening, create_order, create_trading
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT_MS = 10_000
@@ -248,3 +251,35 @@ async def test_settlement_commands_speak_to_the_running_core(core):
     gone = run([*settlement, "status", *options])
     assert gone.returncode == 3
     assert "does not answer" in gone.stderr
+
+
+@pytest.mark.parametrize("names_item", [True, False])
+async def test_parked_batch_is_retried_and_busted_by_command(core, names_item):
+    settlement = [sys.executable, "-m", "offchain", "settlement"]
+    options = core.command("x")[4:]
+    core.start()
+    for number in (1, 2):
+        commands = [create_order(MAKER, Side.SELL, 5, key=number), create_order(TAKER, Side.BUY, 5, key=number)]
+        for command in [*create_opening(), *commands] if number == 1 else commands:
+            await core.ingress.submit(command, 20_000)
+    matched_at = (await core.ingress.status(20_000)).settlement.oldest_fill_ms // 1000
+    await core.ingress.submit(BatchClosed(1, 1, 2, matched_at), TIMEOUT_MS)
+    parked = BatchParked(1, "StaleNonce(0)", 1 if names_item else None)
+    await core.ingress.submit(parked, TIMEOUT_MS)
+    shown = run([*settlement, "status", *options]).stdout
+    assert "batch 1: parked: StaleNonce(0)" in shown
+    assert "market BTC-USDC is halted: StaleNonce(0)" in shown
+
+    assert run([*settlement, "retry", *options]).stdout == "batch 1 is tried again\n"
+    await core.ingress.submit(parked, TIMEOUT_MS)
+    journal = SqliteJournal(core.folder, read_only=True)
+    views = SqliteViews(core.folder / "views.db")
+    await (await Projector.open(journal, views)).catch_up()
+    busted = run([*settlement, "bust", "--all-parked", *options])
+    assert busted.returncode == 0, busted.stderr
+    assert busted.stdout.count("busted 0x") == (1 if names_item else 2)
+    shown = run([*settlement, "status", *options]).stdout
+    assert f"unsettled: {1 if names_item else 0} fills" in shown
+    assert "halted" not in shown
+    await views.close()
+    await journal.close()

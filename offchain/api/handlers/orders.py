@@ -52,6 +52,8 @@ async def _admitted(request: web.Request) -> AsyncIterator[None]:
 async def place_order(request: web.Request) -> web.Response:
     """POST /v1/orders"""
     state = request.app[STATE]
+    if not state.is_open():
+        raise ProblemError(ApiCode.STARTING, "the service is catching up with the chain; send it again in a moment")
     async with _admitted(request):
         raw = await read_body(request)
         command = request.app[INTAKE].place(raw, state.clock.now_ms())

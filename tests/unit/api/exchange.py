@@ -188,6 +188,7 @@ class Exchange:
         )
         self.views = SqliteViews(path / "views.db")
         self.health = Health()
+        self.is_open = True
         self.projecting = asyncio.Event()
         self.projecting.set()
         self._block = 0
@@ -199,6 +200,7 @@ class Exchange:
             feed=self.feed,
             clock=self.clock,
             health=self._health,
+            is_open=lambda: self.is_open,
             settings=settings,
         )
         self.app = init_app(self.state)

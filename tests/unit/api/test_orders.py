@@ -292,3 +292,13 @@ async def test_before_configuration_nothing_is_taken(create_exchange: Any, creat
     await exchange.open()
     await asyncio.sleep(0.05)
     assert (await post(api, create_body(MAKER)))[0] == 201
+
+
+async def test_before_the_chain_is_known_no_order_is_taken(exchange: Exchange, api: Api) -> None:
+    placed = (await post(api, create_body(MAKER)))[1]
+    exchange.is_open = False
+    status, problem = await post(api, create_body(TAKER))
+    assert (status, problem["code"], problem["retryable"]) == (503, "starting", True)
+    assert (await cancel(api, placed["orderId"], MAKER))[0] == 200
+    exchange.is_open = True
+    assert (await post(api, create_body(TAKER)))[0] == 201

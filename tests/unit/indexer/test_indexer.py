@@ -142,3 +142,15 @@ async def test_stop_ends_it_after_the_present_block(service: Service, chain: Fak
     await asyncio.wait_for(running, 5)
     assert indexer.last is not None
     assert indexer.last.number == blocks(service)[-1]
+
+
+async def test_tells_when_the_core_has_a_block(service: Service, chain: FakeChain) -> None:
+    chain.mine()
+    head = chain.head
+    indexer = Indexer(chain, service, [], SETTINGS)
+    reached = asyncio.create_task(indexer.reached(head.number))
+    await asyncio.sleep(0.01)
+    assert not reached.done()
+    await follow(indexer, service)
+    async with asyncio.timeout(5):
+        await reached

@@ -202,3 +202,20 @@ async def test_slow_subscriber_loses_the_oldest_and_sees_the_gap():
     for _ in range(10):
         await feed.publish(maker.make())
     assert [(await anext(subscriber)).first for _ in range(4)] == [7, 8, 9, 10]
+
+
+async def test_catching_up_is_told_at_once_and_after_each_reconnection(tmp_path: Path, client: LocalIngress) -> None:
+    first = LocalServer(tmp_path / "core.sock", ScriptedIngress(), status)
+    await first.start()
+    await client.status(1_000)
+    assert not first.is_caught_up
+    client.caught_up()
+    await until(lambda: first.is_caught_up)
+    await first.stop()
+    await until(lambda: not first.is_caught_up)
+    assert first.was_caught_up
+
+    second = LocalServer(tmp_path / "core.sock", ScriptedIngress(), status)
+    await second.start()
+    await until(lambda: second.is_caught_up)
+    await second.stop()
