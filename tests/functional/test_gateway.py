@@ -272,9 +272,10 @@ async def test_simulation_happens_now_not_at_the_newest_block(
 
 @pytest.fixture
 def is_mining_held(exchange: Exchange) -> Iterator[None]:
-    """Transactions wait until a block is asked for."""
+    """Transactions wait until a block is asked for; those that still wait at the end are forgotten."""
     exchange.rpc("evm_setAutomine", False)
     yield
+    exchange.rpc("anvil_dropAllTransactions")
     exchange.rpc("evm_setAutomine", True)
 
 

@@ -18,7 +18,7 @@ from offchain.domain.commands import (
     WithdrawalRequested,
     WithdrawalSettled,
 )
-from offchain.domain.events import BalanceUpdate, BatchUpdate, OrderUpdate, Trade
+from offchain.domain.events import BalanceUpdate, BatchUpdate, DepositUpdate, OrderUpdate, Trade
 from offchain.domain.market import USDC
 from offchain.domain.order import LAST_SEQUENCE, OrderStatus, Side, TimeInForce
 from offchain.ports import OrderQuery
@@ -36,6 +36,8 @@ from tests.utils.scenario import (
 )
 
 ALL = OrderQuery()
+
+BYSTANDER = b"\x99" * 20
 
 
 async def project(views, exchange: Exchange) -> None:
@@ -97,7 +99,8 @@ async def test_fill_reaches_both_orders_and_both_accounts(views, exchange):
 
 
 async def test_rejected_order_is_shown_with_its_code(views, exchange):
-    place = create_order(b"\x99" * 20, Side.BUY, 7)
+    exchange.run(create_block(2, create_deposit(BYSTANDER, USDC, 1)))
+    place = create_order(BYSTANDER, Side.BUY, 7)
     exchange.run(place)
     await project(views, exchange)
     row = await views.order(place.order_hash)
@@ -370,7 +373,8 @@ async def test_batches_newest_first(views, exchange):
 
 async def test_account_events_are_everything_that_concerns_it(views, exchange):
     fill = trade(exchange)
-    bystander = create_order(b"\x99" * 20, Side.BUY, 7)
+    exchange.run(create_block(2, create_deposit(BYSTANDER, USDC, 1)))
+    bystander = create_order(BYSTANDER, Side.BUY, 7)
     exchange.run(bystander)
     close(exchange, 1, fill)
     await project(views, exchange)
@@ -384,7 +388,12 @@ async def test_account_events_are_everything_that_concerns_it(views, exchange):
     assert fill in [event for _, event in told]
     cut = told[3][0]
     assert await views.account_events(TAKER, cut, 2) == told[4:6]
-    assert [type(event) for _, event in await views.account_events(b"\x99" * 20, 0, 10)] == [OrderUpdate]
+    assert [type(event) for _, event in await views.account_events(BYSTANDER, 0, 10)] == [
+        DepositUpdate,
+        DepositUpdate,
+        BalanceUpdate,
+        OrderUpdate,
+    ]
 
 
 # ---------------------------------------------------------------------------------------------------------------------
