@@ -24,7 +24,8 @@ from offchain.domain.events import CancelResult, Done, OrderUpdate, PlaceResult,
 from offchain.domain.market import USDC
 from offchain.domain.order import NO_EXPIRY, TimeInForce
 from tests import strategies
-from tests.stateful.model import Model, NaiveFill, Pocket
+from tests.stateful.model import Model
+from tests.stateful.naive import NaiveFill, Pocket
 from tests.strategies import Intent
 from tests.utils.exchange import (
     BTC,

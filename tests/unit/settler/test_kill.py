@@ -13,7 +13,7 @@ from tests.utils.service import Service
 from tests.utils.signing import Trader
 
 from .conftest import CreateSettler
-from .test_settler import assert_settled_once, settle, trade
+from .play import assert_settled_once, settle, trade
 
 
 class Killed(BaseException):
