@@ -193,9 +193,10 @@ class Projection:
         row = (event.number, event.status, event.first, event.last, event.matched_at, event.tx_hash, event.gas_used)
         sql = "INSERT OR REPLACE INTO settlement_batches VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
         self._run(sql, (*row, event.reason, self._time_ms))
-        accounts = "SELECT maker FROM trades WHERE item BETWEEN ?1 AND ?2"
-        accounts = f"{accounts} UNION SELECT taker FROM trades WHERE item BETWEEN ?1 AND ?2"
-        self._tell(seq, event, *(account for (account,) in self._run(accounts, (event.first, event.last))))
+        accounts = "SELECT maker FROM trades WHERE item BETWEEN ? AND ?"
+        accounts = f"{accounts} UNION SELECT taker FROM trades WHERE item BETWEEN ? AND ?"
+        items = (event.first, event.last)
+        self._tell(seq, event, *(account for (account,) in self._run(accounts, (*items, *items))))
 
     def _release_items(self, number: int) -> None:
         """Items that the batch held before; a batch that is closed again may hold fewer."""

@@ -144,12 +144,13 @@ class SqliteViews:
     async def account_trades(self, account: Address, before: int | None, limit: int) -> Page[TradeRow]:
         """Fills of `account` on either side, newest first. Raises ValueError for a limit outside 1..MAX_PAGE."""
         sides = (
-            f"SELECT * FROM (SELECT {TRADE_COLUMNS} FROM trades WHERE {side} = ?1 AND seq < ?2 "
-            f"ORDER BY seq DESC LIMIT ?3)"
+            f"SELECT * FROM (SELECT {TRADE_COLUMNS} FROM trades WHERE {side} = ? AND seq < ? "
+            f"ORDER BY seq DESC LIMIT ?)"
             for side in ("maker", "taker")
         )
-        sql = f"{' UNION ALL '.join(sides)} ORDER BY seq DESC LIMIT ?3"
-        return await self._page(schema.trade_row, sql, [account, _before(before)], limit)
+        sql = f"{' UNION ALL '.join(sides)} ORDER BY seq DESC LIMIT ?"
+        one_side = (account, _before(before), limit + 1)
+        return await self._page(schema.trade_row, sql, [*one_side, *one_side], limit)
 
     async def items(self, first: int, limit: int) -> list[ItemRow]:
         """Settlement items from number `first` on that are neither settled nor busted, in order.
