@@ -144,8 +144,7 @@ class SqliteViews:
     async def account_trades(self, account: Address, before: int | None, limit: int) -> Page[TradeRow]:
         """Fills of `account` on either side, newest first. Raises ValueError for a limit outside 1..MAX_PAGE."""
         sides = (
-            f"SELECT * FROM (SELECT {TRADE_COLUMNS} FROM trades WHERE {side} = ? AND seq < ? "
-            f"ORDER BY seq DESC LIMIT ?)"
+            f"SELECT * FROM (SELECT {TRADE_COLUMNS} FROM trades WHERE {side} = ? AND seq < ? ORDER BY seq DESC LIMIT ?)"
             for side in ("maker", "taker")
         )
         sql = f"{' UNION ALL '.join(sides)} ORDER BY seq DESC LIMIT ?"
