@@ -16,7 +16,7 @@ from offchain.ports import Failure, ItemRow
 TRANSACTION_GAS_CAP = 16_777_216
 """EIP-7825: gas that one transaction may use."""
 
-# The cost model of the Engine, from `tests/functional/engine/test_gas.py`: what one more fill, order or account adds.
+# The cost model of the Engine, from `tests/functional/engine/gas.json`: what one more fill, order or account adds.
 # A slot counts as one that was zero before: the model is never below what a batch needs, and a batch that could have
 # been larger costs little.
 BATCH_GAS = 21_000
