@@ -90,7 +90,7 @@ def run(options: Options, folder: Path, port: int, settings: dict[str, str]) -> 
         rpc_url = stack.enter_context(anvil(log=folder / "anvil.log"))
         stack.enter_context(connected(rpc_url))
         cast = Cast.assign()
-        print("deploying the contracts")
+        print("deploying the contracts (the first run compiles them, which takes about a minute)")
         deployment = deploy(cast, folder)
         print("funding the traders")
         fund(deployment, cast.traders)
