@@ -75,7 +75,10 @@ def provide_solc() -> None:
     node = shutil.which("node") or sys.exit("setup: node is not on PATH")
     script = ROOT / "scripts" / "_setup" / "solc.js"
     folder.mkdir(parents=True, exist_ok=True)
-    target.write_text(f'#!/bin/sh\n{MARK}\nexec "{node}" "{script}" "$@"\n')
+    # The launcher serves every checkout of this user and leads to the one that was set up last.
+    lost = f"the checkout that {target} leads to is gone: run .venv/bin/python scripts/_setup/toolchain.py in yours"
+    check = f'[ -f "{script}" ] || {{ echo "{lost}" >&2; exit 1; }}'
+    target.write_text(f'#!/bin/sh\n{MARK}\n{check}\nexec "{node}" "{script}" "$@"\n')
     target.chmod(target.stat().st_mode | stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH)
 
 
