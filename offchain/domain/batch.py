@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from offchain.domain.order import LAST_SEQUENCE, Address, TimeInForce
+from offchain.domain.order import LAST_SEQUENCE, Address, Order, TimeInForce
 
 
 class SettlementError(Exception):
@@ -100,6 +100,24 @@ class Batch:
     groups: tuple[GroupEntry, ...]
     orders: tuple[OrderEntry, ...]
     fills: tuple[FillEntry, ...]
+
+    def signed_order(self, entry: OrderEntry) -> Order:
+        """What the trader of an entry signed. Raises IndexError if it refers outside the tables."""
+        account = self.accounts[self.positions[entry.position].account]
+        return Order(
+            account=account.account,
+            market=self.markets[entry.market],
+            side=entry.side,
+            time_in_force=entry.time_in_force,
+            reduce_only=entry.reduce_only,
+            price=entry.price,
+            quantity=entry.quantity,
+            nonce=entry.nonce,
+            epoch=account.epoch,
+            expiry=entry.expiry,
+            max_fee_bps=entry.max_fee_bps,
+            conversion_limit=entry.conversion_limit or 0,
+        )
 
 
 # ---------------------------------------------------------------------------------------------------------------------

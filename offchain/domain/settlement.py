@@ -188,7 +188,7 @@ def _check_orders(
         if (entry.group, entry.leaf) in used_leaves:
             raise SettlementError("LeafSetTwice", (index,))
         used_leaves.add((entry.group, entry.leaf))
-        order_hash = hash_order(_signed_order(account_entry, batch.markets[entry.market], entry))
+        order_hash = hash_order(batch.signed_order(entry))
         if signer_of(order_hash, batch.groups[entry.group].signature) != account_entry.account:
             raise SettlementError("InvalidSignature", (index,))
         filled = stored.filled if stored.sequence == entry.sequence else 0
@@ -235,23 +235,6 @@ def _check_terms(state: LedgerState, batch: Batch, market: MarketRules, index: i
     for name, is_refused in refusals:
         if is_refused:
             raise SettlementError(name, (index,))
-
-
-def _signed_order(account: AccountEntry, market: int, entry: OrderEntry) -> Order:
-    return Order(
-        account=account.account,
-        market=market,
-        side=entry.side,
-        time_in_force=entry.time_in_force,
-        reduce_only=entry.reduce_only,
-        price=entry.price,
-        quantity=entry.quantity,
-        nonce=entry.nonce,
-        epoch=account.epoch,
-        expiry=entry.expiry,
-        max_fee_bps=entry.max_fee_bps,
-        conversion_limit=entry.conversion_limit or 0,
-    )
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -16,7 +16,6 @@ from offchain.chain.calldata import SETTLE_BATCH
 from offchain.chain.deployment import Deployment
 from offchain.chain.eip712 import keccak, order_hash
 from offchain.client import Client
-from offchain.domain.batch import Batch, OrderEntry
 from offchain.domain.core import Core
 from offchain.domain.events import OrderUpdate
 from offchain.domain.market import USDC, Market
@@ -154,7 +153,7 @@ class ChainReader:
             batch = decode(_packed(bytes.fromhex(transaction["input"][2:])))
             for fill in batch.fills:
                 for index in (fill.maker, fill.taker):
-                    yield _order(batch, batch.orders[index]), fill.quantity
+                    yield batch.signed_order(batch.orders[index]), fill.quantity
 
     def _call(self, to: bytes, signature: str, *args: bytes | int) -> list[int]:
         words = [arg.rjust(32, b"\0") if isinstance(arg, bytes) else arg.to_bytes(32, "big") for arg in args]
@@ -170,21 +169,3 @@ def _packed(calldata: bytes) -> bytes:
         raise ValueError(f"0x{calldata[:4].hex()} is not settleBatch(bytes)")
     length = int.from_bytes(calldata[36:68], "big")
     return calldata[68 : 68 + length]
-
-
-def _order(batch: Batch, entry: OrderEntry) -> Order:
-    account = batch.accounts[batch.positions[entry.position].account]
-    return Order(
-        account.account,
-        batch.markets[entry.market],
-        entry.side,
-        entry.time_in_force,
-        entry.reduce_only,
-        entry.price,
-        entry.quantity,
-        entry.nonce,
-        account.epoch,
-        entry.expiry,
-        entry.max_fee_bps,
-        entry.conversion_limit or 0,
-    )

@@ -299,21 +299,7 @@ class Mutator:
         trader = next((trader for trader in self.traders if trader.address == account.account), None)
         if trader is None or entry.group >= len(batch.groups):
             return batch
-        order = Order(
-            account.account,
-            batch.markets[entry.market],
-            entry.side,
-            entry.time_in_force,
-            entry.reduce_only,
-            entry.price,
-            entry.quantity,
-            entry.nonce,
-            account.epoch,
-            entry.expiry,
-            entry.max_fee_bps,
-            entry.conversion_limit or 0,
-        )
-        signature = create_order_row(trader, order, self.domain).signature
+        signature = create_order_row(trader, batch.signed_order(entry), self.domain).signature
         groups = list(batch.groups)
         groups[entry.group] = GroupEntry(signature, 1)
         return replace(batch, groups=tuple(groups))
