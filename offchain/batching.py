@@ -157,26 +157,41 @@ FILL_ERRORS = frozenset(
         "Superseded",
         "NotCrossing",
         "Overfill",
+        # of the Clearinghouse
+        "ReduceOnlyExceeded",
+        "NotForceable",
+        "PriceOutOfBand",
+        "NegativeCredit",
+        "SizeOverflow",
+        "QuoteOverflow",
     }
 )
 ORDER_ERRORS = frozenset(
     {
         "InvalidFlags",
         "InstrumentMismatch",
+        "InvalidForced",
         "ReduceOnlySpot",
         "UnexpectedConversionLimit",
+        "ConversionLimitMissing",
+        "ConversionLimitExceeded",
         "InvalidPrice",
         "InvalidQuantity",
         "InvalidExpiry",
         "OrderExpired",
         "SequenceExhausted",
+        "ReservedKey",
+        "EpochExhausted",
         "FeeAboveCap",
         "StaleNonce",
-        "InvalidSignature",
+        "GroupAccountMismatch",
         "FokIncomplete",
     }
 )
-MARKET_ERRORS = frozenset({"UnknownMarket", "MarketNotActive", "UnsupportedKind"})
+GROUP_ERRORS = frozenset({"InvalidSignature"})
+MARKET_ERRORS = frozenset(
+    {"UnknownMarket", "MarketNotActive", "RoundMissing", "RateOutOfRange", "MarketNotOpen", "ExpiredMarket"}
+)
 ACCOUNT_ERRORS = frozenset({"StaleEpoch"})
 """Errors whose first argument is an index into the table of their name."""
 
@@ -184,7 +199,7 @@ ACCOUNT_ERRORS = frozenset({"StaleEpoch"})
 def item_at_fault(batch: Batch, items: Sequence[ItemRow], failure: Failure) -> int | None:
     """Number of the first item that the Engine's error is about; None if the error names no entry of its own.
 
-    `batch` was built from `items`. A balance that is too low is nobody's alone: it is found by trying.
+    `batch` was built from `items`. A balance, margin or pool that is too low is nobody's alone: it is found by trying.
     """
     if not failure.args or not isinstance(failure.args[0], int):
         return None
@@ -194,6 +209,8 @@ def item_at_fault(batch: Batch, items: Sequence[ItemRow], failure: Failure) -> i
         concerned = {index}
     elif failure.error in ORDER_ERRORS:
         concerned = _fills_of(batch, lambda order: order == index)
+    elif failure.error in GROUP_ERRORS:
+        concerned = _fills_of(batch, lambda order: orders[order].group == index)
     elif failure.error in MARKET_ERRORS:
         concerned = _fills_of(batch, lambda order: orders[order].market == index)
     elif failure.error in ACCOUNT_ERRORS:

@@ -21,7 +21,10 @@ from offchain.domain.commands import ChainBlock, ChainRollback
 from offchain.domain.order import Address
 from offchain.ports import BlockRef, ChainUnavailable, Failure, Receipt
 
-GLOBAL_ERRORS = frozenset({"EngineHalted", "NotOperator", "WrongBatchNumber", "MatchedAtOutOfRange"})
+GLOBAL_ERRORS = frozenset(
+    {"EngineHalted", "NotOperator", "WrongBatchNumber", "MatchedAtOutOfRange"}
+    | {"StalePrice", "PriceOutOfBounds", "SequencerDown", "SequencerGracePeriod"}
+)
 """Errors that say nothing about the fills: who sends, when, and what was settled before."""
 
 OUT_OF_GAS = "OutOfGas"

@@ -202,8 +202,8 @@ class LedgerState:
     """window clock at which an exit was requested; None: it has ended"""
     flags: dict[Position, int | None] = field(default_factory=dict)
     """window clock at which a position was flagged for the fund; None: it has ended"""
-    last_accrual: int = 0
-    """Unix seconds of the operator's last funding accrual, of any market"""
+    last_hour: int = 0
+    """hour (Unix time / 3600) of the last accrual of funding in any market"""
 
     def fee_at(self, matched_at: int) -> int:
         """Basis points per side of what was matched at this time."""
@@ -233,7 +233,7 @@ class LedgerState:
         self.positions.update(changes.positions)
         self.exits.update(changes.exits)
         self.flags.update(changes.flags)
-        self.last_accrual = changes.last_accrual
+        self.last_hour = changes.last_hour
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +246,7 @@ class Changes:
     positions: Mapping[Position, PositionState]
     exits: Mapping[Position, int | None]
     flags: Mapping[Position, int | None]
-    last_accrual: int
+    last_hour: int
 
 
 @dataclass(frozen=True, slots=True)

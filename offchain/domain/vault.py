@@ -30,7 +30,7 @@ class Draft:
 
     def __init__(self, state: LedgerState) -> None:
         self._state = state
-        self.last_accrual = state.last_accrual
+        self.last_hour = state.last_hour
         self._usdc: dict[Address, int] = {}
         self._fees_paid: dict[Address, int] = {}
         self._clearing: dict[int, ClearingMarket] = {}
@@ -46,7 +46,7 @@ class Draft:
             self._positions,
             self._exits,
             self._flags,
-            self.last_accrual,
+            self.last_hour,
         )
 
     # Values -----------------------------------------------------------------------------------------------------------

@@ -19,7 +19,8 @@ from offchain.chain.abi import encode_call
 from offchain.chain.batch import decode, encode
 from offchain.chain.calldata import settle_calldata
 from offchain.chain.eip712 import keccak
-from offchain.domain.batch import Batch, LedgerState, SettlementError, SettlementResult
+from offchain.domain.batch import Batch, SettlementError
+from offchain.domain.ledger import LedgerState, SettlementResult
 from offchain.domain.order import NO_EXPIRY
 from tests.strategies import PROFILE
 from tests.utils.deployed import Exchange, Reverted, address_of, deploy_exchange

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from offchain.chain import eip712
 from offchain.chain.batch import build_batch, decode, encode
-from offchain.domain.batch import Batch, GroupEntry, Halt, KeyState, LedgerState, MarketRules, SettlementError
+from offchain.domain.batch import Batch, GroupEntry, MarketEntry, SettlementError
 from offchain.domain.ids import fill_id
+from offchain.domain.ledger import Halt, KeyState, LedgerState, MarketRules
 from offchain.domain.market import USDC, Market, MarketStatus
 from offchain.domain.order import LAST_SEQUENCE, Order, Side, TimeInForce
 from offchain.domain.settlement import earliest_match
@@ -197,11 +198,11 @@ REFUSALS: dict[str, tuple[Callable[[], Batch], tuple[int, ...]]] = {
     "WrongBatchNumber": (lambda: replace(simple(), number=8), (7, 8)),
     "MatchedAtOutOfRange": (lambda: replace(simple(), matched_at=NOW + 1), (NOW + 1, NOW - 100, NOW)),
     "UnsortedAccounts": (lambda: replace(simple(), accounts=simple().accounts[::-1]), (1,)),
-    "UnsortedMarkets": (lambda: replace(simple(), markets=(2, 2)), (1,)),
-    "UnknownMarket": (lambda: replace(simple(), markets=(2, 9)), (1,)),
+    "UnsortedMarkets": (lambda: replace(simple(), markets=(MarketEntry(2), MarketEntry(2))), (1,)),
+    "UnknownMarket": (lambda: replace(simple(), markets=(MarketEntry(2), MarketEntry(9))), (1,)),
     "UnsortedPositions": (lambda: replace(simple(), positions=simple().positions[::-1]), (1,)),
     "IndexOutOfRange": (lambda: edit(simple(), "positions", 1, account=2), (0, 1)),
-    "InvalidLeafCount": (lambda: edit(simple(), "groups", 1, leaf_count=2), (1,)),
+    "InvalidLeafCount": (lambda: edit(simple(), "groups", 1, leaf_count=11), (1,)),
     "UnsortedOrders": (lambda: edit(simple(), "orders", 1, position=0), (1,)),
     "InvalidFlags": (lambda: edit(simple(), "orders", 1, time_in_force=4), (1,)),
     "InstrumentMismatch": (lambda: edit(simple(), "positions", 1, instrument=ETH), (1,)),

@@ -15,7 +15,7 @@ from ape.managers.project import ProjectManager
 from offchain.chain import eip712
 from offchain.chain.abi import decode_error
 from offchain.chain.deployment import Deployment
-from offchain.domain.batch import LedgerState, MarketRules
+from offchain.domain.ledger import LedgerState, MarketRules
 from offchain.domain.market import USDC, Market
 from offchain.domain.order import Address
 from tests.utils.contracts import deploy_behind_proxy, deploy_create2

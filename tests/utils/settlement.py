@@ -15,12 +15,9 @@ from offchain.domain.batch import (
     Batch,
     FillEntry,
     GroupEntry,
-    KeyState,
-    LedgerState,
-    MarketRules,
-    NonceKey,
-    SettlementResult,
+    MarketEntry,
 )
+from offchain.domain.ledger import KeyState, LedgerState, MarketRules, NonceKey, SettlementResult
 from offchain.domain.market import Market
 from offchain.domain.order import LAST_SEQUENCE, NO_EXPIRY, Address, Order, OrderHash, Side, TimeInForce
 from offchain.domain.settlement import settle
@@ -49,7 +46,7 @@ def signer_of(domain: eip712.Domain) -> Callable[[OrderHash, bytes], Address | N
 
 
 def settle_model(state: LedgerState, batch: Batch, now: int, domain: eip712.Domain) -> SettlementResult:
-    return settle(state, batch, now, eip712.order_hash, signer_of(domain))
+    return settle(state, batch, now, eip712.order_hash, eip712.array_hash, signer_of(domain))
 
 
 @dataclass
@@ -233,7 +230,8 @@ class Mutator:
 
     def _market(self, batch: Batch, now: int) -> Batch:
         entry = self._any(batch.markets)
-        return self._put(batch, "markets", entry, self._pick(0, entry + 1, entry - 1, *self.markets, U32))
+        changed = self._pick(0, entry.id + 1, entry.id - 1, *self.markets, U32)
+        return self._put(batch, "markets", entry, MarketEntry(changed, entry.round))
 
     def _position(self, batch: Batch, now: int) -> Batch:
         entry = self._any(batch.positions)
