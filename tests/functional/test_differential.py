@@ -24,7 +24,8 @@ from offchain.domain.ledger import LedgerState, SettlementResult
 from offchain.domain.order import NO_EXPIRY
 from tests.strategies import PROFILE
 from tests.utils.deployed import Exchange, Reverted, address_of, deploy_exchange
-from tests.utils.settlement import BatchFactory, Mutator, settle_model
+from tests.utils.mutator import Mutator
+from tests.utils.settlement import BatchFactory, settle_model
 from tests.utils.signing import Trader
 
 RICH = tuple(Trader.named(role) for role in ("maker", "taker", "third", "fourth"))
