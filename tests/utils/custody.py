@@ -68,7 +68,12 @@ def entry(account: Any, epoch: int = NOTHING_SIGNED, fees: int = 0) -> int:
 
 
 def deploy_custody(
-    project: ProjectManager, owner: AccountAPI, operator: AccountAPI, guardian: AccountAPI, others: list[AccountAPI]
+    project: ProjectManager,
+    owner: AccountAPI,
+    operator: AccountAPI,
+    guardian: AccountAPI,
+    others: list[AccountAPI],
+    with_cxpt: bool = True,
 ) -> Custody:
     """Deploy and wire everything; `others` stand for Clearinghouse and OrderControl."""
     clearinghouse, order_control = others
@@ -84,7 +89,8 @@ def deploy_custody(
     vault.connect(engine, queue, clearinghouse, order_control, sender=owner)
     engine.connect(queue, sender=owner)
     cxpt = owner.deploy(project.CXPT, vault)
-    vault.setCxpt(cxpt, sender=owner)
+    if with_cxpt:
+        vault.setCxpt(cxpt, sender=owner)
     registry.registerAsset(synth, sender=owner)
     instrument = registry.assetId(synth)
     return Custody(
