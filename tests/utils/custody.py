@@ -67,6 +67,11 @@ def entry(account: Any, epoch: int = NOTHING_SIGNED, fees: int = 0) -> int:
     return int(address, 16) << 96 | epoch << 64 | fees
 
 
+def delegate(cxpt: ContractInstance, holder: AccountAPI, voter: AccountAPI) -> None:
+    """Delegate the holder's votes. Ape's contract instances have another attribute of the method's name."""
+    cxpt.invoke_transaction("delegate", voter, sender=holder)
+
+
 def deploy_custody(
     project: ProjectManager,
     owner: AccountAPI,
