@@ -94,7 +94,8 @@ contract MarketRegistry is Ownable2Step, IMarketRegistry {
 
     /// @inheritdoc IMarketRegistry
     function registerAsset(address synth) external onlyOwner returns (uint32 id) {
-        address underlying = synth == cxpt ? address(0) : _checkedUnderlying(synth);
+        bool isCxpt = synth == cxpt && synth != address(0);
+        address underlying = isCxpt ? address(0) : _checkedUnderlying(synth);
         if (assetId[synth] != 0) revert AssetExists(synth);
         uint8 decimals = IERC20Metadata(synth).decimals();
         if (decimals > MAX_DECIMALS) revert InvalidParameter("decimals");
