@@ -15,6 +15,7 @@ from eth_account.signers.local import LocalAccount
 from tests.functional.engine.exchange import BTC_PARAMS, ETH_PARAMS, Exchange
 from tests.utils.batches import BUY, SELL, Batch
 from tests.utils.contracts import deploy_behind_proxy, deploy_create2
+from tests.utils.markets import NO_DERIVATIVE, SPOT, ZERO
 
 USDC_BALANCE = 10**12  # a million USDC
 BTC_BALANCE = 10**10  # 100 BTC
@@ -45,7 +46,9 @@ def exchange(
         registry.registerAsset(synth, sender=owner)
         ids.append(registry.lastId())
     for symbol, base, numbers in (("BTC-USDC", ids[0], BTC_PARAMS), ("ETH-USDC", ids[1], ETH_PARAMS)):
-        registry.createMarket({"symbol": symbol, "kind": 0, "base": base, "quote": 0, **numbers}, sender=owner)
+        names = {"symbol": symbol, "kind": SPOT, "base": base, "quote": 0}
+        terms = {"oracle": ZERO, "derivative": NO_DERIVATIVE}
+        registry.createMarket(names | numbers | terms, sender=owner)
         ids.append(registry.lastId())
     return Exchange(chain.provider, operator, usdc, btc_synth, eth_synth, registry, vault, engine, queue, *ids)
 
