@@ -150,7 +150,7 @@ contract Engine is Ownable2StepUpgradeable, UUPSUpgradeable, ReentrancyGuardTran
         _storePositions(tables);
         // The casts are exact: the decoder read 48 and 40 bits.
         emit BatchSettled(uint48(tables.number), uint40(tables.matchedAt), tables.fillCount);
-        IVault(vault).settle(tables.accountArray(), tables.epochArray(), tables.usdcDeltaArray());
+        IVault(vault).settle(tables.entryArray(), tables.usdcDeltaArray());
     }
 
     /// @dev Check and record number and match time.
@@ -487,17 +487,16 @@ contract Engine is Ownable2StepUpgradeable, UUPSUpgradeable, ReentrancyGuardTran
     /// @inheritdoc IEngine
     function collectFees(address recipient) external onlyOwner {
         if (recipient == address(0)) revert ZeroAddress();
-        uint256 amount = IVault(vault).sharesOf(address(this));
+        uint256 amount = IVault(vault).collectableFees();
         if (amount == 0) revert ZeroAmount();
-        address[] memory accounts = new address[](2);
-        uint32[] memory epochs = new uint32[](2);
+        uint256[] memory entries = new uint256[](2);
         int256[] memory deltas = new int256[](2);
-        (accounts[0], accounts[1]) = (address(this), recipient);
-        (epochs[0], epochs[1]) = (type(uint32).max, type(uint32).max);
+        entries[0] = uint256(uint160(address(this))) << 96 | uint256(type(uint32).max) << 64;
+        entries[1] = uint256(uint160(recipient)) << 96 | uint256(type(uint32).max) << 64;
         // The casts are exact: shares are below 2^128.
         (deltas[0], deltas[1]) = (-int256(amount), int256(amount));
         emit FeesCollected(recipient, amount);
-        IVault(vault).settle(accounts, epochs, deltas);
+        IVault(vault).settle(entries, deltas);
     }
 
     /// @dev Upgrades are the owner's alone.
@@ -559,6 +558,11 @@ contract Engine is Ownable2StepUpgradeable, UUPSUpgradeable, ReentrancyGuardTran
     /// @inheritdoc IEngine
     function feeBps() external view returns (uint16) {
         return _engineStorage().feeBps;
+    }
+
+    /// @inheritdoc IEngine
+    function domainSeparator() external view returns (bytes32) {
+        return OrderLib.domainSeparator();
     }
 
     /// @inheritdoc IEngine

@@ -298,6 +298,9 @@ interface IEngine {
     /// @notice Fee in basis points of the notional, per side.
     function feeBps() external view returns (uint16);
 
+    /// @notice EIP-712 domain separator of everything that is signed for the exchange.
+    function domainSeparator() external view returns (bytes32);
+
     /// @notice EIP-712 struct hash of an order: the order's id everywhere.
     function hashOrder(Order calldata order) external view returns (bytes32);
 

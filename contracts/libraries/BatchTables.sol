@@ -261,17 +261,11 @@ library BatchTablesLib {
         }
     }
 
-    function accountArray(BatchTables memory tables) internal pure returns (address[] memory array) {
-        uint256[] memory table = tables.accounts;
-        assembly ("memory-safe") {
-            array := table
-        }
-    }
-
-    function epochArray(BatchTables memory tables) internal pure returns (uint32[] memory array) {
-        uint256[] memory table = tables.epochs;
-        assembly ("memory-safe") {
-            array := table
+    /// @notice The entries of IVault.settle.
+    function entryArray(BatchTables memory tables) internal pure returns (uint256[] memory array) {
+        array = new uint256[](tables.accounts.length);
+        for (uint256 i; i < array.length; ++i) {
+            array[i] = uint256(uint160(account(tables, i))) << 96 | uint256(epoch(tables, i)) << 64;
         }
     }
 
