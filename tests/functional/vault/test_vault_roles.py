@@ -8,9 +8,7 @@ from tests.utils.reverts import assert_creation_reverts, reverts
 ZERO = "0x" + "00" * 20
 
 
-def test_connect_is_once_and_the_owners(
-    create_vault, usdc, owner, engine, queue, clearinghouse, order_control, maker
-):
+def test_connect_is_once_and_the_owners(create_vault, usdc, owner, engine, queue, clearinghouse, order_control, maker):
     vault = create_vault(usdc, connected=False)
     contracts = [engine, queue, clearinghouse, order_control]
     with reverts("OwnableUnauthorizedAccount", account=maker.address):
