@@ -311,9 +311,8 @@ def _market(where: str, entry: Any, decimals_of: dict[str, int], oracles: set[st
     required = {"symbol", "base", "tickSize", "lotSize", "maxPrice", "maxQuantity", *TERMS[kind]}
     optional = {"kind", "quote"} if kind == SPOT else {"kind"}
     is_call = kind == OPTION and entry.get("isPut") is False
-    check_fields(
-        where, entry, required | ({"oracle"} if needs_oracle else set()) | ({"cap"} if is_call else set()), optional
-    )
+    required |= ({"oracle"} if needs_oracle else set()) | ({"cap"} if is_call else set())
+    check_fields(where, entry, required, optional)
     for field in ("base", "quote"):
         if field in entry and entry[field] not in decimals_of:
             raise DeploymentError(f"{where}.{field}: {entry[field]!r} is not among the assets")

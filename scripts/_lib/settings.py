@@ -6,17 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .fields import DeploymentError, parse_address
-from .listing import CXPT_DECIMALS, LOCAL_MARKETS, ROOT, USDC_DECIMALS, Listing
-
-__all__ = [
-    "LOCAL_MARKETS",
-    "ROOT",
-    "USDC_DECIMALS",
-    "DeploySettings",
-    "DeploymentError",
-    "GovernanceSettings",
-    "Listing",
-]
+from .listing import CXPT_DECIMALS, LOCAL_MARKETS, ROOT, Listing
 
 DEV_CHAINS = frozenset({31337, 1337})
 """Chain ids of throw-away nodes: mocks are deployed there and a stale deployments file is started over."""
@@ -93,9 +83,7 @@ class DeploySettings:
         may_mock = self.mocks or chain_id in DEV_CHAINS
         if self.listing.needs_mocks and not may_mock:
             names = ", ".join(self.listing.needs_mocks)
-            raise DeploymentError(
-                f"markets: {names}: for test networks, which chain {chain_id} becomes by --mocks only"
-            )
+            raise DeploymentError(f"markets: {names}: only for test networks; chain {chain_id} is one by --mocks")
         if self.usdc is not None:
             return self.usdc
         if may_mock:
