@@ -8,7 +8,7 @@ READY := .venv/.ready
 AUDIT := .venv-audit/.ready
 ARGS ?=
 
-.PHONY: help setup lint test test-long demo gas bench slither lock clean
+.PHONY: help setup lint test test-long demo gas bench slither halmos lock clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -53,6 +53,11 @@ bench: $(READY)  ## orders per second through HTTP
 
 slither: $(AUDIT)  ## static analysis of the contracts; fails on a finding without an answer
 	$(BIN)/python -m scripts._audit.slither
+
+halmos: $(AUDIT)  ## symbolic checks of share, margin and word arithmetic (tests/symbolic); ARGS="--function check_settle"
+	@mkdir -p .build/symbolic
+	PATH="$(CURDIR)/scripts/_audit/bin:$$PATH" .venv-audit/bin/halmos --root .build/symbolic --no-status \
+		--solver-command .venv-audit/bin/yices-smt2 $(ARGS)
 
 lock:  ## resolve the requirements' lock files again (needs uv)
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
