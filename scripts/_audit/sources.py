@@ -92,3 +92,17 @@ def syntax_trees(sources: dict[str, str]) -> dict[str, Json]:
     """The annotated syntax tree of every unit. No code is generated, so this takes a few seconds."""
     answer = compile_json(sources, settings({"*": {"": ["ast"]}}))
     return {name: entry["ast"] for name, entry in answer["sources"].items()}
+
+
+def is_deployable(node: Json) -> bool:
+    """Whether a node of a syntax tree is a contract that can be created."""
+    return bool(
+        node["nodeType"] == "ContractDefinition" and node["contractKind"] == "contract" and not node["abstract"]
+    )
+
+
+def production_contracts() -> list[str]:
+    """Names of the contracts that are deployed."""
+    units = production_units()
+    trees = syntax_trees(closure(units))
+    return sorted(node["name"] for unit in units for node in trees[unit]["nodes"] if is_deployable(node))
