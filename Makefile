@@ -8,7 +8,7 @@ READY := .venv/.ready
 AUDIT := .venv-audit/.ready
 ARGS ?=
 
-.PHONY: help setup lint test test-long demo gas bench slither halmos lock clean
+.PHONY: help setup lint test test-long demo gas bench slither halmos coverage lock clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -59,6 +59,9 @@ halmos: $(AUDIT)  ## symbolic checks of share, margin and word arithmetic (tests
 	PATH="$(CURDIR)/scripts/_audit/bin:$$PATH" .venv-audit/bin/halmos --root .build/symbolic --no-status \
 		--solver-command .venv-audit/bin/yices-smt2 $(ARGS)
 
+coverage: $(READY)  ## line and branch coverage of the contracts; ARGS="tests/functional/vault" for a part
+	. $(BIN)/activate && python -m scripts._audit.coverage $(ARGS)
+
 lock:  ## resolve the requirements' lock files again (needs uv)
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-emit-find-links --no-annotate --no-header --output-file requirements.lock
@@ -66,4 +69,4 @@ lock:  ## resolve the requirements' lock files again (needs uv)
 		--no-emit-index-url --no-emit-find-links --no-annotate --no-header --output-file requirements-audit.lock
 
 clean:  ## remove what setup and runs made
-	rm -rf .venv .venv-audit node_modules .build .cache data deployments/31337.json deployments/1337.json
+	rm -rf .venv .venv-audit .audit node_modules .build .cache data deployments/31337.json deployments/1337.json
