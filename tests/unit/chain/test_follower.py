@@ -18,7 +18,7 @@ from offchain.domain.commands import ChainBlock, ChainRollback, Deposited
 from offchain.ports import BlockRef, ChainUnavailable
 
 VAULT = b"\x0a" * 20
-DEPLOYMENT = Deployment(1, b"\x0e" * 20, VAULT, b"\x0b" * 20, b"\x0c" * 20, first_block=10)
+DEPLOYMENT = Deployment(1, b"\x0e" * 20, VAULT, b"\x0b" * 20, b"\x0c" * 20, b"\x0d" * 20, first_block=10)
 DEPOSITED = keccak(b"Deposited(address,address,uint256)")
 MAKER = b"\xa1" * 20
 
