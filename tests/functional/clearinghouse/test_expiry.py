@@ -259,11 +259,13 @@ def test_an_abandoned_option_pays_its_intrinsic_value(house, maker, taker):
     assert closed(house, maker, option)[1] == 11 * LOTS
 
 
-def test_a_dated_market_has_two_days_for_its_own_round(house, future, expiry):
-    """An operator that is gone must not let a latecomer choose another price than that of the expiry."""
+def test_a_dated_market_has_two_days_for_its_own_round(house, future, expiry, maker, taker):
+    """Nobody chooses another price while the expiry's can be had; but a feed that never had one must not lock the
+    market, whatever the operator does."""
     house.wait(49 * HOUR)
     with reverts("NotAbandoned", until=expiry + 48 * HOUR):
         house.clearing.expireAbandoned(future, sender=house.owner)
+    house.trade(maker, taker, 1)  # in another market: a sign of life
     house.move_to(expiry + 48 * HOUR)
     house.clearing.expireAbandoned(future, sender=house.owner)
 
