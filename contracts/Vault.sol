@@ -40,7 +40,7 @@ contract Vault is Ownable2StepUpgradeable, UUPSUpgradeable, ReentrancyGuardTrans
     uint256 private constant BPS = 10_000;
 
     /// @dev keccak256(abi.encode(uint256(keccak256("crosspoint.storage.Vault")) - 1)) & ~bytes32(uint256(0xff))
-    bytes32 internal constant STORAGE_SLOT = 0xd50f58e43fcf4bf3257cffbcccdc0cd749ef4a9d733f0a026365ec6511bb9400;
+    bytes32 private constant STORAGE_SLOT = 0xd50f58e43fcf4bf3257cffbcccdc0cd749ef4a9d733f0a026365ec6511bb9400;
 
     /// @inheritdoc IVault
     address public immutable override asset;
@@ -514,7 +514,7 @@ contract Vault is Ownable2StepUpgradeable, UUPSUpgradeable, ReentrancyGuardTrans
     /// @dev Upgrades are the owner's alone.
     function _authorizeUpgrade(address) internal override onlyOwner {}
 
-    function _vaultStorage() private pure returns (VaultStorage storage $) {
+    function _vaultStorage() internal pure returns (VaultStorage storage $) {
         assembly ("memory-safe") {
             $.slot := STORAGE_SLOT
         }

@@ -23,8 +23,9 @@ contract EngineV2 is Engine {
     }
 
     function _engineStorageV2() private pure returns (EngineStorageV2 storage $) {
+        EngineStorage storage v1 = _engineStorage();
         assembly ("memory-safe") {
-            $.slot := STORAGE_SLOT
+            $.slot := v1.slot
         }
     }
 }

@@ -27,8 +27,9 @@ contract VaultV2 is Vault {
     }
 
     function _vaultStorageV2() private pure returns (VaultStorageV2 storage $) {
+        VaultStorage storage v1 = _vaultStorage();
         assembly ("memory-safe") {
-            $.slot := STORAGE_SLOT
+            $.slot := v1.slot
         }
     }
 }
