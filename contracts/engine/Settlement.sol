@@ -215,11 +215,11 @@ abstract contract Settlement is EngineBase {
         uint256 nonceKey = type(uint256).max; // position and nonce key of the order before
         uint256 limits; // how many conversion limits are used
         OrderState keyHead;
+        OrderState order = tables.order(0);
         for (uint256 i; i < count; ++i) {
-            OrderState order = tables.order(i);
-            OrderTerms terms = tables.terms(i);
+            (OrderTerms terms, OrderLinks links) = (tables.terms(i), tables.links(i));
             uint64 limit;
-            _checkIndices(tables, terms, tables.links(i), i);
+            _checkIndices(tables, terms, links, i);
             if (terms.has(OrderTermsLib.HAS_CONVERSION_LIMIT)) {
                 if (limits == tables.limitCount) revert IndexOutOfRange(Table.ORDERS, i);
                 limit = tables.limit(limits++);
@@ -236,10 +236,11 @@ abstract contract Settlement is EngineBase {
             _checkTerms(tables, terms, position, i, fee);
             _loadNonce(tables, order, terms, keyHead, i);
             bytes32 hash = preimage.hash(
-                terms, position.account(), tables.marketId(terms.market()), position.epoch(), limit
+                terms, position.account(), tables.marketIds.get(terms.market()), position.epoch(), limit
             );
             order.setIdentity(terms, hash, position.accountIndex());
-            if (!terms.isForced()) _setLeaf(tables, tables.links(i), hash, position.accountIndex(), i);
+            if (!terms.isForced()) _setLeaf(tables, links, hash, position.accountIndex(), i);
+            order = order.next();
         }
         if (limits != tables.limitCount) revert LimitNotUsed(limits);
     }
@@ -457,8 +458,10 @@ abstract contract Settlement is EngineBase {
     /// @dev Change the nonce states and write each storage word once.
     function _storeNonces(BatchTables memory tables) private {
         uint256 count = tables.orderCount;
+        OrderState next = tables.order(0);
         for (uint256 i; i < count; ++i) {
-            OrderState order = tables.order(i);
+            OrderState order = next;
+            next = order.next();
             if (!order.isUsed()) continue;
             // Of several sequences of a key the last that acted stays. A closed IOC or FOK order leaves its successor
             // with nothing filled. The sequence is below 2^32-1, and `filled` at most the order's quantity.
