@@ -27,7 +27,7 @@ from offchain.domain.ledger import FUND, LedgerState, SettlementResult
 from offchain.domain.oracle import PriceFeed, Round
 from offchain.domain.order import NO_EXPIRY
 from tests.strategies import PROFILE
-from tests.utils.clearing import Action, ActionFactory
+from tests.utils.clearing import AFTER_EXPIRY, Action, ActionFactory
 from tests.utils.deployed import Exchange, Reverted, address_of, deploy_exchange
 from tests.utils.mutator import Mutator
 from tests.utils.settlement import BatchFactory, settle_model
@@ -57,13 +57,16 @@ def exchange(
 
 
 @pytest.fixture(scope="module")
-def ledger(exchange: Exchange) -> LedgerState:
-    """With a delegate for two of the traders, whose time is short."""
-    until = exchange.chain.pending_timestamp + 1_000
+def ledger(exchange: Exchange, guardian: AccountAPI) -> LedgerState:
+    """After a halt, with a delegate for two of the traders whose time is short, and a fee that will change."""
+    now = exchange.chain.pending_timestamp + 10
+    exchange.transact(guardian, exchange.engine.halt, time=now)
+    exchange.transact(guardian, exchange.engine.endHalt, time=now + 500)
     for trader in RICH[:2]:
-        exchange.transact("0x" + trader.address.hex(), exchange.control.setDelegate, DELEGATE.address, until)
+        exchange.transact(trader.address, exchange.control.setDelegate, DELEGATE.address, now + 1_500)
+    exchange.transact(exchange.owner, exchange.engine.scheduleFee, 31, now + 5_000)
     state = exchange.ledger(TRADERS)
-    state.delegates = {(trader.address, DELEGATE.address): until for trader in RICH[:2]}
+    state.delegates = {(trader.address, DELEGATE.address): now + 1_500 for trader in RICH[:2]}
     return state
 
 
@@ -248,6 +251,7 @@ def assert_acts_alike(exchange: Exchange, state: LedgerState, action: Action, no
         return False
     assert exchange.send(action.sender, exchange.clearinghouse, action.calldata, now)["status"] == "0x1"
     state.take_over(changes)
+    assert_equal_state(exchange, state, now)
     return True
 
 
@@ -267,9 +271,13 @@ def test_clearing_goes_alike(exchange: Exchange, ledger: LedgerState, random: Ra
             now += random.choice((60, 600, 1_800, 3_700, 90_000))
             now = push_prices(exchange, state, random, now)
             for _ in range(12):
-                if assert_acts_alike(exchange, state, actions.create(now), now):
-                    assert_equal_state(exchange, state, now)
-                    now += 1
+                now += assert_acts_alike(exchange, state, actions.create(now), now)
+        now = max(
+            now, *(rules.derivative.expiry for rules in state.markets.values() if rules.derivative)
+        ) + random.choice((0, 60, 180_000))
+        now = push_prices(exchange, state, random, now)
+        for _ in range(12):
+            now += assert_acts_alike(exchange, state, actions.create(now, AFTER_EXPIRY), now)
 
 
 @profile(share=2)
