@@ -5,9 +5,10 @@ PYTHON ?= $(shell for p in python3.12 python3.11 python3; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 READY := .venv/.ready
+AUDIT := .venv-audit/.ready
 ARGS ?=
 
-.PHONY: help setup lint test test-long demo gas bench lock clean
+.PHONY: help setup lint test test-long demo gas bench slither halmos coverage lock clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -23,6 +24,11 @@ $(READY): requirements.lock package-lock.json pyproject.toml scripts/_setup/tool
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	npm ci --no-fund --no-audit --loglevel=error
 	$(BIN)/python scripts/_setup/toolchain.py
+	@touch $@
+
+$(AUDIT): requirements-audit.lock $(READY)
+	$(BIN)/python -m venv .venv-audit
+	.venv-audit/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-audit.lock
 	@touch $@
 
 lint: $(READY)  ## ruff and mypy
@@ -45,9 +51,22 @@ gas: $(READY)  ## gas per fill by batch size
 bench: $(READY)  ## orders per second through HTTP
 	. $(BIN)/activate && PYTHONPATH=. python benchmarks/http_orders.py $(ARGS)
 
-lock:  ## resolve requirements.lock again from pyproject.toml (needs uv)
+slither: $(AUDIT)  ## static analysis of the contracts; fails on a finding without an answer
+	$(BIN)/python -m scripts._audit.slither
+
+halmos: $(AUDIT)  ## symbolic checks of share, margin and word arithmetic (tests/symbolic); ARGS="--function check_settle"
+	@mkdir -p .build/symbolic
+	PATH="$(CURDIR)/scripts/_audit/bin:$$PATH" .venv-audit/bin/halmos --root .build/symbolic --no-status \
+		--solver-command .venv-audit/bin/yices-smt2 $(ARGS)
+
+coverage: $(READY)  ## line and branch coverage of the contracts; ARGS="tests/functional/vault" for a part
+	. $(BIN)/activate && python -m scripts._audit.coverage $(ARGS)
+
+lock:  ## resolve the requirements' lock files again (needs uv)
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-emit-find-links --no-annotate --no-header --output-file requirements.lock
+	uv pip compile requirements-audit.in --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-emit-find-links --no-annotate --no-header --output-file requirements-audit.lock
 
 clean:  ## remove what setup and runs made
-	rm -rf .venv node_modules .build .cache data deployments/31337.json deployments/1337.json
+	rm -rf .venv .venv-audit .audit node_modules .build .cache data deployments/31337.json deployments/1337.json

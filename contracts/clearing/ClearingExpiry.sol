@@ -116,6 +116,7 @@ abstract contract ClearingExpiry is ClearingStorage {
             covered = SignedMath.min(-equity_, int256(_fundBalance()));
         }
         _storePosition(market, account, 0, SignedMath.max(equity_, 0) - paid);
+        _endNotice(market, ClearingKeyLib.make(account, id));
         market.pool += covered - paid;
         _storePool(market);
         emit Closed(account, id, equity_, uint256(paid), uint256(covered));

@@ -32,6 +32,7 @@ class Custody:
     queue: ContractInstance
     cxpt: ContractInstance
     instrument: int
+    cxpt_instrument: int
     operator: AccountAPI
     clearinghouse: AccountAPI
     order_control: AccountAPI
@@ -89,15 +90,18 @@ def deploy_custody(
     proxy = project.UpgradeableProxy
     vault = deploy_behind_proxy(owner, project.Vault, proxy, (usdc.address,), (owner.address,))
     roles = (owner.address, operator.address, guardian.address, 50)
-    engine = deploy_behind_proxy(owner, project.Engine, proxy, (vault.address, registry.address), roles)
+    packer = owner.deploy(project.BatchPacker)
+    parts = (vault.address, registry.address, packer.address)
+    engine = deploy_behind_proxy(owner, project.Engine, proxy, parts, roles)
     queue = owner.deploy(project.WithdrawalQueue, vault, engine, registry)
     vault.connect(engine, queue, clearinghouse, order_control, sender=owner)
-    engine.connect(queue, sender=owner)
+    engine.connect(queue, order_control, clearinghouse, sender=owner)
     cxpt = owner.deploy(project.CXPT, vault)
     if with_cxpt:
         vault.setCxpt(cxpt, sender=owner)
-    registry.registerAsset(synth, sender=owner)
-    instrument = registry.assetId(synth)
-    return Custody(
-        usdc, token, synth, registry, vault, engine, queue, cxpt, instrument, operator, clearinghouse, order_control
-    )
+    registry.setCxpt(cxpt, sender=owner)
+    for base in (synth, cxpt):
+        registry.registerAsset(base, sender=owner)
+    ids = registry.assetId(synth), registry.assetId(cxpt)
+    contracts = (usdc, token, synth, registry, vault, engine, queue, cxpt)
+    return Custody(*contracts, *ids, operator, clearinghouse, order_control)

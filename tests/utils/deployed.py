@@ -74,6 +74,7 @@ class Exchange:
             address_of(self.vault),
             address_of(self.queue),
             address_of(self.registry),
+            address_of(self.order_control),
             self.first_block,
         )
 

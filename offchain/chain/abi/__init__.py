@@ -18,7 +18,7 @@ from eth_abi.exceptions import DecodingError
 
 from offchain.chain.eip712 import keccak
 
-CONTRACTS = ("Engine", "Vault", "WithdrawalQueue", "MarketRegistry")
+CONTRACTS = ("Engine", "Vault", "WithdrawalQueue", "MarketRegistry", "OrderControl")
 """Contracts whose events matter."""
 
 CALLED_CONTRACTS = ("Clearinghouse", "PriceOracle")

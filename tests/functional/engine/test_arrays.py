@@ -171,7 +171,7 @@ def test_group_with_orders_of_two_accounts(exchange, taker, ladder):
 
 
 def test_absent_hash_of_another_account_changes_nothing(exchange, taker, ladder, buy):
-    """A leaf that is not in the batch may be of anybody: the signature is over what was signed, and nothing else acts."""
+    """A leaf that is not in the batch may be of anybody: only what an order in the batch says acts."""
     foreign = exchange.order(taker, BUY, nonce=nonce(7, 1))
     exchange.settle(exchange.batch([(ladder[0], buy, 5)], arrays=[[ladder[0], foreign]]))
     assert exchange.state_of(foreign) == (0, 0)

@@ -125,7 +125,7 @@ def test_lowest_and_highest_rate(exchange, owner, oracle, maker, taker, order, c
     for number, rate in ((10, 1), (11, 2**64 - 1)):
         oracle.setRound(number, rate * 10**12, exchange.now, sender=owner)
     exchange.accept(create_batch(10)[0])
-    batch, index = create_batch(11, lots=1)
+    batch, _index = create_batch(11, lots=1)
     taker_account = [account for account, _ in batch.accounts].index(taker.address)
     exchange.refuse(batch, "InsufficientBalance", taker_account)
 
@@ -178,7 +178,7 @@ def test_limit_is_signed(exchange, create_batch):
 
 
 def test_limits_are_taken_in_the_order_of_orders(exchange, maker, taker, order, create_batch):
-    batch, index = create_batch(make=order(maker, SELL, conversion_limit=RATE - 5), take=order(taker, BUY))
+    batch, _index = create_batch(make=order(maker, SELL, conversion_limit=RATE - 5), take=order(taker, BUY))
     batch.limits = [entry.conversion_limit for entry in reversed(batch.orders)]
     exchange.refuse(batch, "ConversionLimitExceeded", 0, forms=[PACKED])
 

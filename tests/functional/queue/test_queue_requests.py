@@ -74,7 +74,7 @@ def test_zero_and_too_large_amounts_are_refused(system, queue, maker):
 
 
 def test_instrument_must_exist_and_usdc_names_none(system, queue, maker):
-    cases = [(INSTRUMENT, 0), (INSTRUMENT, system.instrument + 1)]
+    cases = [(INSTRUMENT, 0), (INSTRUMENT, system.cxpt_instrument + 1)]
     cases += [(kind, system.instrument) for kind in (USDC, USDC_AS_CXPT, CXPT_REDEEM)]
     for kind, instrument in cases:
         with reverts("UnknownInstrument", instrument=instrument):

@@ -51,7 +51,7 @@ def test_rebate_on_the_fees_of_another(custody, vault, maker, taker):
 
 
 def test_rebate_with_borrowed_cxpt(custody, vault, maker, taker):
-    """CXPT cannot be lent: it leaves a wallet for custody only, and redemption takes it out of the count for 48 hours."""
+    """CXPT cannot be lent: it leaves a wallet for custody only, and counts no more while it is redeemed."""
     custody.give_cxpt(taker, 10_000)
     custody.charge_fees(maker, 100)
     with reverts("NotCustody", caller=taker.address):

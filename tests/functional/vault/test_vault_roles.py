@@ -69,7 +69,7 @@ def test_only_the_owner_upgrades(project, vault, usdc, deposit, owner, maker):
 
 
 def test_account_slot_layout(chain, vault, usdc, deposit, maker):
-    """shares u128 | epoch u32 | epochBumpAt u40 | feesPaid u56, most significant bit first, in the ERC-7201 namespace."""
+    """shares u128 | epoch u32 | epochBumpAt u40 | feesPaid u56, from the most significant bit, in the namespace."""
     deposit(vault, usdc, maker, 0x1234)
     namespace = int.from_bytes(keccak(text="crosspoint.storage.Vault"), "big") - 1
     root = int.from_bytes(keccak(namespace.to_bytes(32, "big")), "big") & ~0xFF
