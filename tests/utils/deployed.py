@@ -74,8 +74,9 @@ class Exchange:
             address_of(self.vault),
             address_of(self.queue),
             address_of(self.registry),
-            address_of(self.order_control),
+            address_of(self.control),
             self.first_block,
+            address_of(self.clearinghouse),
         )
 
     def rpc(self, method: str, *parameters: Any) -> Any:
