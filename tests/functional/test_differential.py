@@ -24,6 +24,7 @@ from offchain.chain.calldata import settle_calldata
 from offchain.chain.eip712 import keccak
 from offchain.domain.batch import Batch, SettlementError
 from offchain.domain.ledger import FUND, LedgerState, SettlementResult
+from offchain.domain.market import MarketStatus
 from offchain.domain.oracle import PriceFeed, Round
 from offchain.domain.order import NO_EXPIRY
 from tests.strategies import PROFILE
@@ -250,7 +251,7 @@ def assert_acts_alike(exchange: Exchange, state: LedgerState, action: Action, no
     if expected != SETTLED:
         return False
     assert exchange.send(action.sender, exchange.clearinghouse, action.calldata, now)["status"] == "0x1"
-    state.take_over(changes)
+    state.apply_changes(changes)
     assert_equal_state(exchange, state, now)
     return True
 
@@ -280,6 +281,12 @@ def test_clearing_goes_alike(exchange: Exchange, ledger: LedgerState, random: Ra
             now += assert_acts_alike(exchange, state, actions.create(now, AFTER_EXPIRY), now)
 
 
+def pause_market(exchange: Exchange, state: LedgerState, market: int, now: int) -> None:
+    """What was matched before still settles; `now` may be later than a batch's match time or not."""
+    exchange.transact(exchange.owner, exchange.registry.setStatus, market, int(MarketStatus.PAUSED), time=now)
+    state.markets[market] = replace(state.markets[market], status=MarketStatus.PAUSED, status_at=now)
+
+
 @profile(share=2)
 @given(random=SEEDS.map(Random))
 def test_wrong_batches_are_refused_alike(exchange: Exchange, ledger: LedgerState, random: Random) -> None:
@@ -295,6 +302,9 @@ def test_wrong_batches_are_refused_alike(exchange: Exchange, ledger: LedgerState
         batch = factory.create_batch(now, groups=random.randint(1, 4))
         mutator = Mutator(exchange.domain, TRADERS, exchange.markets, random)
         again = replace(first, number=batch.number, matched_at=batch.matched_at)
+        if random.random() < 0.3:
+            pause_market(exchange, state, random.choice(batch.markets).id, now)
+            now += 1
         for mutated in (batch, again, *(mutator.mutate(batch, now) for _ in range(MUTATIONS))):
             expected = model_outcome(state, mutated, now, exchange)
             assert engine_outcome(exchange, settle_calldata(encode(mutated)), now) == expected
