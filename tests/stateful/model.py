@@ -11,8 +11,11 @@ from itertools import groupby
 
 from offchain.domain.commands import (
     BatchSettled,
+    CancelRequested,
     ChainLog,
     Deposited,
+    EpochBumped,
+    EpochBumpRequested,
     PlaceOrder,
     WithdrawalCanceled,
     WithdrawalRequested,
@@ -148,6 +151,8 @@ class Model:
                 return answer
             if order.sequence <= sequence:
                 return Answer("rejected", rejection="nonceReused" if order.sequence == sequence else "staleNonce")
+        if order.sequence <= self.ended(order):
+            return Answer("rejected", rejection="staleNonce")
         answer = self._execute(command, now_ms)
         self.latest[name] = (order.sequence, command.order_hash, answer)
         return answer
@@ -155,6 +160,10 @@ class Model:
     def _execute(self, command: PlaceOrder, now_ms: int) -> Answer:
         order = command.order
         name = (order.account, order.key)
+        if self.is_bumping(order.account):
+            return Answer("rejected", rejection="epochBumpPending")
+        if order.epoch != self.epoch(order.account):
+            return Answer("rejected", rejection="staleEpoch")
         old = self.working(*name)
         if self.pinned.get(name, order.market) != order.market:
             return Answer("rejected", rejection="nonceKeyMarket")
@@ -285,6 +294,38 @@ class Model:
             if one.is_dead(now_ms):
                 one.status = "expired"
 
+    # What traders do on chain -----------------------------------------------------------------------------------------
+
+    def epoch(self, account: Address) -> int:
+        return sum(isinstance(log, EpochBumped) and log.account == account for log in self.logs())
+
+    def is_bumping(self, account: Address) -> bool:
+        is_requested = False
+        for log in self.logs():
+            if isinstance(log, EpochBumped | EpochBumpRequested) and log.account == account:
+                is_requested = isinstance(log, EpochBumpRequested)
+        fresh = [log for block, logs in self.blocks if block > self.confirmed for log in logs]
+        return is_requested or any(isinstance(log, EpochBumped) and log.account == account for log in fresh)
+
+    def ended(self, order: Order) -> int:
+        """The highest sequence of the order's nonce key that was canceled on chain."""
+        wanted = (order.account, self.markets[order.market].instrument, order.key)
+        return max(
+            (
+                log.sequence
+                for log in self.logs()
+                if isinstance(log, CancelRequested) and (log.account, log.instrument, log.key) == wanted
+            ),
+            default=-1,
+        )
+
+    def _end_on_chain(self) -> None:
+        for one in self.open_orders():
+            account = one.order.account
+            is_ended = one.order.sequence <= self.ended(one.order) or one.order.epoch != self.epoch(account)
+            if is_ended or self.is_bumping(account):
+                one.status = "canceled"
+
     # Chain ------------------------------------------------------------------------------------------------------------
 
     def unsettled_fills(self) -> list[NaiveFill]:
@@ -292,6 +333,7 @@ class Model:
 
     def mine(self, number: int, log: ChainLog | None) -> None:
         self.blocks.append((number, [log] if log is not None else []))
+        self._end_on_chain()
         match log:
             case WithdrawalRequested() | WithdrawalCanceled():
                 self._drop_stale_releases()
@@ -326,8 +368,16 @@ class Model:
             fill.batch = None
         self.items = [*back, *self.items]
         self._drop_stale_releases()
-        if is_lost:
-            self.walk([])
+        bumped = {log.account for log in gone if isinstance(log, EpochBumped)}
+        orphans = [
+            fill
+            for fill in self.unsettled_fills()
+            for one in (fill.maker, fill.taker)
+            if one.order.account in bumped and one.order.epoch != self.epoch(one.order.account)
+        ]
+        self._end_on_chain()
+        if is_lost or orphans:
+            self.walk(orphans)
         self._fit()
         self._release()
 
