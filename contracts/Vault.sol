@@ -38,6 +38,8 @@ contract Vault is Ownable2StepUpgradeable, UUPSUpgradeable, ReentrancyGuardTrans
         address queue;
         uint256 totalAssets; // micro-USDC; = sum of all shares
         mapping(address account => AccountSlot) accounts;
+        address clearinghouse;
+        address orderControl;
     }
 
     // ---------------------------------------------------------------------------------------------------------------
@@ -57,13 +59,16 @@ contract Vault is Ownable2StepUpgradeable, UUPSUpgradeable, ReentrancyGuardTrans
     }
 
     /// @inheritdoc IVault
-    function connect(address engine_, address queue_) external onlyOwner {
+    function connect(address engine_, address queue_, address clearinghouse_, address orderControl_)
+        external
+        onlyOwner
+    {
         VaultStorage storage $ = _vaultStorage();
         if ($.engine != address(0)) revert AlreadyConnected();
         if (engine_ == address(0) || queue_ == address(0)) revert ZeroAddress();
-        $.engine = engine_;
-        $.queue = queue_;
-        emit Connected(engine_, queue_);
+        if (clearinghouse_ == address(0) || orderControl_ == address(0)) revert ZeroAddress();
+        ($.engine, $.queue, $.clearinghouse, $.orderControl) = (engine_, queue_, clearinghouse_, orderControl_);
+        emit Connected(engine_, queue_, clearinghouse_, orderControl_);
     }
 
     // ---------------------------------------------------------------------------------------------------------------
@@ -118,20 +123,21 @@ contract Vault is Ownable2StepUpgradeable, UUPSUpgradeable, ReentrancyGuardTrans
     // ---------------------------------------------------------------------------------------------------------------
 
     /// @inheritdoc IVault
-    function settle(address[] calldata accounts, uint32[] calldata epochs, int256[] calldata deltas) external {
+    function settle(uint256[] calldata entries, int256[] calldata deltas) external {
         VaultStorage storage $ = _vaultStorage();
-        if (msg.sender != $.engine) revert NotEngine(msg.sender);
-        uint256 length = accounts.length;
-        if (epochs.length != length || deltas.length != length) revert LengthMismatch();
+        if (msg.sender != $.engine && msg.sender != $.clearinghouse) revert NotSettler(msg.sender);
+        uint256 length = entries.length;
+        if (deltas.length != length) revert LengthMismatch();
 
         int256 sum;
         for (uint256 i; i < length; ++i) {
-            address account = accounts[i];
-            AccountSlot slot = $.accounts[account];
-            uint32 epoch = epochs[i];
-            if (epoch != NOTHING_SIGNED && epoch != slot.epoch()) revert StaleEpoch(i);
-
+            uint256 entry = entries[i];
+            uint32 epoch = uint32(entry >> 64);
             int256 delta = deltas[i];
+            if (delta == 0 && epoch == NOTHING_SIGNED) continue;
+            address account = address(uint160(entry >> 96));
+            AccountSlot slot = $.accounts[account];
+            if (epoch != NOTHING_SIGNED && epoch != slot.epoch()) revert StaleEpoch(i);
             if (delta == 0) continue;
             uint128 shares = slot.shares();
             int256 lowest = -int256(uint256(shares));
@@ -145,6 +151,16 @@ contract Vault is Ownable2StepUpgradeable, UUPSUpgradeable, ReentrancyGuardTrans
             }
         }
         if (sum != 0) revert UnbalancedDeltas(sum);
+    }
+
+    /// @inheritdoc IVault
+    function bumpEpoch(address account, uint32 epoch) external {
+        VaultStorage storage $ = _vaultStorage();
+        if (msg.sender != $.orderControl) revert NotOrderControl(msg.sender);
+        AccountSlot slot = $.accounts[account];
+        if (slot.epoch() != epoch) revert WrongEpoch(slot.epoch(), epoch);
+        $.accounts[account] = AccountSlot.wrap(AccountSlot.unwrap(slot) + (1 << 96));
+        emit EpochBumped(account, epoch + 1);
     }
 
     // ---------------------------------------------------------------------------------------------------------------
@@ -174,6 +190,12 @@ contract Vault is Ownable2StepUpgradeable, UUPSUpgradeable, ReentrancyGuardTrans
     /// @inheritdoc IVault
     function epochOf(address account) external view returns (uint32) {
         return _vaultStorage().accounts[account].epoch();
+    }
+
+    /// @inheritdoc IVault
+    function collectableFees() external view returns (uint256) {
+        VaultStorage storage $ = _vaultStorage();
+        return $.accounts[$.engine].shares();
     }
 
     /// @inheritdoc IVault

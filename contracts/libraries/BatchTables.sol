@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.37;
 
-import {FillWord, OrderLinks, OrderTerms, Position} from "./BatchWords.sol";
+import {Entry, EntryLib, FillWord, Group, MarketTerms, OrderLinks, OrderTerms, Position} from "./BatchWords.sol";
+import {DerivativeFill} from "./DerivativeFill.sol";
 import {MarketWord} from "./MarketWord.sol";
 import {PositionSlot, PositionWord} from "./PositionSlot.sol";
 
@@ -35,29 +36,38 @@ struct BatchTables {
     uint256 positionCount;
     uint256 groupRows;
     uint256 groupCount;
+    uint256 absentRows;
+    uint256 absentCount;
     uint256 orderRows;
     uint256 orderCount;
+    uint256 limitRows;
+    uint256 limitCount;
     uint256 fillRows;
     uint256 fillCount;
-    // for the Vault; the last entry of each is the Engine itself, which collects the fees
-    uint256[] accounts; // address
-    uint256[] epochs; // uint32
+    // by account, and behind the accounts the entries of the protocol: the Engine's, which collects the fees, and, if
+    // derivatives trade, those of the Clearinghouse and its fund
+    uint256[] entries; // Entry
     uint256[] usdcDeltas; // int256, micro-USDC
+    uint256[] fees; // micro-USDC that the account paid
     // by market
     uint256[] marketIds; // uint32
+    uint256[] rounds; // uint80
     uint256[] markets; // MarketWord
-    uint256[] lotSizes; // quanta per lot
+    uint256[] marketTerms; // MarketTerms
     // by position
     uint256[] positions; // Position
     uint256[] baseDeltas; // int256, quanta
     // by group
-    uint256[] leavesSet; // 1 once an order has set the group's leaf
+    uint256[] groups; // Group
     // by order
     uint256[] orders; // seven words each, see OrderState
     // storage words in use; word p is position p's first
     uint256[] slots; // PositionSlot
     uint256[] words; // PositionWord
     uint256 slotCount;
+    // fills in derivative markets; room for all fills if there is such a market
+    uint256[] derivativeFills; // DerivativeFill
+    uint256 derivativeFillCount;
 }
 
 using OrderStateLib for OrderState global;
@@ -88,17 +98,27 @@ library WordTable {
             mstore(entry, add(mload(entry), amount))
         }
     }
+
+    /// @notice Make a table shorter, or as long again as its memory is.
+    function setLength(uint256[] memory table, uint256 length) internal pure {
+        assembly ("memory-safe") {
+            mstore(table, length)
+        }
+    }
 }
 
 /// @title  Access to the rows and tables
 library BatchTablesLib {
     uint256 private constant ACCOUNT_SIZE = 24;
-    uint256 private constant MARKET_SIZE = 4;
+    uint256 private constant MARKET_SIZE = 14;
     uint256 private constant POSITION_SIZE = 6;
-    uint256 private constant GROUP_SIZE = 65;
+    uint256 private constant GROUP_SIZE = 67;
+    uint256 private constant ABSENT_SIZE = 32;
     uint256 private constant ORDER_SIZE = 35;
+    uint256 private constant LIMIT_SIZE = 8;
     uint256 private constant FILL_SIZE = 9;
 
+    uint256 private constant PROTOCOL_ENTRIES = 3;
     uint256 private constant STATE_WORDS = 7;
     uint256 private constant STATE_SIZE = 7 * 32;
 
@@ -107,7 +127,7 @@ library BatchTablesLib {
     // ---------------------------------------------------------------------------------------------------------------
 
     /// @notice Point to the rows of a packed batch whose counts are set and whose first row is at `start`.
-    /// @return end pointer behind the last row, if no order carries a conversion limit
+    /// @return end pointer behind the last row
     function locate(BatchTables memory tables, uint256 start) internal pure returns (uint256 end) {
         // Counts are below 2^16.
         unchecked {
@@ -115,45 +135,72 @@ library BatchTablesLib {
             tables.marketRows = tables.accountRows + tables.accountCount * ACCOUNT_SIZE;
             tables.positionRows = tables.marketRows + tables.marketCount * MARKET_SIZE;
             tables.groupRows = tables.positionRows + tables.positionCount * POSITION_SIZE;
-            tables.orderRows = tables.groupRows + tables.groupCount * GROUP_SIZE;
-            tables.fillRows = tables.orderRows + tables.orderCount * ORDER_SIZE;
+            tables.absentRows = tables.groupRows + tables.groupCount * GROUP_SIZE;
+            tables.orderRows = tables.absentRows + tables.absentCount * ABSENT_SIZE;
+            tables.limitRows = tables.orderRows + tables.orderCount * ORDER_SIZE;
+            tables.fillRows = tables.limitRows + tables.limitCount * LIMIT_SIZE;
             return tables.fillRows + tables.fillCount * FILL_SIZE;
         }
     }
 
-    /// @notice Reserve the tables, with the fee entry behind the accounts.
+    /// @notice Reserve the tables, with the Engine's entry behind the accounts.
     function allocate(BatchTables memory tables) internal view {
         (uint256 accounts, uint256 positions, uint256 orders) =
             (tables.accountCount, tables.positionCount, tables.orderCount);
-        tables.accounts = new uint256[](accounts + 1);
-        tables.epochs = new uint256[](accounts + 1);
-        tables.usdcDeltas = new uint256[](accounts + 1);
-        setAccount(tables, accounts, address(this), type(uint32).max);
+        tables.entries = new uint256[](accounts + PROTOCOL_ENTRIES);
+        tables.usdcDeltas = new uint256[](accounts + PROTOCOL_ENTRIES);
+        _setProtocolEntries(tables, 1);
+        setEntry(tables, accounts, EntryLib.unsigned(address(this)));
+        tables.fees = new uint256[](accounts);
         tables.marketIds = new uint256[](tables.marketCount);
-        tables.lotSizes = new uint256[](tables.marketCount);
+        tables.rounds = new uint256[](tables.marketCount);
+        tables.marketTerms = new uint256[](tables.marketCount);
         tables.positions = new uint256[](positions);
         tables.baseDeltas = new uint256[](positions);
-        tables.leavesSet = new uint256[](tables.groupCount);
+        tables.groups = new uint256[](tables.groupCount);
         tables.orders = new uint256[](orders * STATE_WORDS);
         tables.slots = new uint256[](positions + orders);
         tables.words = new uint256[](positions + orders);
+    }
+
+    /// @notice Reserve the table of fills in derivative markets.
+    function allocateDerivativeFills(BatchTables memory tables) internal pure {
+        if (tables.derivativeFills.length == 0) tables.derivativeFills = new uint256[](tables.fillCount);
+    }
+
+    /// @notice Add the entries of the Clearinghouse and its fund.
+    function addClearing(
+        BatchTables memory tables,
+        address clearinghouse,
+        int256 ownDelta,
+        address fund,
+        uint256 penalties
+    ) internal pure {
+        _setProtocolEntries(tables, PROTOCOL_ENTRIES);
+        uint256 index = tables.accountCount + 1;
+        setEntry(tables, index, EntryLib.unsigned(clearinghouse));
+        tables.usdcDeltas.add(index, ownDelta);
+        setEntry(tables, index + 1, EntryLib.unsigned(fund));
+        tables.usdcDeltas.add(index + 1, int256(penalties));
+    }
+
+    function _setProtocolEntries(BatchTables memory tables, uint256 count) private pure {
+        tables.entries.setLength(tables.accountCount + count);
+        tables.usdcDeltas.setLength(tables.accountCount + count);
     }
 
     // ---------------------------------------------------------------------------------------------------------------
     // Rows. Their indices are below the table's count; what a row has beyond its own bytes is cut off.
     // ---------------------------------------------------------------------------------------------------------------
 
-    function accountRow(BatchTables memory tables, uint256 index)
-        internal
-        pure
-        returns (address account_, uint32 epoch_)
-    {
-        uint256 row = _row(tables.accountRows, index, ACCOUNT_SIZE, 0);
-        return (address(uint160(row >> 96)), uint32(row >> 64));
+    /// @return the entry of an account that paid no fees yet
+    function accountRow(BatchTables memory tables, uint256 index) internal pure returns (Entry) {
+        return EntryLib.ofRow(_row(tables.accountRows, index, ACCOUNT_SIZE, 0));
     }
 
-    function marketRow(BatchTables memory tables, uint256 index) internal pure returns (uint256 id) {
-        return _row(tables.marketRows, index, MARKET_SIZE, 0) >> 224;
+    function marketRow(BatchTables memory tables, uint256 index) internal pure returns (uint256 id, uint256 round_) {
+        uint256 row = _row(tables.marketRows, index, MARKET_SIZE, 0);
+        return (row >> 224, uint80(row >> 144));
     }
 
     /// @return entry account index 16 (bits 32-47), instrument 32 (0-31)
@@ -161,13 +208,26 @@ library BatchTablesLib {
         return _row(tables.positionRows, index, POSITION_SIZE, 0) >> 208;
     }
 
-    function leafCount(BatchTables memory tables, uint256 group) internal pure returns (uint256) {
-        return _row(tables.groupRows, group, GROUP_SIZE, 0) >> 248;
+    function groupRow(BatchTables memory tables, uint256 index)
+        internal
+        pure
+        returns (uint256 leafCount, uint256 absentMask)
+    {
+        uint256 row = _row(tables.groupRows, index, GROUP_SIZE, 0);
+        return (row >> 248, uint16(row >> 232));
     }
 
-    function signature(BatchTables memory tables, uint256 group) internal pure returns (bytes32 r, bytes32 vs) {
-        r = bytes32(_row(tables.groupRows, group, GROUP_SIZE, 1));
-        vs = bytes32(_row(tables.groupRows, group, GROUP_SIZE, 33));
+    function signature(BatchTables memory tables, uint256 group_) internal pure returns (bytes32 r, bytes32 vs) {
+        r = bytes32(_row(tables.groupRows, group_, GROUP_SIZE, 3));
+        vs = bytes32(_row(tables.groupRows, group_, GROUP_SIZE, 35));
+    }
+
+    function absentHash(BatchTables memory tables, uint256 index) internal pure returns (bytes32) {
+        return bytes32(_row(tables.absentRows, index, ABSENT_SIZE, 0));
+    }
+
+    function limit(BatchTables memory tables, uint256 index) internal pure returns (uint64) {
+        return uint64(_row(tables.limitRows, index, LIMIT_SIZE, 0) >> 192);
     }
 
     function terms(BatchTables memory tables, uint256 order_) internal pure returns (OrderTerms) {
@@ -193,9 +253,25 @@ library BatchTablesLib {
     // Tables
     // ---------------------------------------------------------------------------------------------------------------
 
-    function setAccount(BatchTables memory tables, uint256 index, address account_, uint32 epoch_) internal pure {
-        tables.accounts.put(index, uint256(uint160(account_)));
-        tables.epochs.put(index, epoch_);
+    function setEntry(BatchTables memory tables, uint256 index, Entry entry_) internal pure {
+        tables.entries.put(index, Entry.unwrap(entry_));
+    }
+
+    function setGroup(BatchTables memory tables, uint256 index, Group group_) internal pure {
+        tables.groups.put(index, Group.unwrap(group_));
+    }
+
+    function setTermsOf(BatchTables memory tables, uint256 market_, MarketTerms terms_) internal pure {
+        tables.marketTerms.put(market_, MarketTerms.unwrap(terms_));
+    }
+
+    /// @notice Add a fill for the Clearinghouse.
+    function push(BatchTables memory tables, DerivativeFill fill_) internal pure {
+        uint256 count = tables.derivativeFillCount;
+        tables.derivativeFills.put(count, DerivativeFill.unwrap(fill_));
+        unchecked {
+            tables.derivativeFillCount = count + 1; // at most fillCount
+        }
     }
 
     /// @notice Enter a storage word that this batch may change.
@@ -208,16 +284,24 @@ library BatchTablesLib {
         tables.words.put(index, PositionWord.unwrap(word_));
     }
 
-    function account(BatchTables memory tables, uint256 index) internal pure returns (address) {
-        return address(uint160(tables.accounts.get(index)));
+    function entry(BatchTables memory tables, uint256 index) internal pure returns (Entry) {
+        return Entry.wrap(tables.entries.get(index));
     }
 
-    function epoch(BatchTables memory tables, uint256 index) internal pure returns (uint32) {
-        return uint32(tables.epochs.get(index));
+    function group(BatchTables memory tables, uint256 index) internal pure returns (Group) {
+        return Group.wrap(tables.groups.get(index));
+    }
+
+    function termsOf(BatchTables memory tables, uint256 market_) internal pure returns (MarketTerms) {
+        return MarketTerms.wrap(tables.marketTerms.get(market_));
     }
 
     function marketId(BatchTables memory tables, uint256 index) internal pure returns (uint32) {
         return uint32(tables.marketIds.get(index));
+    }
+
+    function round(BatchTables memory tables, uint256 index) internal pure returns (uint80) {
+        return uint80(tables.rounds.get(index));
     }
 
     function market(BatchTables memory tables, uint256 index) internal pure returns (MarketWord) {
@@ -252,7 +336,7 @@ library BatchTablesLib {
         return PositionWord.wrap(tables.words.get(index));
     }
 
-    // The next four reinterpret a table for an external call. Every entry was masked to its type when it was written.
+    // The next three reinterpret a table for an external call. Every entry was masked to its type when it was written.
 
     function marketIdArray(BatchTables memory tables) internal pure returns (uint32[] memory array) {
         uint256[] memory table = tables.marketIds;
@@ -261,15 +345,8 @@ library BatchTablesLib {
         }
     }
 
-    function accountArray(BatchTables memory tables) internal pure returns (address[] memory array) {
-        uint256[] memory table = tables.accounts;
-        assembly ("memory-safe") {
-            array := table
-        }
-    }
-
-    function epochArray(BatchTables memory tables) internal pure returns (uint32[] memory array) {
-        uint256[] memory table = tables.epochs;
+    function roundArray(BatchTables memory tables) internal pure returns (uint80[] memory array) {
+        uint256[] memory table = tables.rounds;
         assembly ("memory-safe") {
             array := table
         }

@@ -10,7 +10,8 @@ import {PositionSlot, PositionSlotLib} from "./PositionSlot.sol";
 ///  | position 16  | market 16  | flags 8 | nonce 64   | price 56   |quantity 40|expiry 40| maxFeeBps16|
 ///  +--------------+------------+---------+------------+------------+-----------+---------+------------+
 ///
-/// Flags: bit 0 side, bits 1-2 time in force, bit 3 reduce-only, bit 4 conversion limit present, bits 5-7 must be zero.
+/// Flags: bit 0 side, bits 1-2 time in force, bit 3 reduce-only, bit 4 takes a conversion limit, bit 5 forced, bits 6-7
+/// must be zero.
 type OrderTerms is uint256;
 
 /// @notice Where an order's signature is: group index 16 (bits 8-23), leaf 8 (0-7).
@@ -19,6 +20,38 @@ type OrderLinks is uint256;
 /// @notice A fill as one word, its packed record: maker order index 16 (bits 56-71), taker order index 16 (40-55),
 ///         quantity 40 (0-39).
 type FillWord is uint256;
+
+/// @notice An account as the Vault takes it, and as the first 32 bytes of its packed record have it.
+///
+///   255                                96 95             64 63                                       0
+///  +-------------------------------------+-----------------+------------------------------------------+
+///  | account 160                         | epoch 32        | fees 64                                  |
+///  +-------------------------------------+-----------------+------------------------------------------+
+///
+/// Fees are the micro-USDC that the account paid in this batch.
+type Entry is uint256;
+
+/// @notice A group of orders under one signature while its orders are read, as one word.
+///
+///   255                                                  48 47           32 31         16 15         0
+///  +-------------------------------------------------------+---------------+-------------+-----------+
+///  | pointer to the leaves' hashes                         | account 16    |leafCount 16 | missing 16|
+///  +-------------------------------------------------------+---------------+-------------+-----------+
+///
+/// Missing are the leaves, bit by bit, that are neither absent nor set by an order yet; the account is an index, 2^16-1
+/// until an order has set the first leaf.
+type Group is uint256;
+
+/// @notice What fills need to know of a market, as one word.
+///
+///      255          254      253                       192 191          128 127                      0
+///  +------------+-----------+-----------------------------+----------------+--------------------------+
+///  |derivative 1|hasForced 1| 0                           | rate 64        | lotSize 128              |
+///  +------------+-----------+-----------------------------+----------------+--------------------------+
+///
+/// The rate is that of a cross-quoted market, micro-USDC per whole quote unit, else 0; hasForced says that a forced
+/// order of the batch is in the market.
+type MarketTerms is uint256;
 
 /// @notice A position with its account resolved, as one word.
 ///
@@ -33,6 +66,9 @@ type Position is uint256;
 using OrderTermsLib for OrderTerms global;
 using OrderLinksLib for OrderLinks global;
 using FillWordLib for FillWord global;
+using EntryLib for Entry global;
+using GroupLib for Group global;
+using MarketTermsLib for MarketTerms global;
 using PositionLib for Position global;
 
 /// @title  Fields of OrderTerms
@@ -40,13 +76,15 @@ library OrderTermsLib {
     uint256 internal constant SIDE = 1 << 0;
     uint256 internal constant REDUCE_ONLY = 1 << 3;
     uint256 internal constant HAS_CONVERSION_LIMIT = 1 << 4;
-    uint256 internal constant UNKNOWN_FLAGS = 7 << 5;
-    uint256 internal constant REFUSED_FLAGS = UNKNOWN_FLAGS | REDUCE_ONLY | HAS_CONVERSION_LIMIT;
+    uint256 internal constant FORCED = 1 << 5;
+    uint256 internal constant UNKNOWN_FLAGS = 3 << 6;
+    uint256 internal constant RARE_FLAGS = UNKNOWN_FLAGS | FORCED | REDUCE_ONLY | HAS_CONVERSION_LIMIT;
     uint256 internal constant FLAGS_SHIFT = 216;
     uint256 private constant TIME_IN_FORCE_SHIFT = 1;
     uint256 private constant IMMEDIATE = 1 << 2; // the upper bit of time in force: IOC or FOK
-    uint256 private constant FOK = 3;
     uint256 private constant GTC = 0;
+    uint256 private constant IOC = 2;
+    uint256 private constant FOK = 3;
 
     function position(OrderTerms terms) internal pure returns (uint256) {
         return OrderTerms.unwrap(terms) >> 240;
@@ -65,9 +103,22 @@ library OrderTermsLib {
         return has(terms, SIDE);
     }
 
+    function isReduceOnly(OrderTerms terms) internal pure returns (bool) {
+        return has(terms, REDUCE_ONLY);
+    }
+
+    /// @notice Whether it is the protocol's own order and so without a signature.
+    function isForced(OrderTerms terms) internal pure returns (bool) {
+        return has(terms, FORCED);
+    }
+
     /// @notice Whether it is IOC or FOK.
     function isImmediate(OrderTerms terms) internal pure returns (bool) {
         return has(terms, IMMEDIATE);
+    }
+
+    function isIoc(OrderTerms terms) internal pure returns (bool) {
+        return timeInForce(terms) == IOC;
     }
 
     function isFok(OrderTerms terms) internal pure returns (bool) {
@@ -100,7 +151,6 @@ library OrderTermsLib {
         return uint32(OrderTerms.unwrap(terms) >> 152);
     }
 
-    /// @return micro-USDC per lot
     function price(OrderTerms terms) internal pure returns (uint64) {
         return uint56(OrderTerms.unwrap(terms) >> 96);
     }
@@ -132,6 +182,13 @@ library OrderTermsLib {
 
 /// @title  Fields of OrderLinks
 library OrderLinksLib {
+    OrderLinks internal constant UNSIGNED = OrderLinks.wrap(uint256(type(uint16).max) << 8);
+
+    /// @notice Whether it names no signature, as forced orders do.
+    function isUnsigned(OrderLinks links) internal pure returns (bool) {
+        return OrderLinks.unwrap(links) == OrderLinks.unwrap(UNSIGNED);
+    }
+
     function group(OrderLinks links) internal pure returns (uint256) {
         return uint16(OrderLinks.unwrap(links) >> 8);
     }
@@ -157,17 +214,161 @@ library FillWordLib {
     }
 }
 
+/// @title  Fields of Entry
+library EntryLib {
+    uint32 internal constant NOTHING_SIGNED = type(uint32).max;
+    uint256 private constant ACCOUNT_SHIFT = 96;
+    uint256 private constant EPOCH_SHIFT = 64;
+    uint256 private constant FEES_MASK = type(uint64).max;
+
+    /// @notice An entry without a signature and fees.
+    function unsigned(address account_) internal pure returns (Entry) {
+        return Entry.wrap((uint256(uint160(account_)) << ACCOUNT_SHIFT) | (uint256(NOTHING_SIGNED) << EPOCH_SHIFT));
+    }
+
+    /// @notice The entry of a packed record, of which `row` are the first 32 bytes.
+    function ofRow(uint256 row) internal pure returns (Entry) {
+        return Entry.wrap(row & ~FEES_MASK);
+    }
+
+    function account(Entry entry) internal pure returns (address) {
+        return address(uint160(Entry.unwrap(entry) >> ACCOUNT_SHIFT));
+    }
+
+    function epoch(Entry entry) internal pure returns (uint32) {
+        return uint32(Entry.unwrap(entry) >> EPOCH_SHIFT);
+    }
+
+    /// @notice The entry, which has no fees, with fees of which it holds what 64 bits can.
+    function withFees(Entry entry, uint256 fees) internal pure returns (Entry) {
+        return Entry.wrap(Entry.unwrap(entry) | (fees < FEES_MASK ? fees : FEES_MASK));
+    }
+}
+
+/// @title  Fields of Group
+library GroupLib {
+    uint256 private constant POINTER_SHIFT = 48;
+    uint256 private constant ACCOUNT_SHIFT = 32;
+    uint256 private constant LEAF_COUNT_SHIFT = 16;
+    uint256 private constant NO_ACCOUNT = type(uint16).max;
+
+    /// @notice Reserve memory for the hashes of a group's leaves.
+    function make(uint256 leafCount_, uint256 missing_) internal pure returns (Group) {
+        uint256 leaves;
+        assembly ("memory-safe") {
+            leaves := mload(0x40)
+            mstore(0x40, add(leaves, shl(5, leafCount_)))
+        }
+        return Group.wrap(
+            (leaves << POINTER_SHIFT) | (NO_ACCOUNT << ACCOUNT_SHIFT) | (leafCount_ << LEAF_COUNT_SHIFT) | missing_
+        );
+    }
+
+    function leafCount(Group group) internal pure returns (uint256) {
+        return uint16(Group.unwrap(group) >> LEAF_COUNT_SHIFT);
+    }
+
+    /// @notice Whether leaves are neither absent nor set.
+    function isIncomplete(Group group) internal pure returns (bool) {
+        return uint16(Group.unwrap(group)) != 0;
+    }
+
+    function isMissing(Group group, uint256 leaf) internal pure returns (bool) {
+        return (Group.unwrap(group) >> leaf) & 1 != 0;
+    }
+
+    /// @notice Whether orders of this account may be in the group: it is that of the first order.
+    function isOf(Group group, uint256 account_) internal pure returns (bool) {
+        uint256 own = account(group);
+        return own == account_ || own == NO_ACCOUNT;
+    }
+
+    function account(Group group) internal pure returns (uint256) {
+        return uint16(Group.unwrap(group) >> ACCOUNT_SHIFT);
+    }
+
+    /// @notice Set a leaf that is missing, by an order of `account_`.
+    function set(Group group, uint256 leaf, bytes32 hash, uint256 account_) internal pure returns (Group) {
+        setHash(group, leaf, hash);
+        uint256 cleared = Group.unwrap(group) & ~((NO_ACCOUNT << ACCOUNT_SHIFT) | (1 << leaf));
+        return Group.wrap(cleared | (account_ << ACCOUNT_SHIFT));
+    }
+
+    function setHash(Group group, uint256 leaf, bytes32 hash) internal pure {
+        uint256 leaves = Group.unwrap(group) >> POINTER_SHIFT;
+        assembly ("memory-safe") {
+            mstore(add(leaves, shl(5, leaf)), hash)
+        }
+    }
+
+    /// @return hash the leaf's, if there is one only
+    function singleHash(Group group) internal pure returns (bytes32 hash) {
+        uint256 leaves = Group.unwrap(group) >> POINTER_SHIFT;
+        assembly ("memory-safe") {
+            hash := mload(leaves)
+        }
+    }
+
+    /// @return hash keccak256 of all leaves' hashes, one after another
+    function concatenatedHash(Group group) internal pure returns (bytes32 hash) {
+        uint256 leaves = Group.unwrap(group) >> POINTER_SHIFT;
+        uint256 count = leafCount(group);
+        assembly ("memory-safe") {
+            hash := keccak256(leaves, shl(5, count))
+        }
+    }
+}
+
+/// @title  Fields of MarketTerms
+library MarketTermsLib {
+    uint256 private constant DERIVATIVE = 1 << 255;
+    uint256 private constant HAS_FORCED = 1 << 254;
+    uint256 private constant RATE_SHIFT = 128;
+
+    /// @notice The terms of a spot market; the rate is 0 unless it is cross-quoted.
+    function spot(uint256 lotSize_, uint64 rate_) internal pure returns (MarketTerms) {
+        return MarketTerms.wrap((uint256(rate_) << RATE_SHIFT) | lotSize_);
+    }
+
+    function derivative() internal pure returns (MarketTerms) {
+        return MarketTerms.wrap(DERIVATIVE);
+    }
+
+    function withForced(MarketTerms terms) internal pure returns (MarketTerms) {
+        return MarketTerms.wrap(MarketTerms.unwrap(terms) | HAS_FORCED);
+    }
+
+    function isDerivative(MarketTerms terms) internal pure returns (bool) {
+        return MarketTerms.unwrap(terms) & DERIVATIVE != 0;
+    }
+
+    /// @notice Whether it is a spot market that is quoted in USDC.
+    function isPlain(MarketTerms terms) internal pure returns (bool) {
+        return MarketTerms.unwrap(terms) >> RATE_SHIFT == 0;
+    }
+
+    function hasForced(MarketTerms terms) internal pure returns (bool) {
+        return MarketTerms.unwrap(terms) & HAS_FORCED != 0;
+    }
+
+    /// @return micro-USDC per whole quote unit, 0 unless the market is cross-quoted
+    function rate(MarketTerms terms) internal pure returns (uint256) {
+        return uint64(MarketTerms.unwrap(terms) >> RATE_SHIFT);
+    }
+
+    /// @return quanta per lot of a spot market
+    function lotSize(MarketTerms terms) internal pure returns (uint256) {
+        return uint128(MarketTerms.unwrap(terms));
+    }
+}
+
 /// @title  Fields of Position
 library PositionLib {
     uint256 private constant SLOT_MASK = type(uint256).max << 64;
 
-    function make(address account_, uint32 instrument_, uint32 epoch_, uint256 accountIndex_)
-        internal
-        pure
-        returns (Position)
-    {
-        uint256 upper = PositionSlot.unwrap(PositionSlotLib.first(account_, instrument_));
-        return Position.wrap(upper | (uint256(epoch_) << 32) | accountIndex_);
+    function make(Entry entry, uint256 accountIndex_, uint32 instrument_) internal pure returns (Position) {
+        uint256 upper = PositionSlot.unwrap(PositionSlotLib.first(entry.account(), instrument_));
+        return Position.wrap(upper | (uint256(entry.epoch()) << 32) | accountIndex_);
     }
 
     function account(Position position) internal pure returns (address) {

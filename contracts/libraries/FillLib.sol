@@ -3,7 +3,8 @@ pragma solidity ^0.8.37;
 
 import {IEngine} from "../interfaces/IEngine.sol";
 import {BatchTables, OrderState, WordTable} from "./BatchTables.sol";
-import {FillWord, OrderTerms} from "./BatchWords.sol";
+import {FillWord, MarketTerms, OrderTerms} from "./BatchWords.sol";
+import {DerivativeFill, DerivativeFillLib} from "./DerivativeFill.sol";
 import {OrderLib} from "./OrderLib.sol";
 
 /// @title  Fills
@@ -12,6 +13,7 @@ library FillLib {
     using WordTable for uint256[];
 
     uint256 private constant BPS = 10_000;
+    uint256 private constant RATE_SCALE = 1e12; // 10^-12 quote units at micro-USDC per unit to micro-USDC
     uint256 private constant MAX_GROUP_FILLS = 256;
     OrderState private constant NO_GROUP = OrderState.wrap(0);
 
@@ -21,7 +23,7 @@ library FillLib {
     function applyAll(BatchTables memory tables, uint256 fee) internal {
         OrderState group = NO_GROUP; // the IOC or FOK order whose group is open
         uint256 groupFills;
-        uint256 fees; // micro-USDC
+        uint256 fees; // micro-USDC, of spot fills
         uint256 count = tables.fillCount;
         for (uint256 i; i < count; ++i) {
             FillWord fill = tables.fill(i);
@@ -61,7 +63,7 @@ library FillLib {
     }
 
     /// @dev Trade `fill.quantity()` lots at the maker's price.
-    /// @return fees of both sides in micro-USDC
+    /// @return fees of both sides in micro-USDC; a derivative's are the Clearinghouse's to take
     function _apply(
         BatchTables memory tables,
         OrderState maker,
@@ -84,28 +86,53 @@ library FillLib {
             taker.use(uint64(takerFilled + quantity));
         }
         (OrderState buyer, OrderState seller) = take.isSell() ? (maker, taker) : (taker, maker);
-        fees = _move(tables, buyer, seller, quantity, price, fee);
+        MarketTerms marketTerms = tables.termsOf(make.market());
+        if (marketTerms.isDerivative()) {
+            tables.push(_derivativeFill(buyer.terms(), seller.terms(), i, price, quantity));
+        } else {
+            fees = _move(tables, marketTerms, buyer, seller, quantity, price, fee);
+        }
         emit IEngine.Fill(OrderLib.fillId(maker.hash(), taker.hash(), makerFilled, takerFilled));
     }
 
-    /// @dev Book one fill: N = quantity * price, and each side pays floor(N * fee / 1e4).
+    /// @dev The Clearinghouse books this one.
+    function _derivativeFill(OrderTerms buy, OrderTerms sell, uint256 i, uint256 price, uint256 quantity)
+        private
+        pure
+        returns (DerivativeFill)
+    {
+        uint256 flags;
+        if (buy.isReduceOnly()) flags |= DerivativeFillLib.BUYER_REDUCE_ONLY;
+        if (sell.isReduceOnly()) flags |= DerivativeFillLib.SELLER_REDUCE_ONLY;
+        if (buy.isForced()) flags |= DerivativeFillLib.BUYER_FORCED;
+        if (sell.isForced()) flags |= DerivativeFillLib.SELLER_FORCED;
+        return DerivativeFillLib.make(buy.position(), sell.position(), buy.market(), flags, i, price, quantity);
+    }
+
+    /// @dev Book one fill: N = quantity * price, in a cross-quoted market converted at the rate, and each side pays
+    ///      floor(N * fee / 1e4).
     function _move(
         BatchTables memory tables,
+        MarketTerms marketTerms,
         OrderState buyer,
         OrderState seller,
         uint256 quantity,
         uint256 price,
         uint256 fee
     ) private pure returns (uint256 fees) {
-        // Quantity and price are below 2^40 and 2^56, the fee is at most N / 200, quantity * lotSize is below 2^127
-        // (the registry's rule for maxQuantity) and there are fewer than 2^16 fills: all products and sums stay below
-        // 2^144.
+        // Quantity, price and rate are below 2^40, 2^56 and 2^64, the fee is at most N / 200, quantity * lotSize is below
+        // 2^127 (the registry's rule for maxQuantity) and there are fewer than 2^16 fills: all products stay below
+        // 2^160 and all sums below 2^144.
         unchecked {
             uint256 notional = quantity * price;
+            uint256 rate = marketTerms.rate();
+            if (rate != 0) notional = notional * rate / RATE_SCALE;
             uint256 feeDown = notional * fee / BPS;
-            int256 quanta = int256(quantity * tables.lotSizes.get(buyer.terms().market()));
+            int256 quanta = int256(quantity * marketTerms.lotSize());
             tables.usdcDeltas.add(buyer.account(), -int256(notional + feeDown));
             tables.usdcDeltas.add(seller.account(), int256(notional - feeDown));
+            tables.fees.add(buyer.account(), int256(feeDown));
+            tables.fees.add(seller.account(), int256(feeDown));
             tables.baseDeltas.add(buyer.terms().position(), quanta);
             tables.baseDeltas.add(seller.terms().position(), -quanta);
             return 2 * feeDown;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.37;
 
+import {Hashes} from "@openzeppelin/contracts/utils/cryptography/Hashes.sol";
 import {IEngine} from "../interfaces/IEngine.sol";
 import {OrderTerms} from "./BatchWords.sol";
 
@@ -16,20 +17,31 @@ library OrderLib {
         "Order(address account,uint32 market,uint8 side,uint8 timeInForce,bool reduceOnly,uint64 price,uint64 quantity,"
         "uint64 nonce,uint32 epoch,uint64 expiry,uint16 maxFeeBps,uint64 conversionLimit)"
     );
+    bytes32 private constant ORDER_ARRAY_TYPEHASH = keccak256(
+        "OrderArray(Order[] orders)"
+        "Order(address account,uint32 market,uint8 side,uint8 timeInForce,bool reduceOnly,uint64 price,uint64 quantity,"
+        "uint64 nonce,uint32 epoch,uint64 expiry,uint16 maxFeeBps,uint64 conversionLimit)"
+    );
     bytes32 private constant DOMAIN_TYPEHASH =
         keccak256("EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)");
     bytes32 private constant NAME_HASH = keccak256("OrderBookDEX");
     bytes32 private constant VERSION_HASH = keccak256("1");
     uint256 private constant PREIMAGE_SIZE = 13 * 32;
 
-    /// @notice Domain separator of the calling contract (behind a proxy: of the proxy) on this chain.
-    function domainSeparator() internal view returns (bytes32) {
-        return keccak256(abi.encode(DOMAIN_TYPEHASH, NAME_HASH, VERSION_HASH, block.chainid, address(this)));
+    /// @notice Domain separator of an Engine (of its proxy) on this chain.
+    function domainSeparator(address engine) internal view returns (bytes32) {
+        return keccak256(abi.encode(DOMAIN_TYPEHASH, NAME_HASH, VERSION_HASH, block.chainid, engine));
     }
 
     /// @notice EIP-712 struct hash of an order.
     function hash(IEngine.Order calldata order) internal pure returns (bytes32) {
         return keccak256(abi.encode(ORDER_TYPEHASH, order));
+    }
+
+    /// @notice EIP-712 struct hash of an OrderArray.
+    /// @param  concatenated keccak256 of its orders' struct hashes, one after another
+    function arrayHash(bytes32 concatenated) internal pure returns (bytes32) {
+        return Hashes.efficientKeccak256(ORDER_ARRAY_TYPEHASH, concatenated);
     }
 
     /// @notice Reserve memory for the function below, with the type hash in its first word.
@@ -41,15 +53,18 @@ library OrderLib {
         }
     }
 
-    /// @notice The same of an order in a batch. reduceOnly and conversionLimit are 0: spot orders that set them are
-    ///         refused.
-    function hash(OrderPreimage preimage, OrderTerms terms, address account, uint32 market, uint32 epoch)
-        internal
-        pure
-        returns (bytes32 result)
-    {
+    /// @notice The same of an order in a batch.
+    function hash(
+        OrderPreimage preimage,
+        OrderTerms terms,
+        address account,
+        uint32 market,
+        uint32 epoch,
+        uint64 conversionLimit
+    ) internal pure returns (bytes32 result) {
         uint256 side = terms.side();
         uint256 timeInForce = terms.timeInForce();
+        bool reduceOnly = terms.isReduceOnly();
         uint256 price = terms.price();
         uint256 quantity = terms.quantity();
         uint256 nonce = terms.nonce();
@@ -60,12 +75,14 @@ library OrderLib {
             mstore(add(preimage, 0x40), market)
             mstore(add(preimage, 0x60), side)
             mstore(add(preimage, 0x80), timeInForce)
+            mstore(add(preimage, 0xa0), reduceOnly)
             mstore(add(preimage, 0xc0), price)
             mstore(add(preimage, 0xe0), quantity)
             mstore(add(preimage, 0x100), nonce)
             mstore(add(preimage, 0x120), epoch)
             mstore(add(preimage, 0x140), expiry)
             mstore(add(preimage, 0x160), maxFeeBps)
+            mstore(add(preimage, 0x180), conversionLimit)
             result := keccak256(preimage, PREIMAGE_SIZE)
         }
     }

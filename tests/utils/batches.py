@@ -6,7 +6,7 @@ Tables can be edited after `build_batch` to make batches that no honest operator
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,12 +14,15 @@ from eth_abi import encode
 from eth_account import Account
 from eth_account.messages import SignableMessage, encode_typed_data
 from eth_account.signers.local import LocalAccount
-from eth_utils import keccak, to_canonical_address
+from eth_utils import keccak, to_canonical_address, to_checksum_address
 
+FUND = to_checksum_address(keccak(text="crosspoint.insurance-fund")[12:])
 BUY, SELL = 0, 1
 GTC, GTD, IOC, FOK = range(4)
 NEVER = 2**64 - 1
 NOTHING_SIGNED = 2**32 - 1
+RESERVED_KEY = 2**32 - 1
+NO_GROUP = 2**16 - 1
 
 ORDER_TYPE = [
     {"name": "account", "type": "address"},
@@ -37,9 +40,11 @@ ORDER_TYPE = [
 ]
 
 BATCH_ABI_TYPE = (
-    "(uint48,uint40,(address,uint32)[],uint32[],(uint16,uint32)[],(bytes32,bytes32,uint8)[],"
-    "(uint16,uint16,uint8,uint8,bool,uint64,uint64,uint64,uint64,uint16,uint64,uint16,uint8)[],(uint16,uint16,uint64)[])"
+    "(uint48,uint40,(address,uint32)[],(uint32,uint80)[],(uint16,uint32)[],(bytes32,bytes32,uint8,bytes32[],uint16)[],"
+    "(uint16,uint16,uint8,uint8,bool,uint64,uint64,uint64,uint64,uint16,uint64,uint16,uint8,bool)[],"
+    "(uint16,uint16,uint64)[])"
 )
+HEADER_SIZE = 27
 
 
 @dataclass(frozen=True)
@@ -54,11 +59,19 @@ class Domain:
         return {"name": "OrderBookDEX", "version": "1", "chainId": self.chain_id, "verifyingContract": self.engine}
 
 
+@dataclass(frozen=True)
+class Keyless:
+    """An account that signs nothing, for forced orders."""
+
+    address: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """What a trader signs. `instrument` is the market's base asset and is not signed; the signer is kept beside it."""
+    """What a trader signs. `instrument` (the market's base asset, or the derivative market) is not signed; who signs is
+    kept beside it: the account itself, or a `delegate`, or nobody if the order is `forced`."""
 
-    signer: LocalAccount
+    signer: LocalAccount | Keyless
     market: int
     instrument: int
     side: int
@@ -71,6 +84,8 @@ class Order:
     expiry: int = NEVER
     max_fee_bps: int = 50
     conversion_limit: int = 0
+    delegate: LocalAccount | None = None
+    forced: bool = False
 
     @property
     def account(self) -> str:
@@ -111,9 +126,22 @@ class Order:
         return keccak(b"\x19" + message.version + message.header + message.body)
 
     def sign(self, domain: Domain) -> tuple[bytes, bytes]:
-        """r and vs of the signer's compact signature (EIP-2098)."""
-        signature = Account.sign_message(self.message(domain), self.signer.key)
-        return compact(signature.r, signature.s, signature.v)
+        """r and vs of the compact signature (EIP-2098) of the account or its delegate."""
+        return sign(self.message(domain), self.delegate or self.signer)
+
+
+def array_message(domain: Domain, orders: Sequence[Order]) -> SignableMessage:
+    """Several orders of one account in one EIP-712 message."""
+    names = [member["name"] for member in ORDER_TYPE]
+    types = {"OrderArray": [{"name": "orders", "type": "Order[]"}], "Order": ORDER_TYPE}
+    members = [dict(zip(names, order.fields(), strict=True)) for order in orders]
+    return encode_typed_data(domain.data, types, {"orders": members})
+
+
+def sign(message: SignableMessage, signer: Any) -> tuple[bytes, bytes]:
+    """r and vs of a compact signature (EIP-2098)."""
+    signature = Account.sign_message(message, signer.key)
+    return compact(signature.r, signature.s, signature.v)
 
 
 def nonce(key: int, sequence: int) -> int:
@@ -131,9 +159,26 @@ def fill_id(maker_hash: bytes, taker_hash: bytes, maker_filled_before: int, take
     return keccak(encode(types, [maker_hash, taker_hash, maker_filled_before, taker_filled_before]))
 
 
+@dataclass(frozen=True)
+class Group:
+    """A row of the group table, with the hashes of its absent leaves."""
+
+    r: bytes
+    vs: bytes
+    leaf_count: int = 1
+    absent: tuple[bytes, ...] = ()
+    absent_mask: int = 0
+
+    def packed(self) -> bytes:
+        return self.leaf_count.to_bytes(1, "big") + self.absent_mask.to_bytes(2, "big") + self.r + self.vs
+
+    def readable(self) -> tuple[Any, ...]:
+        return self.r, self.vs, self.leaf_count, list(self.absent), self.absent_mask
+
+
 @dataclass(frozen=True, kw_only=True)
 class OrderEntry:
-    """A row of the order table. `unknown_flags` are bits 5-7 of the packed record, which the readable form has not."""
+    """A row of the order table. `unknown_flags` are bits 6-7 of the packed record, which the readable form has not."""
 
     position: int
     market: int
@@ -148,11 +193,12 @@ class OrderEntry:
     conversion_limit: int
     group: int
     leaf: int = 0
+    forced: bool = False
     unknown_flags: int = 0
 
     def packed(self) -> bytes:
         flags = self.side | self.time_in_force << 1 | self.reduce_only << 3 | (self.conversion_limit != 0) << 4
-        flags |= self.unknown_flags << 5
+        flags |= self.forced << 5 | self.unknown_flags << 6
         expiry = 0 if self.time_in_force == GTC and self.expiry == NEVER else self.expiry
         values = (
             (self.position, 2),
@@ -166,8 +212,7 @@ class OrderEntry:
             (self.group, 2),
             (self.leaf, 1),
         )
-        record = b"".join(value.to_bytes(size, "big") for value, size in values)
-        return record + (self.conversion_limit.to_bytes(8, "big") if self.conversion_limit else b"")
+        return b"".join(value.to_bytes(size, "big") for value, size in values)
 
     def readable(self) -> tuple[Any, ...]:
         return (
@@ -184,59 +229,67 @@ class OrderEntry:
             self.conversion_limit,
             self.group,
             self.leaf,
+            self.forced,
         )
 
 
 @dataclass
 class Batch:
-    """The six tables, in plain values."""
+    """The tables, in plain values. The absent hashes and conversion limits are those of groups and orders, unless
+    `absent` and `limits` say otherwise, which only the packed form can."""
 
     number: int
     matched_at: int
     accounts: list[tuple[str, int]] = field(default_factory=list)  # address, epoch
     markets: list[int] = field(default_factory=list)
     positions: list[tuple[int, int]] = field(default_factory=list)  # account index, instrument
-    groups: list[tuple[int, bytes, bytes]] = field(default_factory=list)  # leaf count, r, vs
+    groups: list[Group] = field(default_factory=list)
     orders: list[OrderEntry] = field(default_factory=list)
     fills: list[tuple[int, int, int]] = field(default_factory=list)  # maker, taker, lots
+    rounds: dict[int, int] = field(default_factory=dict)  # by market, 0 if not given
+    absent: list[bytes] | None = None
+    limits: list[int] | None = None
 
     def edit_order(self, index: int, **changes: Any) -> None:
         self.orders[index] = replace(self.orders[index], **changes)
 
     def packed(self) -> bytes:
-        tables: Sequence[Sequence[Any]] = (
-            self.accounts,
-            self.markets,
-            self.positions,
-            self.groups,
-            self.orders,
-            self.fills,
+        absent = self.absent
+        if absent is None:
+            absent = [leaf for group in self.groups for leaf in group.absent]
+        limits = self.limits
+        if limits is None:
+            limits = [order.conversion_limit for order in self.orders if order.conversion_limit]
+        tables: tuple[list[bytes], ...] = (
+            [to_canonical_address(account) + epoch.to_bytes(4, "big") for account, epoch in self.accounts],
+            [id_.to_bytes(4, "big") + round_.to_bytes(10, "big") for id_, round_ in self.market_rows()],
+            [account.to_bytes(2, "big") + instrument.to_bytes(4, "big") for account, instrument in self.positions],
+            [group.packed() for group in self.groups],
+            absent,
+            [order.packed() for order in self.orders],
+            [limit.to_bytes(8, "big") for limit in limits],
+            [
+                maker.to_bytes(2, "big") + taker.to_bytes(2, "big") + lots.to_bytes(5, "big")
+                for maker, taker, lots in self.fills
+            ],
         )
-        parts = [self.number.to_bytes(6, "big"), self.matched_at.to_bytes(5, "big")]
-        parts += [len(table).to_bytes(2, "big") for table in tables]
-        parts += [to_canonical_address(account) + epoch.to_bytes(4, "big") for account, epoch in self.accounts]
-        parts += [market.to_bytes(4, "big") for market in self.markets]
-        parts += [account.to_bytes(2, "big") + instrument.to_bytes(4, "big") for account, instrument in self.positions]
-        parts += [leaf_count.to_bytes(1, "big") + r + vs for leaf_count, r, vs in self.groups]
-        parts += [order.packed() for order in self.orders]
-        parts += [
-            maker.to_bytes(2, "big") + taker.to_bytes(2, "big") + lots.to_bytes(5, "big")
-            for maker, taker, lots in self.fills
-        ]
-        return b"".join(parts)
+        header = self.number.to_bytes(6, "big") + self.matched_at.to_bytes(5, "big")
+        lengths = b"".join(len(table).to_bytes(2, "big") for table in tables)
+        return header + lengths + b"".join(row for table in tables for row in table)
+
+    def market_rows(self) -> list[tuple[int, int]]:
+        return [(market, self.rounds.get(market, 0)) for market in self.markets]
 
     def readable(self) -> tuple[Any, ...]:
         """The arguments of IEngine.Batch."""
-        groups = [(r, vs, leaf_count) for leaf_count, r, vs in self.groups]
-        orders = [order.readable() for order in self.orders]
         return (
             self.number,
             self.matched_at,
             self.accounts,
-            self.markets,
+            self.market_rows(),
             self.positions,
-            groups,
-            orders,
+            [group.readable() for group in self.groups],
+            [order.readable() for order in self.orders],
             self.fills,
         )
 
@@ -258,17 +311,24 @@ def build_batch(
     matched_at: int,
     fills: Iterable[tuple[Order, Order, int]],
     idle: Iterable[Order] = (),
+    arrays: Iterable[Sequence[Order]] = (),
+    rounds: Mapping[int, int] | None = None,
 ) -> Batch:
-    """Sort and index the tables of a batch of (maker, taker, lots) fills; `idle` orders are listed without a fill."""
+    """Sort and index the tables of a batch of (maker, taker, lots) fills; `idle` orders are listed without a fill.
+
+    Each of `arrays` is a sequence of orders under one signature; those that are neither filled nor idle are absent.
+    """
     fills = list(fills)
     unique = {order.id: order for order in idle}
     unique.update({order.id: order for fill in fills for order in fill[:2]})
     orders = sorted(unique.values(), key=lambda order: order.id)
-    epochs = {order.account: order.epoch for order in orders}
+    epochs = {order.account: NOTHING_SIGNED for order in orders if order.forced}
+    epochs |= {order.account: order.epoch for order in orders if not order.forced}
     accounts = sorted(epochs, key=lambda account: int(account, 16))
     markets = sorted({order.market for order in orders})
     positions = sorted({(accounts.index(order.account), order.instrument) for order in orders})
     index = {order.id: i for i, order in enumerate(orders)}
+    groups, places = build_groups(domain, orders, list(arrays))
     entries = [
         OrderEntry(
             position=positions.index((accounts.index(order.account), order.instrument)),
@@ -282,9 +342,11 @@ def build_batch(
             expiry=order.expiry,
             max_fee_bps=order.max_fee_bps,
             conversion_limit=order.conversion_limit,
-            group=i,
+            group=places[order.id][0],
+            leaf=places[order.id][1],
+            forced=order.forced,
         )
-        for i, order in enumerate(orders)
+        for order in orders
     ]
     return Batch(
         number=number,
@@ -292,7 +354,35 @@ def build_batch(
         accounts=[(account, epochs[account]) for account in accounts],
         markets=markets,
         positions=positions,
-        groups=[(1, *order.sign(domain)) for order in orders],
+        groups=groups,
         orders=entries,
         fills=[(index[maker.id], index[taker.id], lots) for maker, taker, lots in fills],
+        rounds=dict(rounds or {}),
     )
+
+
+def build_groups(
+    domain: Domain, orders: Sequence[Order], arrays: Sequence[Sequence[Order]]
+) -> tuple[list[Group], dict[tuple[int, int, int], tuple[int, int]]]:
+    """Sign everything. Return the groups and, by order, its group and leaf."""
+    present = {order.id for order in orders}
+    groups: list[Group] = []
+    places: dict[tuple[int, int, int], tuple[int, int]] = {}
+    for array in arrays:
+        absent = [leaf for leaf, order in enumerate(array) if order.id not in present]
+        places |= {order.id: (len(groups), leaf) for leaf, order in enumerate(array) if leaf not in absent}
+        groups.append(sign_array(domain, array, absent))
+    for order in orders:
+        if order.forced:
+            places[order.id] = (NO_GROUP, 0)
+        elif order.id not in places:
+            places[order.id] = (len(groups), 0)
+            groups.append(Group(*order.sign(domain)))
+    return groups, places
+
+
+def sign_array(domain: Domain, array: Sequence[Order], absent: Sequence[int] = ()) -> Group:
+    """The group of orders under one signature, of which the leaves `absent` are not in the batch."""
+    signature = sign(array_message(domain, array), array[0].delegate or array[0].signer)
+    hashes = tuple(array[leaf].hash(domain) for leaf in absent)
+    return Group(*signature, len(array), hashes, sum(1 << leaf for leaf in absent))

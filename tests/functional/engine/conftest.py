@@ -12,8 +12,8 @@ from ape.managers.project import ProjectManager
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
 
-from tests.functional.engine.exchange import BTC_PARAMS, ETH_PARAMS, Exchange
-from tests.utils.batches import BUY, SELL, Batch
+from tests.functional.engine.exchange import BTC_PARAMS, ETH_PARAMS, Exchange, create_market
+from tests.utils.batches import BUY, SELL, Batch, Group
 from tests.utils.contracts import deploy_behind_proxy, deploy_create2
 
 USDC_BALANCE = 10**12  # a million USDC
@@ -32,22 +32,25 @@ def exchange(
     eth_synth = deploy_create2(owner, project.SynthERC20, weth.address)
     registry = owner.deploy(project.MarketRegistry, owner, guardian)
     vault = deploy_behind_proxy(owner, project.Vault, project.UpgradeableProxy, (usdc.address,), (owner.address,))
+    packer = owner.deploy(project.BatchPacker)
     roles = (owner.address, operator.address, guardian.address, 50)
     engine = deploy_behind_proxy(
-        owner, project.Engine, project.UpgradeableProxy, (vault.address, registry.address), roles
+        owner, project.Engine, project.UpgradeableProxy, (vault.address, registry.address, packer.address), roles
     )
     queue = owner.deploy(project.WithdrawalQueue, vault, engine, registry)
-    vault.connect(engine, queue, sender=owner)
-    engine.connect(queue, sender=owner)
+    control = owner.deploy(project.OrderControl, engine, vault)
+    clearinghouse = owner.deploy(project.MockClearinghouse)
+    vault.connect(engine, queue, clearinghouse, control, sender=owner)
+    engine.connect(queue, control, clearinghouse, sender=owner)
 
     ids = []
     for synth in (btc_synth, eth_synth):
         registry.registerAsset(synth, sender=owner)
         ids.append(registry.lastId())
     for symbol, base, numbers in (("BTC-USDC", ids[0], BTC_PARAMS), ("ETH-USDC", ids[1], ETH_PARAMS)):
-        registry.createMarket({"symbol": symbol, "kind": 0, "base": base, "quote": 0, **numbers}, sender=owner)
-        ids.append(registry.lastId())
-    return Exchange(chain.provider, operator, usdc, btc_synth, eth_synth, registry, vault, engine, queue, *ids)
+        ids.append(create_market(registry, owner, symbol, base, numbers))
+    parts = (usdc, btc_synth, eth_synth, registry, vault, packer, engine, queue, control, clearinghouse)
+    return Exchange(chain.provider, operator, *parts, *ids)
 
 
 @pytest.fixture(scope="module")
@@ -163,6 +166,6 @@ def resign(
             max_fee_bps=entry.max_fee_bps,
             conversion_limit=entry.conversion_limit,
         )
-        batch.groups[entry.group] = (1, *order.sign(exchange.domain))
+        batch.groups[entry.group] = Group(*order.sign(exchange.domain))
 
     return run

@@ -27,6 +27,54 @@ ETH_LOT = 10**15
 ETH_PARAMS = {"tickSize": 10_000, "lotSize": ETH_LOT, "maxPrice": 10**11, "maxQuantity": 10**9}
 ETH_TICK = 10
 
+ZERO_ADDRESS = "0x" + "00" * 20
+NO_DERIVATIVE = {
+    "expiry": 0,
+    "strike": 0,
+    "cap": 0,
+    "isPut": False,
+    "initialMarginBps": 0,
+    "maintenanceMarginBps": 0,
+    "bandBps": 0,
+    "liquidationFeeBps": 0,
+    "exitPenaltyBps": 0,
+    "fundingCap": 0,
+    "fundingPeriod": 0,
+}
+PERPETUAL = {
+    "initialMarginBps": 1_000,
+    "maintenanceMarginBps": 500,
+    "bandBps": 200,
+    "liquidationFeeBps": 100,
+    "exitPenaltyBps": 100,
+    "fundingCap": 50_000,
+    "fundingPeriod": 28_800,
+}
+
+
+def create_market(
+    registry: ContractInstance, owner: AccountAPI, symbol: str, base: int, numbers: dict[str, int], **changes: Any
+) -> int:
+    """Create a market, plain spot unless `changes` say otherwise, and return its id."""
+    params = {
+        "symbol": symbol,
+        "kind": 0,
+        "base": base,
+        "quote": 0,
+        "oracle": ZERO_ADDRESS,
+        "derivative": NO_DERIVATIVE,
+    }
+    registry.createMarket(params | numbers | changes, sender=owner)
+    return int(registry.lastId())
+
+
+def create_perpetual(exchange: Exchange, project: Any, owner: AccountAPI, symbol: str = "BTC-PERP") -> int:
+    """Create a perpetual over BTC, whose oracle has round 1 at 60,000 USD."""
+    oracle = owner.deploy(project.MockOracle)
+    oracle.setRound(1, 60_000 * 10**18, exchange.now, sender=owner)
+    terms = {"kind": 1, "oracle": oracle, "derivative": NO_DERIVATIVE | PERPETUAL}
+    return create_market(exchange.registry, owner, symbol, exchange.btc, BTC_PARAMS, **terms)
+
 
 @dataclass(frozen=True)
 class Refusal:
@@ -48,8 +96,11 @@ class Exchange:
     eth_synth: ContractInstance
     registry: ContractInstance
     vault: ContractInstance
+    packer: ContractInstance
     engine: ContractInstance
     queue: ContractInstance
+    control: ContractInstance
+    clearinghouse: ContractInstance
     btc: int  # instruments
     eth: int
     btc_market: int
@@ -76,11 +127,11 @@ class Exchange:
         return Order(signer=signer, side=side, **(terms | changes))
 
     def batch(
-        self, fills: Iterable[tuple[Order, Order, int]], *, idle: Iterable[Order] = (), matched_at: int | None = None
+        self, fills: Iterable[tuple[Order, Order, int]], *, matched_at: int | None = None, **tables: Any
     ) -> Batch:
-        """The next batch, matched now."""
+        """The next batch, matched now. `tables` are build_batch's idle orders, arrays and rounds."""
         number = self.engine.lastBatch()[0] + 1
-        return build_batch(self.domain, number, self.now if matched_at is None else matched_at, fills, idle)
+        return build_batch(self.domain, number, self.now if matched_at is None else matched_at, fills, **tables)
 
     def settle(self, batch: Batch, form: str = PACKED) -> ReceiptAPI:
         data = batch.packed_calldata() if form == PACKED else batch.readable_calldata()
@@ -121,9 +172,9 @@ class Exchange:
             return None
         return Refusal(bytes.fromhex(answer["error"].get("data", "0x")[2:]), self._error_names())
 
-    def refusal(self, name: str, *arguments: Any) -> Refusal:
-        """The refusal with a custom error of the Engine or of what it calls."""
-        for contract in (self.engine, self.vault, self.registry, self.queue, self.btc_synth):
+    def refusal(self, name: str, *arguments: Any, first: ContractInstance | None = None) -> Refusal:
+        """The refusal with a custom error of `first`, of the Engine or of what it calls."""
+        for contract in ((first,) if first else ()) + self._contracts():
             for error in contract.contract_type.errors:
                 if error.name == name and len(error.inputs) == len(arguments):
                     types = [str(entry.canonical_type) for entry in error.inputs]
@@ -131,9 +182,19 @@ class Exchange:
         raise LookupError(f"no contract has an error {name} with {len(arguments)} arguments")
 
     def _error_names(self) -> dict[bytes, str]:
-        contracts = (self.engine, self.vault, self.registry, self.queue, self.btc_synth)
-        errors = [error for contract in contracts for error in contract.contract_type.errors]
+        errors = [error for contract in self._contracts() for error in contract.contract_type.errors]
         return {keccak(text=error.selector)[:4]: error.name for error in errors}
+
+    def _contracts(self) -> tuple[ContractInstance, ...]:
+        return (
+            self.engine,
+            self.vault,
+            self.registry,
+            self.queue,
+            self.control,
+            self.clearinghouse,
+            self.btc_synth,
+        )
 
     def expect(self, data: bytes, name: str, *arguments: Any, sender: Any = None) -> None:
         """Expect that a call to the Engine reverts with exactly this error."""

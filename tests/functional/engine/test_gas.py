@@ -15,8 +15,8 @@ from eth_utils import keccak
 from scripts._lib.anvil import anvil, rpc
 from tests.utils.batches import BUY, IOC, SELL, build_batch, nonce
 
-ENGINE_POSITIONS = 0x9F1B5E2CA104415BFDC6E210BB3398404BF08BCD8AFB5FB88A80699712E07B00 + 4
-VAULT_ACCOUNTS = 0xD50F58E43FCF4BF3257CFFBCCCDC0CD749EF4A9D733F0A026365EC6511BB9400 + 3
+ENGINE_STORAGE = 0x9F1B5E2CA104415BFDC6E210BB3398404BF08BCD8AFB5FB88A80699712E07B00
+VAULT_STORAGE = 0xD50F58E43FCF4BF3257CFFBCCCDC0CD749EF4A9D733F0A026365EC6511BB9400
 RICH = 10**15 << 128
 TRANSACTION_GAS_CAP = 16_777_216  # EIP-7825
 SNAPSHOT = Path(__file__).with_name("gas.json")
@@ -28,23 +28,42 @@ def traders():
     return [Account.from_key(keccak(text=f"trader {i}")) for i in range(200)]
 
 
+def location_of(key, mapping):
+    return int.from_bytes(keccak(key.to_bytes(32, "big") + mapping.to_bytes(32, "big")), "big")
+
+
+def find_mapping(exchange, contract, storage, key, balance):
+    """The slot of the mapping whose word of `key` starts with a balance of 128 bits."""
+    for mapping in range(storage, storage + 32):
+        word = exchange.provider.get_storage(contract.address, location_of(key, mapping))
+        if int.from_bytes(word, "big") >> 128 == balance:
+            return mapping
+    raise AssertionError("no mapping has the balance")
+
+
 @pytest.fixture(scope="module")
-def url(exchange, traders):
+def url(exchange, maker, traders):
     """An Anvil that forks the deployed system: Ape's records every step of a transaction, which is slow.
 
     The traders' balances are written to storage: their accounts exist, as those of regular traders do.
     """
 
-    def write(contract, base, key, value):
-        location = keccak(key.to_bytes(32, "big") + base.to_bytes(32, "big"))
-        value = value.to_bytes(32, "big")
+    def position(account):
+        return int(account, 16) << 96 | exchange.btc << 64
+
+    def write(contract, mapping, key, value):
+        location, value = (number.to_bytes(32, "big") for number in (location_of(key, mapping), value))
         rpc(own, "anvil_setStorageAt", contract.address, "0x" + location.hex(), "0x" + value.hex())
+
+    known = (position(maker.address), exchange.base_of(maker))
+    positions = find_mapping(exchange, exchange.engine, ENGINE_STORAGE, *known)
+    known = (int(maker.address, 16), exchange.usdc_of(maker))
+    accounts = find_mapping(exchange, exchange.vault, VAULT_STORAGE, *known)
 
     with anvil(chain_id=exchange.provider.chain_id, fork_url=exchange.provider.uri) as own:
         for trader in traders:
-            account = int(trader.address, 16)
-            write(exchange.engine, ENGINE_POSITIONS, account << 96 | exchange.btc << 64, RICH)
-            write(exchange.vault, VAULT_ACCOUNTS, account, RICH)
+            write(exchange.engine, positions, position(trader.address), RICH)
+            write(exchange.vault, accounts, int(trader.address, 16), RICH)
         yield own
 
 
@@ -61,11 +80,11 @@ def measure(exchange, url):
     """Settle fills and return the gas per fill."""
     number = int(exchange.engine.lastBatch()[0])
 
-    def run(fills):
+    def run(fills, arrays=()):
         nonlocal number
         number += 1
         now = int(rpc(url, "eth_getBlockByNumber", "latest", False)["timestamp"], 16)
-        batch = build_batch(exchange.domain, number, now, fills)
+        batch = build_batch(exchange.domain, number, now, fills, arrays=arrays)
         transaction = {
             "from": exchange.operator.address,
             "to": exchange.engine.address,
@@ -105,6 +124,13 @@ def one_taker(exchange, traders, number, sequence):
     return [(exchange.order(traders[1 + i], SELL, nonce=nonce(0, sequence)), taker, 100) for i in range(number)]
 
 
+def one_maker(exchange, traders, number, sequence):
+    """A maker's orders are taken by takers of their own accounts."""
+    terms = {"time_in_force": IOC, "expiry": 2**40 - 1, "nonce": nonce(0, sequence)}
+    takers = [exchange.order(trader, BUY, **terms) for trader in traders[1 : 1 + number]]
+    return [(exchange.order(traders[0], SELL, nonce=nonce(2 + i, sequence)), buy, 100) for i, buy in enumerate(takers)]
+
+
 def same_orders(exchange, traders, number, sequence):
     """The same two orders again and again."""
     sell = exchange.order(traders[0], SELL, nonce=nonce(0, sequence), quantity=number)
@@ -112,20 +138,39 @@ def same_orders(exchange, traders, number, sequence):
     return [(sell, buy, 1)] * number
 
 
-@pytest.mark.parametrize("case", [fresh_accounts, two_accounts, one_taker, same_orders])
+def in_tens(fills):
+    """Both sides' orders, ten under a signature."""
+    sides = [[fill[side] for fill in fills] for side in (0, 1)]
+    return [side[i : i + 10] for side in sides for i in range(0, len(side), 10)]
+
+
+def check_snapshot(name, measured):
+    print(f"\ngas per fill, {name}: {measured}")
+    snapshot = json.loads(SNAPSHOT.read_text())
+    if os.environ.get("UPDATE_SNAPSHOTS"):
+        SNAPSHOT.write_text(json.dumps(snapshot | {name: measured}, indent=2) + "\n")
+    else:
+        assert measured == pytest.approx(snapshot[name], rel=TOLERANCE)
+
+
+@pytest.mark.parametrize("case", [fresh_accounts, one_taker, one_maker, two_accounts, same_orders])
 def test_gas_per_fill_is_that_of_the_snapshot(exchange, traders, measure, case):
     measure(two_accounts(exchange, traders, 100, 1))  # so that no word that is written below is empty
     measured = {
         str(number): measure(case(exchange, traders, number, sequence))
         for sequence, number in ((10, 1), (11, 10), (12, 100))
     }
-    print(f"\ngas per fill, {case.__name__}: {measured}")
-    snapshot = json.loads(SNAPSHOT.read_text())
-    if os.environ.get("UPDATE_SNAPSHOTS"):
-        SNAPSHOT.write_text(json.dumps(snapshot | {case.__name__: measured}, indent=2) + "\n")
-    else:
-        assert measured == pytest.approx(snapshot[case.__name__], rel=TOLERANCE)
+    check_snapshot(case.__name__, measured)
+
+
+def test_gas_per_fill_of_orders_in_arrays_is_that_of_the_snapshot(exchange, traders, measure):
+    measure(two_accounts(exchange, traders, 100, 1))
+    measured = {}
+    for sequence, number in ((11, 10), (12, 100)):
+        fills = two_accounts(exchange, traders, number, sequence)
+        measured[str(number)] = measure(fills, in_tens(fills))
+    check_snapshot("arrays_of_ten", measured)
 
 
 def test_code_leaves_room_below_the_limit(project):
-    assert len(project.Engine.contract_type.get_runtime_bytecode()) <= 24_576 - 2_048
+    assert len(project.Engine.contract_type.get_runtime_bytecode()) <= 24_576 - 256

@@ -5,7 +5,7 @@ import pytest
 from tests.functional.engine.exchange import READABLE
 from tests.utils.batches import BUY, SELL, nonce
 
-FILLS = 2  # IEngine.Table
+FILLS = 3  # IEngine.Table
 
 
 @pytest.mark.parametrize("side", [0, 1])

@@ -26,10 +26,15 @@ def test_constants_and_wiring(exchange, owner, operator, guardian):
         86_400,
         259_200,
     )
-    assert (engine.vault(), engine.registry(), engine.queue()) == (
+    assert (engine.vault(), engine.registry(), engine.packer()) == (
         exchange.vault.address,
         exchange.registry.address,
+        exchange.packer.address,
+    )
+    assert (engine.queue(), engine.orderControl(), engine.clearinghouse()) == (
         exchange.queue.address,
+        exchange.control.address,
+        exchange.clearinghouse.address,
     )
     assert (engine.owner(), engine.operator(), engine.guardian(), engine.feeBps()) == (owner, operator, guardian, 50)
     assert engine.lastBatch() == (0, 0)
@@ -55,7 +60,7 @@ def test_proxy_is_initialised_once(exchange, owner, stranger):
 
 
 def test_implementation_cannot_be_initialised(exchange, project, owner, stranger):
-    implementation = owner.deploy(project.Engine, exchange.vault, exchange.registry)
+    implementation = owner.deploy(project.Engine, exchange.vault, exchange.registry, exchange.packer)
     with reverts("InvalidInitialization"):
         implementation.initialize(stranger, stranger, stranger, 0, sender=stranger)
 
@@ -70,7 +75,7 @@ def test_implementation_cannot_be_initialised(exchange, project, owner, stranger
     ],
 )
 def test_bad_initial_values_are_refused(exchange, project, owner, operator, guardian, index, value, error, arguments):
-    implementation = owner.deploy(project.Engine, exchange.vault, exchange.registry)
+    implementation = owner.deploy(project.Engine, exchange.vault, exchange.registry, exchange.packer)
     values = [owner.address, operator.address, guardian.address, 50]
     values[index] = value
     code = project.UpgradeableProxy.constructor.serialize_transaction(
@@ -84,30 +89,34 @@ def test_bad_initial_values_are_refused(exchange, project, owner, operator, guar
 
 def test_highest_and_lowest_fee_are_accepted(exchange, project, owner, operator, guardian):
     for fee in (0, 50):
-        arguments = (exchange.vault.address, exchange.registry.address)
+        arguments = (exchange.vault.address, exchange.registry.address, exchange.packer.address)
         roles = (owner.address, operator.address, guardian.address, fee)
         engine = deploy_behind_proxy(owner, project.Engine, project.UpgradeableProxy, arguments, roles)
         assert engine.feeBps() == fee
 
 
 def test_constructor_refuses_zero_addresses(exchange, project, owner):
-    for arguments in ((ZERO, exchange.registry), (exchange.vault, ZERO)):
+    parts = (exchange.vault, exchange.registry, exchange.packer)
+    for index in range(3):
+        arguments = [ZERO if i == index else part for i, part in enumerate(parts)]
         with ape_reverts():
             owner.deploy(project.Engine, *arguments)
 
 
-def test_queue_is_connected_once_by_the_owner(exchange, project, owner, operator, guardian, stranger):
-    arguments = (exchange.vault.address, exchange.registry.address)
+def test_engine_is_connected_once_by_the_owner(exchange, project, owner, operator, guardian, stranger):
+    arguments = (exchange.vault.address, exchange.registry.address, exchange.packer.address)
     roles = (owner.address, operator.address, guardian.address, 0)
     engine = deploy_behind_proxy(owner, project.Engine, project.UpgradeableProxy, arguments, roles)
+    peers = (exchange.queue.address, exchange.control.address, exchange.clearinghouse.address)
     with reverts("OwnableUnauthorizedAccount", account=stranger.address):
-        engine.connect(stranger, sender=stranger)
-    with reverts("ZeroAddress"):
-        engine.connect(ZERO, sender=owner)
-    receipt = engine.connect(exchange.queue, sender=owner)
-    assert [e.queue for e in receipt.decode_logs(engine.Connected)] == [exchange.queue.address]
+        engine.connect(*peers, sender=stranger)
+    for index in range(3):
+        with reverts("ZeroAddress"):
+            engine.connect(*peers[:index], ZERO, *peers[index + 1 :], sender=owner)
+    receipt = engine.connect(*peers, sender=owner)
+    assert [(e.queue, e.orderControl, e.clearinghouse) for e in receipt.decode_logs(engine.Connected)] == [peers]
     with reverts("AlreadyConnected"):
-        engine.connect(exchange.queue, sender=owner)
+        engine.connect(*peers, sender=owner)
 
 
 def test_roles_are_announced_at_initialisation(exchange, operator, guardian):
@@ -124,7 +133,7 @@ def test_roles_are_announced_at_initialisation(exchange, operator, guardian):
 
 def test_only_the_owner_upgrades(exchange, project, owner, operator, guardian, maker, taker):
     exchange.settle_fills((exchange.order(maker, SELL), exchange.order(taker, BUY), 3))
-    implementation = owner.deploy(project.Engine, exchange.vault, exchange.registry)
+    implementation = owner.deploy(project.Engine, exchange.vault, exchange.registry, exchange.packer)
     upgrade = bytes(exchange.engine.upgradeToAndCall.encode_input(implementation, b""))
     for caller in (operator, guardian):
         exchange.expect(upgrade, "OwnableUnauthorizedAccount", caller.address, sender=caller)

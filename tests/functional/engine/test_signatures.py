@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from eth_account import Account
 
-from tests.utils.batches import BUY, GTD, IOC, NEVER, NOTHING_SIGNED, SELL, compact, nonce
+from tests.utils.batches import BUY, GTD, IOC, NEVER, NOTHING_SIGNED, SELL, Group, compact, nonce
 
 CURVE_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 
@@ -33,10 +33,10 @@ def create_batch(exchange, maker, taker):
     def create(signed, domain=None, **changes):
         honest = exchange.order(taker, BUY, **changes)
         batch = exchange.batch([(exchange.order(maker, SELL, price=1), honest, 1)])
-        index = batch.fills[0][1]
-        group = batch.orders[index].group
-        batch.groups[group] = (1, *signed(honest).sign(domain or exchange.domain))
-        return batch, index
+        group = batch.fills[0][1]
+        group = batch.orders[group].group
+        batch.groups[group] = Group(*signed(honest).sign(domain or exchange.domain))
+        return batch, group
 
     return create
 
@@ -59,16 +59,16 @@ def create_batch(exchange, maker, taker):
     ],
 )
 def test_signature_covers_every_field(exchange, create_batch, changes):
-    batch, index = create_batch(lambda order: replace(order, **changes))
-    exchange.refuse(batch, "InvalidSignature", index)
+    batch, group = create_batch(lambda order: replace(order, **changes))
+    exchange.refuse(batch, "InvalidSignature", group)
 
 
 def test_signature_of_somebody_else_is_refused(exchange, create_batch, third, taker):
-    batch, index = create_batch(lambda order: order)
+    batch, group = create_batch(lambda order: order)
     order = exchange.order(taker, BUY)
     signature = Account.sign_message(order.message(exchange.domain), third.key)
-    batch.groups[batch.orders[index].group] = (1, *compact(signature.r, signature.s, signature.v))
-    exchange.refuse(batch, "InvalidSignature", index)
+    batch.groups[group] = Group(*compact(signature.r, signature.s, signature.v))
+    exchange.refuse(batch, "InvalidSignature", group)
 
 
 @pytest.mark.parametrize("other", ["chain", "contract"])
@@ -78,20 +78,19 @@ def test_signature_for_another_exchange_is_refused(exchange, create_batch, taker
         "chain": replace(domain, chain_id=domain.chain_id + 1),
         "contract": replace(domain, engine=taker.address),
     }
-    batch, index = create_batch(lambda order: order, domains[other])
-    exchange.refuse(batch, "InvalidSignature", index)
+    batch, group = create_batch(lambda order: order, domains[other])
+    exchange.refuse(batch, "InvalidSignature", group)
 
 
 def test_other_half_of_a_malleable_signature_is_refused(exchange, create_batch, taker):
-    batch, index = create_batch(lambda order: order)
-    group = batch.orders[index].group
+    batch, group = create_batch(lambda order: order)
     signature = Account.sign_message(exchange.order(taker, BUY).message(exchange.domain), taker.key)
     twin = compact(signature.r, CURVE_ORDER - signature.s, 55 - signature.v)
-    batch.groups[group] = (1, *twin)
-    exchange.refuse(batch, "InvalidSignature", index)
+    batch.groups[group] = Group(*twin)
+    exchange.refuse(batch, "InvalidSignature", group)
     flipped = compact(signature.r, signature.s, 55 - signature.v)
-    batch.groups[group] = (1, *flipped)
-    exchange.refuse(batch, "InvalidSignature", index)
+    batch.groups[group] = Group(*flipped)
+    exchange.refuse(batch, "InvalidSignature", group)
 
 
 @pytest.mark.parametrize(
@@ -100,9 +99,9 @@ def test_other_half_of_a_malleable_signature_is_refused(exchange, create_batch, 
 )
 @pytest.mark.parametrize("v", [27, 28])
 def test_malformed_signature_is_refused(exchange, create_batch, r, s, v):
-    batch, index = create_batch(lambda order: order)
-    batch.groups[batch.orders[index].group] = (1, *compact(r, s, v))
-    exchange.refuse(batch, "InvalidSignature", index)
+    batch, group = create_batch(lambda order: order)
+    batch.groups[group] = Group(*compact(r, s, v))
+    exchange.refuse(batch, "InvalidSignature", group)
 
 
 def test_epoch_must_be_the_accounts(exchange, maker, taker):
