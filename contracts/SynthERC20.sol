@@ -7,6 +7,7 @@ import {IERC20Metadata} from "@openzeppelin/contracts/token/ERC20/extensions/IER
 import {ERC20Permit} from "@openzeppelin/contracts/token/ERC20/extensions/ERC20Permit.sol";
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
+import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {ISynth} from "./interfaces/ISynth.sol";
 
 /// @title  SynthERC20
@@ -47,10 +48,9 @@ contract SynthERC20 is ERC20Permit, ReentrancyGuardTransient, ISynth {
     ///      back from counting one arrival twice.
     function depositFor(address account, uint256 amount) external nonReentrant returns (uint256 minted) {
         if (account == address(this)) revert ERC20InvalidReceiver(account);
-        IERC20 token = IERC20(underlying);
-        uint256 before = token.balanceOf(address(this));
-        token.safeTransferFrom(msg.sender, address(this), amount);
-        minted = token.balanceOf(address(this)) - before;
+        uint256 before = _checkedReserve();
+        IERC20(underlying).safeTransferFrom(msg.sender, address(this), amount);
+        minted = _reserve() - before;
         if (minted == 0) revert ZeroAmount();
         _mint(account, minted);
         emit SynthDeposited(msg.sender, account, minted);
@@ -59,13 +59,24 @@ contract SynthERC20 is ERC20Permit, ReentrancyGuardTransient, ISynth {
     /// @inheritdoc ISynth
     function withdrawTo(address account, uint256 amount) external nonReentrant {
         if (amount == 0) revert ZeroAmount();
+        uint256 before = _checkedReserve();
         _burn(msg.sender, amount);
-        IERC20 token = IERC20(underlying);
-        uint256 before = token.balanceOf(address(this));
-        token.safeTransfer(account, amount);
-        uint256 paid = before - token.balanceOf(address(this));
+        uint256 paid = _pay(account, amount, before);
         if (paid != amount) revert BackingMismatch(amount, paid);
         emit SynthWithdrawn(msg.sender, account, amount);
+    }
+
+    /// @inheritdoc ISynth
+    function withdrawShareTo(address account, uint256 amount) external nonReentrant returns (uint256 paid) {
+        if (account == address(this)) revert ERC20InvalidReceiver(account);
+        uint256 before = _reserve();
+        uint256 supply = totalSupply();
+        uint256 share = before < supply ? Math.mulDiv(amount, before, supply) : amount;
+        if (share == 0) revert ZeroAmount();
+        _burn(msg.sender, amount);
+        paid = _pay(account, share, before);
+        if (paid > share) revert BackingMismatch(share, paid);
+        emit SynthShareWithdrawn(msg.sender, account, amount, paid);
     }
 
     // ---------------------------------------------------------------------------------------------------------------
@@ -80,6 +91,23 @@ contract SynthERC20 is ERC20Permit, ReentrancyGuardTransient, ISynth {
     // ---------------------------------------------------------------------------------------------------------------
     // Internals
     // ---------------------------------------------------------------------------------------------------------------
+
+    function _reserve() private view returns (uint256) {
+        return IERC20(underlying).balanceOf(address(this));
+    }
+
+    /// @dev The reserve, which backs the whole supply.
+    function _checkedReserve() private view returns (uint256 reserve) {
+        reserve = _reserve();
+        uint256 supply = totalSupply();
+        if (reserve < supply) revert Underbacked(reserve, supply);
+    }
+
+    /// @dev Transfer `amount` of the underlying out of a reserve of `before`. Returns what it cost the reserve.
+    function _pay(address account, uint256 amount, uint256 before) private returns (uint256) {
+        IERC20(underlying).safeTransfer(account, amount);
+        return before - _reserve();
+    }
 
     /// @dev The underlying's name or symbol. Early tokens answer a bytes32 instead of a string.
     function _text(IERC20Metadata token, bool isName) private view returns (string memory) {

@@ -2,20 +2,34 @@
 pragma solidity ^0.8.37;
 
 import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
+import {MessageHashUtils} from "@openzeppelin/contracts/utils/cryptography/MessageHashUtils.sol";
+import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
+import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
+import {ICXPT} from "./interfaces/ICXPT.sol";
 import {IEngine} from "./interfaces/IEngine.sol";
 import {IMarketRegistry} from "./interfaces/IMarketRegistry.sol";
 import {IVault} from "./interfaces/IVault.sol";
 import {IWithdrawalQueue} from "./interfaces/IWithdrawalQueue.sol";
+import {SignatureLib} from "./libraries/SignatureLib.sol";
 
 /// @title  WithdrawalQueue
 /// @notice The only way out of the Vault and the Engine; see IWithdrawalQueue. It has no owner and cannot be upgraded.
 contract WithdrawalQueue is ReentrancyGuardTransient, IWithdrawalQueue {
+    using SafeERC20 for ICXPT;
+
     // ---------------------------------------------------------------------------------------------------------------
     // Constants and immutables
     // ---------------------------------------------------------------------------------------------------------------
 
     /// @inheritdoc IWithdrawalQueue
     uint40 public constant override WINDOW = 3600;
+
+    /// @inheritdoc IWithdrawalQueue
+    uint40 public constant override REDEEM_DELAY = 48 hours;
+
+    bytes32 private constant WITHDRAW_TYPEHASH = keccak256(
+        "Withdraw(address account,uint8 kind,uint32 instrument,uint256 amount,uint64 nonce,uint64 expiry)"
+    );
 
     /// @inheritdoc IWithdrawalQueue
     address public immutable override vault;
@@ -32,6 +46,8 @@ contract WithdrawalQueue is ReentrancyGuardTransient, IWithdrawalQueue {
 
     /// @dev asset = kind << 32 | instrument
     mapping(address account => mapping(uint256 asset => Request)) private _requests;
+
+    mapping(address account => uint64) private _nonces;
 
     // ---------------------------------------------------------------------------------------------------------------
     // Construction
@@ -54,6 +70,33 @@ contract WithdrawalQueue is ReentrancyGuardTransient, IWithdrawalQueue {
     }
 
     /// @inheritdoc IWithdrawalQueue
+    function requestBySig(
+        address account,
+        Kind kind,
+        uint32 instrument,
+        uint256 amount,
+        uint64 nonce,
+        uint64 expiry,
+        bytes32 r,
+        bytes32 vs
+    ) external {
+        if (block.timestamp > expiry) revert SignatureExpired(expiry);
+        uint64 expected = _nonces[account];
+        if (nonce != expected) revert WrongNonce(expected, nonce);
+        bytes32 hash = keccak256(abi.encode(WITHDRAW_TYPEHASH, account, kind, instrument, amount, nonce, expiry));
+        bytes32 digest = MessageHashUtils.toTypedDataHash(IEngine(engine).domainSeparator(), hash);
+        address signer = SignatureLib.recover(digest, r, vs);
+        if (signer == address(0) || signer != account) revert InvalidSignature();
+        _useNonce(account);
+        _request(account, kind, instrument, amount);
+    }
+
+    /// @inheritdoc IWithdrawalQueue
+    function useNonce() external {
+        _useNonce(msg.sender);
+    }
+
+    /// @inheritdoc IWithdrawalQueue
     function requestFor(address account, Kind kind, uint256 amount) external {
         if (msg.sender != vault) revert NotVault(msg.sender);
         _request(account, kind, 0, amount);
@@ -61,8 +104,9 @@ contract WithdrawalQueue is ReentrancyGuardTransient, IWithdrawalQueue {
 
     /// @inheritdoc IWithdrawalQueue
     function cancel(Kind kind, uint32 instrument) external {
-        _take(msg.sender, kind, instrument);
+        Request memory taken = _take(msg.sender, kind, instrument);
         emit WithdrawalCanceled(msg.sender, kind, instrument);
+        if (kind == Kind.CXPT_REDEEM) _cxpt().safeTransfer(msg.sender, taken.amount);
     }
 
     // ---------------------------------------------------------------------------------------------------------------
@@ -76,6 +120,7 @@ contract WithdrawalQueue is ReentrancyGuardTransient, IWithdrawalQueue {
         returns (uint256 paid)
     {
         if (msg.sender != IEngine(engine).operator()) revert NotOperator(msg.sender);
+        if (kind == Kind.CXPT_REDEEM) revert NotReleasable();
         Request memory taken = _take(account, kind, instrument);
         if (taken.amount != amount) revert RequestChanged(amount, taken.amount);
         return _pay(account, kind, instrument, taken.amount, true);
@@ -84,8 +129,8 @@ contract WithdrawalQueue is ReentrancyGuardTransient, IWithdrawalQueue {
     /// @inheritdoc IWithdrawalQueue
     function settle(address account, Kind kind, uint32 instrument) external nonReentrant returns (uint256 paid) {
         Request memory taken = _take(account, kind, instrument);
-        uint40 readyAt = taken.requestedAt + WINDOW;
-        if (IEngine(engine).clock() < readyAt) revert WindowOpen(readyAt);
+        uint40 readyAt = taken.requestedAt + (kind == Kind.CXPT_REDEEM ? REDEEM_DELAY : WINDOW);
+        if (_clockOf(kind) < readyAt) revert WindowOpen(readyAt);
         return _pay(account, kind, instrument, taken.amount, false);
     }
 
@@ -98,21 +143,40 @@ contract WithdrawalQueue is ReentrancyGuardTransient, IWithdrawalQueue {
         return _requests[account][_assetOf(kind, instrument)];
     }
 
+    /// @inheritdoc IWithdrawalQueue
+    function nonceOf(address account) external view returns (uint64) {
+        return _nonces[account];
+    }
+
     // ---------------------------------------------------------------------------------------------------------------
     // Internals
     // ---------------------------------------------------------------------------------------------------------------
 
     function _request(address account, Kind kind, uint32 instrument, uint256 amount) private {
-        if (kind == Kind.USDC_AS_CXPT) revert CxptUnavailable();
         bool isInstrument = kind == Kind.INSTRUMENT;
         bool isKnown = isInstrument ? IMarketRegistry(registry).asset(instrument).synth != address(0) : instrument == 0;
         if (!isKnown) revert UnknownInstrument(instrument);
         if (amount == 0) revert ZeroAmount();
         if (amount > type(uint128).max) revert AmountTooLarge(amount);
-        uint40 requestedAt = IEngine(engine).clock();
+        if (kind == Kind.USDC_AS_CXPT) _cxpt(); // it exists
+        uint40 requestedAt = _clockOf(kind);
+        Request storage stored = _requests[account][_assetOf(kind, instrument)];
+        uint256 replaced = stored.amount;
         // The cast is exact: the amount was bounded above.
-        _requests[account][_assetOf(kind, instrument)] = Request(uint128(amount), requestedAt);
+        (stored.amount, stored.requestedAt) = (uint128(amount), requestedAt);
         emit WithdrawalRequested(account, kind, instrument, amount, requestedAt);
+        if (kind == Kind.CXPT_REDEEM) _lock(_cxpt(), account, replaced, amount);
+    }
+
+    /// @dev Hold `amount` of the account's CXPT, of which `held` is here already.
+    function _lock(ICXPT token, address account, uint256 held, uint256 amount) private {
+        if (amount > held) token.safeTransferFrom(account, address(this), amount - held);
+        if (amount < held) token.safeTransfer(account, held - amount);
+    }
+
+    function _useNonce(address account) private {
+        uint64 nonce = _nonces[account]++;
+        emit NonceUsed(account, nonce);
     }
 
     /// @dev Close the request and return what it was.
@@ -124,15 +188,32 @@ contract WithdrawalQueue is ReentrancyGuardTransient, IWithdrawalQueue {
         delete requests[asset];
     }
 
-    /// @dev Only USDC and INSTRUMENT requests exist, see `_request`.
     function _pay(address account, Kind kind, uint32 instrument, uint256 requested, bool released)
         private
         returns (uint256 paid)
     {
-        paid = kind == Kind.INSTRUMENT
-            ? IEngine(engine).payOut(account, instrument, requested)
-            : IVault(vault).payOut(account, requested);
+        if (kind == Kind.USDC) {
+            paid = IVault(vault).payOut(account, requested);
+        } else if (kind == Kind.USDC_AS_CXPT) {
+            paid = IVault(vault).payOutAsCxpt(account, requested);
+        } else if (kind == Kind.INSTRUMENT) {
+            paid = IEngine(engine).payOut(account, instrument, requested);
+        } else {
+            IVault(vault).redeemCxpt(account, requested);
+            paid = requested;
+        }
         emit WithdrawalSettled(account, kind, instrument, requested, paid, released);
+    }
+
+    /// @dev The clock of a kind's requests: redemption is not delayed by a halt.
+    function _clockOf(Kind kind) private view returns (uint40) {
+        return kind == Kind.CXPT_REDEEM ? SafeCast.toUint40(block.timestamp) : IEngine(engine).clock();
+    }
+
+    /// @dev The token that the Vault mints; it is set once.
+    function _cxpt() private view returns (ICXPT token) {
+        token = ICXPT(IVault(vault).cxpt());
+        if (address(token) == address(0)) revert CxptUnavailable();
     }
 
     function _assetOf(Kind kind, uint32 instrument) private pure returns (uint256) {

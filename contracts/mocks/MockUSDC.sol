@@ -4,8 +4,8 @@ pragma solidity ^0.8.37;
 import {MockToken} from "./MockToken.sol";
 
 /// @title  Test USDC
-/// @notice 6 decimals, open mint, and a blacklist that everybody can switch, as the real token's issuer can. For test
-///         networks only.
+/// @notice 6 decimals, permits, open mint, and a blacklist that everybody can switch, as the real token's issuer can.
+///         For test networks only.
 contract MockUSDC is MockToken {
     mapping(address account => bool) public isBlacklisted;
 

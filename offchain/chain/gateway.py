@@ -14,7 +14,7 @@ from eth_account.signers.local import LocalAccount
 from offchain.chain.abi import decode_error, encode_call
 from offchain.chain.deployment import Deployment
 from offchain.chain.follower import Follower
-from offchain.chain.logs import LogDecoder
+from offchain.chain.logs import LogDecoder, is_traded
 from offchain.chain.node import Node, NodeError, to_bytes, to_hex, to_int
 from offchain.chain.sender import TRANSACTION_GAS_CAP, FeePolicy, Sender
 from offchain.domain.commands import ChainBlock, ChainRollback
@@ -106,6 +106,11 @@ class Gateway:
         """Decimals of a registered asset."""
         _, _, decimals = await self._read("MarketRegistry", "asset(uint32)", ("address", "address", "uint8"), asset)
         return int(decimals)
+
+    async def is_traded(self, market: int) -> bool:
+        """Whether the service trades a market."""
+        ((word,),) = await self._read("MarketRegistry", "marketWords(uint32[])", ("uint256[]",), [market])
+        return is_traded(word >> 216 & 0xFF, word >> 7 & 1)
 
     async def gas_used(self, tx_hash: bytes) -> int:
         """Gas of a mined transaction. Raises ChainUnavailable if the node does not know it (any more)."""

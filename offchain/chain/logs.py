@@ -22,7 +22,7 @@ from offchain.domain.commands import (
     WithdrawalRequested,
     WithdrawalSettled,
 )
-from offchain.domain.market import USDC, Asset, Market
+from offchain.domain.market import USDC, Asset, Kind, Market
 from offchain.domain.order import Address
 from offchain.ports import ChainUnavailable
 
@@ -62,6 +62,8 @@ class Facts(Protocol):
     async def decimals(self, asset: int) -> int: ...
 
     async def gas_used(self, tx_hash: bytes) -> int: ...
+
+    async def is_traded(self, market: int) -> bool: ...
 
 
 class LogDecoder:
@@ -110,7 +112,11 @@ class LogDecoder:
                     )
                 )
             elif event.name == "MarketCreated":
-                decoded.append(_market_created(values, await self._facts.decimals(values["params"][_BASE])))
+                created = _market_created(values, await self._facts.decimals(values["params"][_BASE]))
+                if is_traded(created.market.kind, created.market.quote):
+                    decoded.append(created)
+            elif event.name == "StatusChanged" and not await self._facts.is_traded(values["id"]):
+                continue
             else:
                 decoded.append(_DECODERS[event.contract, event.name](values, log))
         return decoded
@@ -119,6 +125,12 @@ class LogDecoder:
 # ---------------------------------------------------------------------------------------------------------------------
 # One event each
 # ---------------------------------------------------------------------------------------------------------------------
+
+
+def is_traded(kind: int, quote: int) -> bool:
+    """Whether the service trades such markets: spot in USDC. It ignores the others, which the contracts know too."""
+    return kind == Kind.SPOT and quote == USDC
+
 
 _BASE = 2
 """place of `base` in IMarketRegistry.MarketParams"""
@@ -184,7 +196,7 @@ def _asset_registered(values: dict[str, Any], log: RawLog) -> AssetRegistered:
 
 
 def _market_created(values: dict[str, Any], decimals: int) -> MarketCreated:
-    symbol, kind, base, quote, tick_size, lot_size, max_price, max_quantity = values["params"]
+    symbol, kind, base, quote, tick_size, lot_size, max_price, max_quantity, _, _ = values["params"]
     return MarketCreated(
         Market(
             id=values["id"],

@@ -19,6 +19,7 @@ from offchain.domain.batch import LedgerState, MarketRules
 from offchain.domain.market import USDC, Market
 from offchain.domain.order import Address
 from tests.utils.contracts import deploy_behind_proxy, deploy_create2
+from tests.utils.markets import NO_DERIVATIVE, SPOT, ZERO
 from tests.utils.signing import Trader
 
 MARKET_TERMS = (("BTC-USDC", 8, 100_000, 1_000, 10**13, 10**9), ("ETH-USDC", 18, 10_000, 10**15, 10**12, 10**9))
@@ -147,7 +148,8 @@ def deploy_exchange(
         synth = deploy_create2(owner, project.SynthERC20, token.address)
         registry.registerAsset(synth, sender=owner)
         asset = registry.lastId()
-        registry.createMarket((symbol, 0, asset, USDC, *terms), sender=owner)
+        derivative = tuple(NO_DERIVATIVE.values())
+        registry.createMarket((symbol, SPOT, asset, USDC, *terms, ZERO, derivative), sender=owner)
         market = registry.lastId()
         markets[market] = Market(market, symbol, 0, asset, asset, USDC, decimals, *terms)
     return Exchange(chain, usdc, vault, engine, queue, registry, markets, owner, operator, first_block)

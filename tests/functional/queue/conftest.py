@@ -1,9 +1,8 @@
-"""Fixtures of the queue's tests: the whole system on chain, with the real Engine."""
+"""Fixtures of the queue's tests: the custody contracts on chain, with the real Engine."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import pytest
 from ape.api import AccountAPI
@@ -11,21 +10,9 @@ from ape.contracts import ContractInstance
 from ape.managers import ChainManager
 from ape.managers.project import ProjectManager
 
-from tests.utils.contracts import deploy_behind_proxy, deploy_create2
+from tests.utils.custody import CXPT_REDEEM, INSTRUMENT, USDC, USDC_AS_CXPT, Custody, deploy_custody
 
-USDC, USDC_AS_CXPT, INSTRUMENT = range(3)
-
-
-@dataclass(frozen=True)
-class System:
-    usdc: ContractInstance
-    token: ContractInstance
-    synth: ContractInstance
-    registry: ContractInstance
-    vault: ContractInstance
-    engine: ContractInstance
-    queue: ContractInstance
-    instrument: int
+__all__ = ["CXPT_REDEEM", "INSTRUMENT", "USDC", "USDC_AS_CXPT"]
 
 
 @pytest.fixture
@@ -39,68 +26,68 @@ def taker(accounts: list[AccountAPI]) -> AccountAPI:
 
 
 @pytest.fixture(scope="module")
-def system(project: ProjectManager, owner: AccountAPI, operator: AccountAPI, guardian: AccountAPI) -> System:
-    usdc = owner.deploy(project.MockUSDC)
-    token = owner.deploy(project.MockCallbackToken)
-    synth = deploy_create2(owner, project.SynthERC20, token.address)
-    registry = owner.deploy(project.MarketRegistry, owner, guardian)
-    proxy = project.UpgradeableProxy
-    vault = deploy_behind_proxy(owner, project.Vault, proxy, (usdc.address,), (owner.address,))
-    roles = (owner.address, operator.address, guardian.address, 50)
-    engine = deploy_behind_proxy(owner, project.Engine, proxy, (vault.address, registry.address), roles)
-    queue = owner.deploy(project.WithdrawalQueue, vault, engine, registry)
-    vault.connect(engine, queue, sender=owner)
-    engine.connect(queue, sender=owner)
-    registry.registerAsset(synth, sender=owner)
-    return System(usdc, token, synth, registry, vault, engine, queue, registry.assetId(synth))
+def system(
+    project: ProjectManager,
+    owner: AccountAPI,
+    operator: AccountAPI,
+    guardian: AccountAPI,
+    accounts: list[AccountAPI],
+) -> Custody:
+    return deploy_custody(project, owner, operator, guardian, accounts[7:9])
 
 
 @pytest.fixture
-def queue(system: System) -> ContractInstance:
+def queue(system: Custody) -> ContractInstance:
     return system.queue
 
 
 @pytest.fixture
-def asset_of(system: System) -> Callable[[int], tuple[int, int]]:
+def cxpt(system: Custody) -> ContractInstance:
+    return system.cxpt
+
+
+@pytest.fixture
+def asset_of(system: Custody) -> Callable[[int], tuple[int, int]]:
     """The (kind, instrument) of a withdrawal of this kind."""
     return lambda kind: (kind, system.instrument if kind == INSTRUMENT else 0)
 
 
 @pytest.fixture
-def deposit(system: System) -> Callable[..., None]:
-    """Give an account a balance of USDC or of the synth."""
+def deposit(system: Custody) -> Callable[..., None]:
+    """Give an account what a withdrawal of this kind takes."""
 
     def run(account: AccountAPI, kind: int, amount: int) -> None:
-        if kind == USDC:
-            system.usdc.mint(account, amount, sender=account)
-            system.usdc.approve(system.vault, amount, sender=account)
-            system.vault.deposit(amount, account, sender=account)
-            return
-        system.token.mint(account, amount, sender=account)
-        system.token.approve(system.synth, amount, sender=account)
-        system.synth.depositFor(account, amount, sender=account)
-        system.synth.approve(system.engine, amount, sender=account)
-        system.engine.deposit(system.instrument, amount, sender=account)
+        if kind == INSTRUMENT:
+            system.deposit_synth(account, amount)
+        elif kind == CXPT_REDEEM:
+            system.give_cxpt(account, amount)
+        else:
+            system.deposit_usdc(account, amount)
 
     return run
 
 
 @pytest.fixture
-def balance_of(system: System) -> Callable[[AccountAPI, int], int]:
+def balance_of(system: Custody) -> Callable[[AccountAPI, int], int]:
     """What the exchange owes the account."""
 
     def read(account: AccountAPI, kind: int) -> int:
-        if kind == USDC:
-            return int(system.vault.sharesOf(account))
-        return int(system.engine.balanceOf(account, system.instrument))
+        if kind == INSTRUMENT:
+            return int(system.engine.balanceOf(account, system.instrument))
+        return int(system.vault.sharesOf(account))
 
     return read
 
 
 @pytest.fixture
-def wallet_of(system: System) -> Callable[[AccountAPI, int], int]:
-    """What the account has outside the exchange."""
-    return lambda account, kind: int((system.usdc if kind == USDC else system.synth).balanceOf(account))
+def wallet_of(system: Custody) -> Callable[[AccountAPI, int], int]:
+    """What the account has outside the exchange of the token in which this kind is paid."""
+
+    def read(account: AccountAPI, kind: int) -> int:
+        tokens = {USDC_AS_CXPT: system.cxpt, INSTRUMENT: system.synth}
+        return int(tokens.get(kind, system.usdc).balanceOf(account))
+
+    return read
 
 
 @pytest.fixture

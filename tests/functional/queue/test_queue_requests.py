@@ -2,13 +2,14 @@
 
 import pytest
 
-from tests.functional.queue.conftest import INSTRUMENT, USDC, USDC_AS_CXPT
+from tests.functional.queue.conftest import CXPT_REDEEM, INSTRUMENT, USDC, USDC_AS_CXPT
+from tests.utils.custody import deploy_custody
 from tests.utils.reverts import assert_creation_reverts, reverts
 
 NO_REQUEST = (0, 0)
 
 
-@pytest.mark.parametrize("kind", [USDC, INSTRUMENT])
+@pytest.mark.parametrize("kind", [USDC, USDC_AS_CXPT, INSTRUMENT])
 def test_request_is_recorded_with_its_time(queue, asset_of, maker, kind):
     receipt = queue.request(*asset_of(kind), 70, sender=maker)
     assert tuple(queue.requestOf(maker, *asset_of(kind))) == (70, receipt.timestamp)
@@ -20,9 +21,11 @@ def test_request_is_recorded_with_its_time(queue, asset_of, maker, kind):
     ]
 
 
-def test_the_vaults_door_opens_the_callers_request(system, queue, maker):
-    system.vault.withdraw(33, False, sender=maker)
-    assert queue.requestOf(maker, USDC, 0).amount == 33
+@pytest.mark.parametrize(("as_cxpt", "kind"), [(False, USDC), (True, USDC_AS_CXPT)])
+def test_the_vaults_door_opens_the_callers_request(system, queue, maker, as_cxpt, kind):
+    system.vault.withdraw(33, as_cxpt, sender=maker)
+    assert queue.requestOf(maker, kind, 0).amount == 33
+    assert tuple(queue.requestOf(maker, USDC_AS_CXPT - kind, 0)) == NO_REQUEST
 
 
 def test_a_new_request_replaces_the_old_and_restarts_its_clock(queue, chain, maker):
@@ -51,11 +54,13 @@ def test_cancel_closes_the_request(queue, maker):
             call()
 
 
-def test_cxpt_waits_for_the_token(system, queue, maker):
+def test_cxpt_waits_for_the_token(project, system, owner, operator, guardian, accounts, maker):
+    unfinished = deploy_custody(project, owner, operator, guardian, accounts[7:9], with_cxpt=False)
+    for kind in (USDC_AS_CXPT, CXPT_REDEEM):
+        with reverts("CxptUnavailable"):
+            unfinished.queue.request(kind, 0, 5, sender=maker)
     with reverts("CxptUnavailable"):
-        queue.request(USDC_AS_CXPT, 0, 5, sender=maker)
-    with reverts("CxptUnavailable"):
-        system.vault.withdraw(5, True, sender=maker)
+        unfinished.vault.withdraw(5, True, sender=maker)
 
 
 def test_zero_and_too_large_amounts_are_refused(system, queue, maker):
@@ -69,7 +74,9 @@ def test_zero_and_too_large_amounts_are_refused(system, queue, maker):
 
 
 def test_instrument_must_exist_and_usdc_names_none(system, queue, maker):
-    for kind, instrument in ((INSTRUMENT, 0), (INSTRUMENT, system.instrument + 1), (USDC, system.instrument)):
+    cases = [(INSTRUMENT, 0), (INSTRUMENT, system.cxpt_instrument + 1)]
+    cases += [(kind, system.instrument) for kind in (USDC, USDC_AS_CXPT, CXPT_REDEEM)]
+    for kind, instrument in cases:
         with reverts("UnknownInstrument", instrument=instrument):
             queue.request(kind, instrument, 5, sender=maker)
 
@@ -82,7 +89,7 @@ def test_only_the_vault_requests_for_others(queue, operator, maker, taker):
 
 def test_constructor_names_every_contract(system, queue):
     assert (queue.vault(), queue.engine(), queue.registry()) == (system.vault, system.engine, system.registry)
-    assert queue.WINDOW() == 3600
+    assert (queue.WINDOW(), queue.REDEEM_DELAY()) == (3600, 48 * 3600)
 
 
 @pytest.mark.parametrize("missing", [0, 1, 2])

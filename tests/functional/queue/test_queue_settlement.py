@@ -2,12 +2,12 @@
 
 import pytest
 
-from tests.functional.queue.conftest import INSTRUMENT, USDC
+from tests.functional.queue.conftest import INSTRUMENT, USDC, USDC_AS_CXPT
 from tests.utils.reverts import reverts
 
 WINDOW = 3600
 
-both_kinds = pytest.mark.parametrize("kind", [USDC, INSTRUMENT])
+kinds = pytest.mark.parametrize("kind", [USDC, USDC_AS_CXPT, INSTRUMENT])
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def request_at(queue, asset_of):
     return run
 
 
-@both_kinds
+@kinds
 def test_anyone_settles_once_the_window_has_passed(
     queue, deposit, asset_of, balance_of, wallet_of, request_at, set_next_time, maker, taker, kind
 ):
@@ -38,7 +38,7 @@ def test_anyone_settles_once_the_window_has_passed(
     assert (balance_of(maker, kind), wallet_of(maker, kind), wallet_of(taker, kind)) == (30, 70, 0)
 
 
-@both_kinds
+@kinds
 def test_operator_releases_at_once(queue, deposit, asset_of, balance_of, wallet_of, request_at, operator, maker, kind):
     deposit(maker, kind, 100)
     request_at(maker, kind, 70)
@@ -49,7 +49,7 @@ def test_operator_releases_at_once(queue, deposit, asset_of, balance_of, wallet_
     assert (balance_of(maker, kind), wallet_of(maker, kind)) == (30, 70)
 
 
-@both_kinds
+@kinds
 @pytest.mark.parametrize("balance", [0, 1, 69, 70])
 def test_pays_the_lesser_of_request_and_balance(
     queue, chain, deposit, asset_of, balance_of, wallet_of, request_at, maker, taker, kind, balance
@@ -64,7 +64,7 @@ def test_pays_the_lesser_of_request_and_balance(
     assert balance_of(taker, kind) == 1_000
 
 
-@both_kinds
+@kinds
 def test_pays_once(queue, chain, deposit, asset_of, request_at, operator, maker, kind):
     deposit(maker, kind, 100)
     request_at(maker, kind, 40)
@@ -137,7 +137,7 @@ def test_a_halt_that_ends_early_stops_the_clock_only_so_long(
     assert queue.settle(maker, USDC, 0, sender=maker).return_value == 70
 
 
-@both_kinds
+@kinds
 def test_a_ready_request_is_paid_during_a_halt(
     system, queue, chain, deposit, asset_of, request_at, set_next_time, guardian, maker, taker, kind
 ):

@@ -8,9 +8,13 @@ from typing import Any
 import pytest
 from ape.api import AccountAPI
 from ape.contracts import ContractInstance
+from ape.managers.chain import ChainManager
 from ape.managers.project import ProjectManager
 
 from tests.utils.contracts import deploy_create2
+from tests.utils.markets import FUNDING, FUTURE, MARGINS, NO_DERIVATIVE, OPTION, PERP, SPOT, ZERO
+
+DAY = 86_400
 
 
 @pytest.fixture(scope="session")
@@ -53,21 +57,82 @@ def create_asset(
 
 @pytest.fixture
 def create_params() -> Callable[..., dict[str, Any]]:
-    """BTC-USDC with 0.1 USDC ticks and lots of 0.00001; every field can be replaced."""
+    """BTC-USDC with 0.1 USDC ticks and lots of 0.00001; every field can be replaced, derivative terms too."""
 
     def create(**changes: Any) -> dict[str, Any]:
+        terms = {name: changes.pop(name) for name in [*changes] if name in NO_DERIVATIVE}
         params = {
             "symbol": "BTC-USDC",
-            "kind": 0,
+            "kind": SPOT,
             "base": 1,
             "quote": 0,
             "tickSize": 100_000,
             "lotSize": 1_000,
             "maxPrice": 10**13,
             "maxQuantity": 10**9,
+            "oracle": ZERO,
+            "derivative": NO_DERIVATIVE | terms,
         }
         assert changes.keys() <= params.keys()
         return params | changes
+
+    return create
+
+
+@pytest.fixture
+def aggregator(project: ProjectManager, owner: AccountAPI) -> ContractInstance:
+    """A feed of 8 decimals at 65,000 USD."""
+    return owner.deploy(project.MockAggregator, 8, 65_000 * 10**8)
+
+
+@pytest.fixture
+def oracle(project: ProjectManager, owner: AccountAPI, aggregator: ContractInstance) -> ContractInstance:
+    return owner.deploy(project.ChainlinkOracle, aggregator, 86_400, 1, 2**128 - 1, ZERO, 0)
+
+
+@pytest.fixture
+def create_perp(create_params: Callable[..., Any], oracle: ContractInstance) -> Callable[..., dict[str, Any]]:
+    """BTC-PERP: 10 % initial and 5 % maintenance margin."""
+    return lambda **changes: create_params(
+        **({"symbol": "BTC-PERP", "kind": PERP, "oracle": oracle.address} | MARGINS | FUNDING | changes)
+    )
+
+
+@pytest.fixture
+def create_future(
+    create_params: Callable[..., Any], oracle: ContractInstance, chain: ChainManager
+) -> Callable[..., dict[str, Any]]:
+    """A future that expires in 30 days."""
+
+    def create(**changes: Any) -> dict[str, Any]:
+        expiry = chain.pending_timestamp + 30 * DAY
+        base = {"symbol": "BTC-FUT", "kind": FUTURE, "oracle": oracle.address, "expiry": expiry}
+        return create_params(**(base | MARGINS | changes))
+
+    return create
+
+
+@pytest.fixture
+def create_option(
+    create_params: Callable[..., Any], oracle: ContractInstance, chain: ChainManager
+) -> Callable[..., dict[str, Any]]:
+    """A call at 70,000 that pays up to 100,000; `isPut` makes it the put at the same strike."""
+
+    def create(**changes: Any) -> dict[str, Any]:
+        terms = {"expiry": chain.pending_timestamp + 30 * DAY, "strike": 70_000 * 10**6, "isPut": False}
+        terms |= {"cap": 0 if changes.get("isPut") else 100_000 * 10**6}
+        return create_params(**({"symbol": "BTC-CALL", "kind": OPTION, "oracle": oracle.address} | terms | changes))
+
+    return create
+
+
+@pytest.fixture
+def list_market(registry: ContractInstance, owner: AccountAPI) -> Callable[[dict[str, Any]], int]:
+    """Create the market with these parameters and return its id."""
+
+    def create(params: dict[str, Any]) -> int:
+        registry.createMarket(params, sender=owner)
+        return int(registry.marketId(params["symbol"]))
 
     return create
 

@@ -2,24 +2,8 @@
 
 import pytest
 
+from tests.utils.markets import unpack
 from tests.utils.reverts import reverts
-
-FIELDS = (
-    ("instrument", 224, 32),
-    ("kind", 216, 8),
-    ("status", 208, 8),
-    ("statusAt", 168, 40),
-    ("maxPricePerLot", 112, 56),
-    ("maxQuantity", 72, 40),
-    ("tickPerLot", 40, 32),
-    ("lotMantissa", 16, 24),
-    ("lotExponent", 8, 8),
-    ("zero", 0, 8),
-)
-
-
-def unpack(word):
-    return {name: word >> shift & (1 << width) - 1 for name, shift, width in FIELDS}
 
 
 def test_creates_an_active_market(registry, chain, create_asset, create_params, owner):
@@ -29,10 +13,11 @@ def test_creates_an_active_market(registry, chain, create_asset, create_params, 
     assert receipt.return_value == 2  # assets and markets share the counter
     assert [event.event_name for event in receipt.events] == ["MarketCreated", "StatusChanged"]
     created = receipt.events[0]
-    assert (created.id, created.instrument, created.params) == (2, base, list(params.values()))
+    values = [*list(params.values())[:-1], tuple(params["derivative"].values())]
+    assert (created.id, created.instrument, created.params) == (2, base, values)
 
     stored, status, status_at = registry.market(2)
-    assert stored == tuple(params.values())
+    assert stored == tuple(values)
     assert (status, status_at) == (1, receipt.timestamp)
     assert (registry.marketId("BTC-USDC"), registry.lastId()) == (2, 2)
 
@@ -56,6 +41,7 @@ def test_word_holds_the_market_in_lots(registry, create_market, decimals, tick, 
     assert word["maxPricePerLot"] * 10**decimals == max_price * lot
     assert (word["maxQuantity"], word["instrument"], word["kind"]) == (max_quantity, 1, 0)
     assert (word["status"], word["statusAt"], word["zero"]) == (1, registry.market(market).statusAt, 0)
+    assert (word["baseDecimals"], word["isCrossQuoted"]) == (decimals, 0)
 
 
 def test_words_come_in_the_order_asked(registry, create_market):
@@ -137,18 +123,6 @@ def test_symbols_are_unique_for_ever(registry, create_market, create_params, own
     registry.setStatus(market, 3, sender=owner)
     with reverts("InvalidParameter", field="symbol"):
         registry.createMarket(create_params(), sender=owner)
-
-
-@pytest.mark.parametrize("kind", [1, 2, 3])
-def test_refuses_kinds_that_do_not_exist_yet(registry, create_asset, create_params, owner, kind):
-    with reverts("UnsupportedKind", kind=kind):
-        registry.createMarket(create_params(base=create_asset(), kind=kind), sender=owner)
-
-
-def test_refuses_other_quotes_than_usdc(registry, create_asset, create_params, owner):
-    base = create_asset()
-    with reverts("UnsupportedQuote", quote=base):
-        registry.createMarket(create_params(base=base, quote=base), sender=owner)
 
 
 def test_base_must_be_an_asset(registry, create_market, create_params, owner):

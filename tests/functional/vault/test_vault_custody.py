@@ -117,6 +117,32 @@ def test_only_the_queue_pays_out(vault, engine, owner, maker):
             vault.payOut(maker, 1, sender=caller)
 
 
-def test_withdrawal_as_cxpt_waits_for_the_token(vault, maker):
+def test_payout_as_cxpt_waits_for_the_token(vault, usdc, deposit, queue, maker):
+    deposit(vault, usdc, maker, 10)
     with reverts("CxptUnavailable"):
-        vault.withdraw(1, True, sender=maker)
+        vault.payOutAsCxpt(maker, 1, sender=queue)
+
+
+def test_false_return_in_a_payout_keeps_the_balance(chain, create_vault, create_token, queue, maker):
+    """A token that turns to answering false cannot make a payout vanish."""
+    token = create_token("MockSilentToken")
+    vault = create_vault(token)
+    token.mint(maker, 40, sender=maker)
+    token.approve(vault, 40, sender=maker)
+    vault.deposit(40, maker, sender=maker)
+    code = chain.provider.get_code(create_token("MockFalseToken").address)
+    chain.provider.set_code(token.address, code)
+    with reverts("SafeERC20FailedOperation", token=token.address):
+        vault.payOut(maker, 40, sender=queue)
+    assert vault.sharesOf(maker) == 40
+
+
+def test_callback_in_a_payout_cannot_claim_twice(create_vault, create_token, deposit, queue, maker):
+    """The balance is gone before the token is called, so a second payout in the callback has nothing to pay."""
+    token = create_token("MockCallbackToken")
+    vault = create_vault(token)
+    deposit(vault, token, maker, 100)
+    token.arm(vault, vault.payOut.encode_input(maker, 100), sender=maker)
+    with reverts("NotQueue", caller=token.address):
+        vault.payOut(maker, 100, sender=queue)
+    assert vault.sharesOf(maker) == 100

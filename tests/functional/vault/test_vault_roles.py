@@ -8,18 +8,21 @@ from tests.utils.reverts import assert_creation_reverts, reverts
 ZERO = "0x" + "00" * 20
 
 
-def test_connect_is_once_and_the_owners(create_vault, usdc, owner, engine, queue, maker):
+def test_connect_is_once_and_the_owners(create_vault, usdc, owner, engine, queue, clearinghouse, order_control, maker):
     vault = create_vault(usdc, connected=False)
+    contracts = [engine, queue, clearinghouse, order_control]
     with reverts("OwnableUnauthorizedAccount", account=maker.address):
-        vault.connect(engine, queue, sender=maker)
-    for pair in ((ZERO, queue), (engine, ZERO)):
+        vault.connect(*contracts, sender=maker)
+    for missing in range(4):
         with reverts("ZeroAddress"):
-            vault.connect(*pair, sender=owner)
-    receipt = vault.connect(engine, queue, sender=owner)
-    assert receipt.events == [vault.Connected(engine=engine, queue=queue)]
-    assert (vault.engine(), vault.queue()) == (engine, queue)
+            vault.connect(*contracts[:missing], ZERO, *contracts[missing + 1 :], sender=owner)
+    receipt = vault.connect(*contracts, sender=owner)
+    assert receipt.events == [
+        vault.Connected(engine=engine, queue=queue, clearinghouse=clearinghouse, orderControl=order_control)
+    ]
+    assert [vault.engine(), vault.queue(), vault.clearinghouse(), vault.orderControl()] == contracts
     with reverts("AlreadyConnected"):
-        vault.connect(engine, queue, sender=owner)
+        vault.connect(*contracts, sender=owner)
 
 
 def test_withdraw_needs_a_queue(create_vault, usdc, maker):
@@ -66,7 +69,7 @@ def test_only_the_owner_upgrades(project, vault, usdc, deposit, owner, maker):
 
 
 def test_account_slot_layout(chain, vault, usdc, deposit, maker):
-    """shares u128 | epoch u32 | epochBumpAt u40 | spare 56, most significant bit first, in the ERC-7201 namespace."""
+    """shares u128 | epoch u32 | epochBumpAt u40 | feesPaid u56, from the most significant bit, in the namespace."""
     deposit(vault, usdc, maker, 0x1234)
     namespace = int.from_bytes(keccak(text="crosspoint.storage.Vault"), "big") - 1
     root = int.from_bytes(keccak(namespace.to_bytes(32, "big")), "big") & ~0xFF
@@ -79,20 +82,22 @@ def test_account_slot_layout(chain, vault, usdc, deposit, maker):
 
     assert read(vault.address, slot) == 0x1234 << 128
     assert read(vault.address, root + 2) == 0x1234
-    chain.provider.make_request("anvil_setStorageAt", [vault.address, hex(slot), f"0x{(0x99 << 128) + (7 << 96):064x}"])
+    word = (0x99 << 128) + (7 << 96) + (0x55 << 56) + 0x66
+    chain.provider.make_request("anvil_setStorageAt", [vault.address, hex(slot), f"0x{word:064x}"])
     assert (vault.sharesOf(maker), vault.epochOf(maker)) == (0x99, 7)
+    assert (vault.epochBumpAt(maker), vault.feesPaidOf(maker)) == (0x55, 0x66)
 
 
 @pytest.mark.parametrize("epoch", [0, 8])
-def test_settlement_keeps_the_epoch(chain, vault, engine, maker, taker, epoch):
+def test_settlement_keeps_the_epoch(chain, vault, settle, maker, taker, epoch):
     root = int.from_bytes(
         keccak((int.from_bytes(keccak(text="crosspoint.storage.Vault"), "big") - 1).to_bytes(32, "big")), "big"
     )
     table = (root & ~0xFF) + 3
     slot = keccak(bytes.fromhex(maker.address[2:]).rjust(32, b"\0") + table.to_bytes(32, "big")).hex()
-    word = (50 << 128) + (7 << 96) + (123 << 56)
+    word = (50 << 128) + (7 << 96) + (123 << 56) + 9
     chain.provider.make_request("anvil_setStorageAt", [vault.address, f"0x{slot}", f"0x{word:064x}"])
     with reverts("StaleEpoch", index=0):
-        vault.settle([maker, taker], [epoch, 0], [-20, 20], sender=engine)
-    vault.settle([maker, taker], [7, 0], [-20, 20], sender=engine)
+        settle((maker, epoch, -20), (taker, 0, 20))
+    settle((maker, 7, -20), (taker, 0, 20))
     assert int.from_bytes(chain.provider.get_storage(vault.address, int(slot, 16)), "big") == word - (20 << 128)

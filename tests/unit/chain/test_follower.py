@@ -97,6 +97,9 @@ class Facts:
     async def gas_used(self, tx_hash: bytes) -> int:
         raise AssertionError("no batch is settled here")
 
+    async def is_traded(self, market: int) -> bool:
+        raise AssertionError("no market changes here")
+
 
 def create_follower(node: FakeNode, *known: BlockRef) -> Follower:
     return Follower(node, DEPLOYMENT, LogDecoder(DEPLOYMENT, Facts()), known, 0.001)  # type: ignore[arg-type]
