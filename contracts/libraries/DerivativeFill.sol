@@ -66,6 +66,21 @@ library DerivativeFillLib {
         return (DerivativeFill.unwrap(word) >> FLAGS_SHIFT) & flags_ != 0;
     }
 
+    /// @return index of the position of one side
+    function position(DerivativeFill word, bool ofSeller) internal pure returns (uint256) {
+        return ofSeller ? seller(word) : buyer(word);
+    }
+
+    /// @notice Whether the order of one side is reduce-only.
+    function isReduceOnly(DerivativeFill word, bool ofSeller) internal pure returns (bool) {
+        return has(word, ofSeller ? SELLER_REDUCE_ONLY : BUYER_REDUCE_ONLY);
+    }
+
+    /// @notice Whether the order of one side is forced.
+    function isForced(DerivativeFill word, bool ofSeller) internal pure returns (bool) {
+        return has(word, ofSeller ? SELLER_FORCED : BUYER_FORCED);
+    }
+
     /// @return index in the batch's fill table
     function fill(DerivativeFill word) internal pure returns (uint256) {
         return uint16(DerivativeFill.unwrap(word) >> FILL_SHIFT);
