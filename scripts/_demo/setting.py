@@ -75,7 +75,7 @@ def fund(deployment: Deployment, traders: Sequence[TestAccountAPI]) -> None:
     usdc = project.MockUSDC.at(deployment.usdc)
     vault = project.Vault.at(deployment.vault)
     engine = project.Engine.at(deployment.engine)
-    (base,) = deployment.assets.values()
+    base = deployment.assets["WBTC"]
     underlying = project.MockWBTC.at(base["underlying"])
     synth = project.SynthERC20.at(base["synth"])
     for trader in traders:

@@ -10,13 +10,12 @@ from ape.api import AccountAPI
 from eth_utils.crypto import keccak
 
 from .checks import check
+from .exchange import OWNED, install
+from .listing import CXPT, KINDS, MarketSpec
 from .node import Mined, Node
 from .record import ContractEntry, DeploymentFile, Intent
-from .settings import USDC_DECIMALS, AssetSpec, DeploymentError, DeploySettings, MarketSpec
-from .steps import Echo, Execution, OtherContractError, Plan, Report, Walk, note
-
-OWNED = ("MarketRegistry", "Vault", "Engine")
-"""Contracts that have an owner."""
+from .settings import DeploymentError, DeploySettings
+from .steps import Echo, Execution, OtherContractError, Plan, Report, note
 
 
 @dataclass(frozen=True)
@@ -30,6 +29,12 @@ class Deployment:
     vault: str
     engine: str
     queue: str
+    order_control: str
+    clearinghouse: str
+    cxpt: str | None
+    timelock: str | None
+    governor: str | None
+    """None without governance"""
     assets: dict[str, dict[str, Any]]
     markets: dict[str, dict[str, Any]]
     start_block: int
@@ -54,7 +59,7 @@ def deploy_all(deployer: AccountAPI, settings: DeploySettings, *, echo: Echo = p
     plan = _plan(node, file, settings, echo)
     walk = Execution(node, file, echo, total=len(plan))
     file.deployer = node.address
-    file.usdc = _walk(walk, settings)
+    file.usdc = install(walk, settings)
     _record_ids(node, file, settings)
     if failures := check(node, file, settings):
         raise DeploymentError(
@@ -109,13 +114,13 @@ def _plan(node: Node, file: DeploymentFile, settings: DeploySettings, echo: Echo
     """
     plan = Plan(node, file)
     try:
-        _walk(plan, settings)
+        install(plan, settings)
     except OtherContractError as error:
         if not node.is_dev:
             raise
         _start_over(node, file, str(error), echo)
         plan = Plan(node, file)
-        _walk(plan, settings)
+        install(plan, settings)
     return plan.reports
 
 
@@ -174,135 +179,46 @@ def _adopt(node: Node, file: DeploymentFile, intent: Intent, mined: Mined | None
     file.finish_contract(intent.step, entry)
 
 
-# -- the steps -------------------------------------------------------------------------------------------------------
-
-
-def _walk(walk: Walk, settings: DeploySettings) -> str:
-    """Go through all steps in order. Return the address of USDC."""
-    usdc = settings.usdc_on(walk.node.chain_id)
-    deployer = walk.node.address
-    operator = settings.operator or deployer
-    guardian = settings.guardian or deployer
-    if usdc is None:
-        usdc = walk.create("USDC", "MockUSDC")
-    _check_decimals(walk, "usdc", usdc, USDC_DECIMALS)
-    tokens = {asset.name: _token(walk, asset) for asset in settings.listing.assets}
-    walk.create2_deployer()
-    synths = {name: walk.create2(f"Synth{name}", "SynthERC20", token) for name, token in tokens.items()}
-
-    registry = walk.create("MarketRegistry", "MarketRegistry", deployer, guardian)
-    vault = _proxy(walk, "Vault", (usdc,), (deployer,))
-    engine = _proxy(walk, "Engine", (vault, registry), (deployer, operator, guardian, settings.fee_bps))
-    queue = walk.create("WithdrawalQueue", "WithdrawalQueue", vault, engine, registry)
-    _connect(walk, "Vault", vault, (engine, queue))
-    _connect(walk, "Engine", engine, (queue,))
-    _list(walk, settings, registry, synths)
-    addresses = dict(zip(OWNED, (registry, vault, engine), strict=True))
-    owner = settings.owner or deployer
-    if owner != deployer:
-        for name, address in addresses.items():
-            _hand_over(walk, name, address, owner)
-    return usdc
-
-
-def _token(walk: Walk, asset: AssetSpec) -> str:
-    """Return the asset's underlying, deployed here if it is a mock."""
-    token = walk.create(asset.name, asset.token) if asset.is_mock else asset.token
-    _check_decimals(walk, asset.name, token, asset.decimals)
-    return token
-
-
-def _check_decimals(walk: Walk, name: str, token: str, decimals: int) -> None:
-    """Compare, unless the token is only planned."""
-    if isinstance(walk, Plan) and token in walk.planned:
-        return
-    actual = walk.node.decimals(token)
-    if actual != decimals:
-        raise DeploymentError(f"{name}: {token} has {actual} decimals, expected {decimals}")
-
-
-def _proxy(walk: Walk, name: str, arguments: tuple[Any, ...], initial: tuple[Any, ...]) -> str:
-    """Deploy implementation and proxy of an upgradeable contract. Return the proxy's address."""
-    implementation = walk.create(f"{name}Implementation", name, *arguments)
-    return walk.create(name, "UpgradeableProxy", implementation, walk.node.call_data(name, "initialize", *initial))
-
-
-def _connect(walk: Walk, name: str, address: str, peers: tuple[str, ...]) -> None:
-    """Name the queue (and, to the Vault, the Engine)."""
-    walk.call(
-        f"connect({name})",
-        name,
-        address,
-        "connect",
-        arguments=lambda: peers,
-        done=lambda: walk.node.at(name, address).queue() == peers[-1],
-    )
-
-
-def _list(walk: Walk, settings: DeploySettings, registry: str, synths: dict[str, str]) -> None:
-    """Register the assets and create the markets, in the order of the listing."""
-    for asset in settings.listing.assets:
-        _register(walk, registry, asset, synths[asset.name])
-    for market in settings.listing.markets:
-        _create_market(walk, registry, market, synths[market.base])
-
-
-def _register(walk: Walk, registry: str, asset: AssetSpec, synth: str) -> None:
-    walk.call(
-        f"registerAsset({asset.name})",
-        "MarketRegistry",
-        registry,
-        "registerAsset",
-        arguments=lambda: (synth,),
-        done=lambda: walk.node.at("MarketRegistry", registry).assetId(synth) != 0,
-    )
-
-
-def _create_market(walk: Walk, registry: str, market: MarketSpec, synth: str) -> None:
-    walk.call(
-        f"createMarket({market.symbol})",
-        "MarketRegistry",
-        registry,
-        "createMarket",
-        arguments=lambda: (market.params(int(walk.node.at("MarketRegistry", registry).assetId(synth))),),
-        done=lambda: walk.node.at("MarketRegistry", registry).marketId(market.symbol) != 0,
-    )
-
-
-def _hand_over(walk: Walk, name: str, address: str, owner: str) -> None:
-    """Begin the transfer of ownership, which the new owner completes by `acceptOwnership`."""
-
-    def done() -> bool:
-        contract = walk.node.at(name, address)
-        return owner in (contract.owner(), contract.pendingOwner())
-
-    walk.call(f"transferOwnership({name})", name, address, "transferOwnership", lambda: (owner,), done)
-
-
 # -- after the steps -------------------------------------------------------------------------------------------------
 
 
 def _record_ids(node: Node, file: DeploymentFile, settings: DeploySettings) -> None:
     """Record what the registry answers, and the first block that can hold an event."""
     registry = node.at("MarketRegistry", file.contracts["MarketRegistry"].address)
-    for asset in settings.listing.assets:
-        synth = file.contracts[f"Synth{asset.name}"]
-        file.assets[asset.name] = {
+    synths = {asset.name: f"Synth{asset.name}" for asset in settings.listing.assets}
+    if settings.governance is not None:
+        synths[CXPT] = CXPT
+    for name, contract in synths.items():
+        synth = file.contracts[contract]
+        file.assets[name] = {
             "id": int(registry.assetId(synth.address)),
             "synth": synth.address,
-            "underlying": synth.arguments[0],
-            "decimals": asset.decimals,
+            "underlying": None if name == CXPT else synth.arguments[0],
+            "decimals": settings.listing.decimals(name),
         }
     for market in settings.listing.markets:
-        file.markets[market.symbol] = {"id": int(registry.marketId(market.symbol)), "base": market.base}
+        file.markets[market.symbol] = _market_entry(registry, file, market)
     blocks = [file.contracts[name].block for name in (*OWNED, "WithdrawalQueue")]
     file.start_block = min((block for block in blocks if block is not None), default=0)
     file.save()
 
 
+def _market_entry(registry: Any, file: DeploymentFile, market: MarketSpec) -> dict[str, Any]:
+    """What is recorded of a market; an expiry that was days ahead is the one on chain."""
+    market_id = int(registry.marketId(market.symbol))
+    return {
+        "id": market_id,
+        "kind": KINDS[market.kind],
+        "base": market.base,
+        "quote": market.quote or "USDC",
+        "oracle": file.contracts[f"Oracle{market.oracle}"].address if market.oracle else None,
+        "expiry": int(registry.market(market_id)[0][-1][0]) or None,
+    }
+
+
 def _deployment(node: Node, file: DeploymentFile, settings: DeploySettings) -> Deployment:
-    owner = settings.owner or node.address
-    addresses = {name: file.contracts[name].address for name in (*OWNED, "WithdrawalQueue")}
+    addresses = {name: entry.address for name, entry in file.contracts.items()}
+    owner = addresses["Timelock"] if settings.governance is not None else settings.owner or node.address
     to_accept = tuple(name for name in OWNED if node.at(name, addresses[name]).owner() != owner)
     return Deployment(
         chain_id=node.chain_id,
@@ -312,6 +228,11 @@ def _deployment(node: Node, file: DeploymentFile, settings: DeploySettings) -> D
         vault=addresses["Vault"],
         engine=addresses["Engine"],
         queue=addresses["WithdrawalQueue"],
+        order_control=addresses["OrderControl"],
+        clearinghouse=addresses["Clearinghouse"],
+        cxpt=addresses.get("CXPT"),
+        timelock=addresses.get("Timelock"),
+        governor=addresses.get("Governor"),
         assets=file.assets,
         markets=file.markets,
         start_block=file.start_block or 0,

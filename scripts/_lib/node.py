@@ -103,6 +103,10 @@ class Node:
         """Return wei."""
         return int(self.web3.eth.get_balance(to_checksum_address(address)))
 
+    def time(self) -> int:
+        """Return the newest block's time in Unix seconds."""
+        return int(self.web3.eth.get_block("latest")["timestamp"])
+
     def decimals(self, token: str) -> int:
         """Return the token's decimals.
 

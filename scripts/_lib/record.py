@@ -10,12 +10,13 @@
       "contracts": {"Engine": {"contract", "address", "arguments", "initCodeHash", "codeHash", "block", "transaction"}},
       "calls": {"connect(Vault)": {"block", "transaction"}},
       "assets": {"WBTC": {"id", "synth", "underlying", "decimals"}},
-      "markets": {"BTC-USDC": {"id", "base"}},
+      "markets": {"BTC-USDC": {"id", "kind", "base", "quote", "oracle", "expiry"}},
       "intents": []                           transactions that were signed but not seen in a block yet
     }
 
-`contracts` names the proxies `Vault` and `Engine`; their implementations are `VaultImplementation` and
-`EngineImplementation`. Every change is written at once, by an atomic rename.
+`contracts` names the proxies `Vault`, `Engine` and `Clearinghouse`; their implementations are `VaultImplementation` and
+so on. `SynthWBTC`, `OracleBTC` and `FeedBTC` are named after the listing. With governance there are `CXPT`, `Timelock`
+and `Governor`. Every change is written at once, by an atomic rename.
 """
 
 from __future__ import annotations

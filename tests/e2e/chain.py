@@ -47,8 +47,8 @@ class Chain:
         self._web3 = web3.Web3(web3.HTTPProvider(url, request_kwargs={"timeout": 60}))
         self._abis = abis
         self._is_usdc_real = is_usdc_real
-        (asset,) = deployment.assets.values()
-        (market,) = deployment.markets.values()
+        asset = deployment.assets["WBTC"]
+        market = deployment.markets["BTC-USDC"]
         self.base: int = asset["id"]
         self.market: int = market["id"]
         self.usdc = self._at("MockUSDC", deployment.usdc)
