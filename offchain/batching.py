@@ -1,7 +1,7 @@
 """Which fills the next settlement batch holds, and which one is at fault if it fails: pure functions over items.
 
 A batch is a run of consecutive fills. It ends before a release, at a number of fills, at a share of the gas that one
-transaction may use, and never inside the fills of one IOC or FOK order.
+transaction may use, where the fee or an account's epoch changes, and never inside the fills of one IOC or FOK order.
 """
 
 from __future__ import annotations
@@ -94,13 +94,22 @@ def _slots_of(order: Order) -> tuple[tuple[Address, int, int], ...]:
     return (balance,) if order.key == 0 else (balance, (order.account, order.market, 1 + (order.key >> 1)))
 
 
-def plan_batch(items: Sequence[ItemRow], limits: BatchLimits) -> BatchPlan:
-    """Plan over unsettled items in order: releases before the first fill are passed over, one behind it ends it."""
+def plan_batch(items: Sequence[ItemRow], limits: BatchLimits, fee_change_at: int = 0) -> BatchPlan:
+    """Plan over unsettled items in order: releases before the first fill are passed over, one behind it ends it.
+
+    `fee_change_at`: Unix second from which on another fee was matched, 0 if there is none.
+    """
     start = next((index for index, item in enumerate(items) if item.trade is not None), len(items))
     planned: list[ItemRow] = []
     gas = GasEstimate()
+    epochs: dict[Address, int] = {}
     for group in _groups(items[start:]):
         if group[0].trade is None:
+            return BatchPlan(tuple(planned), is_full=True)
+        if planned and is_before(planned[0], fee_change_at) != is_before(group[0], fee_change_at):
+            return BatchPlan(tuple(planned), is_full=True)
+        signed = [row.order for item in group for row in (item.maker, item.taker) if row is not None]
+        if any(epochs.setdefault(order.account, order.epoch) != order.epoch for order in signed):
             return BatchPlan(tuple(planned), is_full=True)
         for item in group:
             gas.add(item)
@@ -110,6 +119,11 @@ def plan_batch(items: Sequence[ItemRow], limits: BatchLimits) -> BatchPlan:
         if len(planned) >= limits.fills:
             return BatchPlan(tuple(planned), is_full=True)
     return BatchPlan(tuple(planned), is_full=False)
+
+
+def is_before(item: ItemRow, second: int) -> bool:
+    """Whether a fill was matched before `second`."""
+    return item.trade is not None and item.trade.time_ms // 1000 < second
 
 
 def _groups(items: Sequence[ItemRow]) -> Iterator[list[ItemRow]]:
@@ -157,26 +171,41 @@ FILL_ERRORS = frozenset(
         "Superseded",
         "NotCrossing",
         "Overfill",
+        # of the Clearinghouse
+        "ReduceOnlyExceeded",
+        "NotForceable",
+        "PriceOutOfBand",
+        "NegativeCredit",
+        "SizeOverflow",
+        "QuoteOverflow",
     }
 )
 ORDER_ERRORS = frozenset(
     {
         "InvalidFlags",
         "InstrumentMismatch",
+        "InvalidForced",
         "ReduceOnlySpot",
         "UnexpectedConversionLimit",
+        "ConversionLimitMissing",
+        "ConversionLimitExceeded",
         "InvalidPrice",
         "InvalidQuantity",
         "InvalidExpiry",
         "OrderExpired",
         "SequenceExhausted",
+        "ReservedKey",
+        "EpochExhausted",
         "FeeAboveCap",
         "StaleNonce",
-        "InvalidSignature",
+        "GroupAccountMismatch",
         "FokIncomplete",
     }
 )
-MARKET_ERRORS = frozenset({"UnknownMarket", "MarketNotActive", "UnsupportedKind"})
+GROUP_ERRORS = frozenset({"InvalidSignature"})
+MARKET_ERRORS = frozenset(
+    {"UnknownMarket", "MarketNotActive", "RoundMissing", "RateOutOfRange", "MarketNotOpen", "ExpiredMarket"}
+)
 ACCOUNT_ERRORS = frozenset({"StaleEpoch"})
 """Errors whose first argument is an index into the table of their name."""
 
@@ -184,7 +213,7 @@ ACCOUNT_ERRORS = frozenset({"StaleEpoch"})
 def item_at_fault(batch: Batch, items: Sequence[ItemRow], failure: Failure) -> int | None:
     """Number of the first item that the Engine's error is about; None if the error names no entry of its own.
 
-    `batch` was built from `items`. A balance that is too low is nobody's alone: it is found by trying.
+    `batch` was built from `items`. A balance, margin or pool that is too low is nobody's alone: it is found by trying.
     """
     if not failure.args or not isinstance(failure.args[0], int):
         return None
@@ -194,6 +223,8 @@ def item_at_fault(batch: Batch, items: Sequence[ItemRow], failure: Failure) -> i
         concerned = {index}
     elif failure.error in ORDER_ERRORS:
         concerned = _fills_of(batch, lambda order: order == index)
+    elif failure.error in GROUP_ERRORS:
+        concerned = _fills_of(batch, lambda order: orders[order].group == index)
     elif failure.error in MARKET_ERRORS:
         concerned = _fills_of(batch, lambda order: orders[order].market == index)
     elif failure.error in ACCOUNT_ERRORS:

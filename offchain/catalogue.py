@@ -7,7 +7,8 @@ from collections.abc import Iterable
 import msgspec
 
 from offchain.chain import eip712
-from offchain.domain.events import AssetListed, Configured, Event, MarketUpdate
+from offchain.domain.events import AssetListed, Configured, DelegateUpdate, Event, FeeUpdate, MarketUpdate
+from offchain.domain.fees import FeeSchedule
 from offchain.domain.market import Asset, Market
 from offchain.domain.order import Address
 
@@ -22,9 +23,9 @@ class Listing(msgspec.Struct, frozen=True):
 
 
 class Catalogue:
-    """Grows with events; nothing is ever removed."""
+    """Follows events."""
 
-    __slots__ = ("_assets", "_by_id", "_by_symbol", "_domain", "_fee_bps")
+    __slots__ = ("_assets", "_by_id", "_by_symbol", "_delegates", "_domain", "_fee_bps", "_fees")
 
     def __init__(self) -> None:
         self._assets: dict[int, Asset] = {}
@@ -32,10 +33,21 @@ class Catalogue:
         self._by_symbol: dict[str, Listing] = {}
         self._domain: eip712.Domain | None = None
         self._fee_bps = 0
+        self._fees = FeeSchedule()
+        self._delegates: set[tuple[Address, Address]] = set()
 
     def configure(self, chain_id: int, engine: Address, fee_bps: int) -> None:
         self._domain = eip712.Domain(chain_id, engine)
-        self._fee_bps = fee_bps
+        self.set_fee(fee_bps, FeeSchedule(fee_bps, fee_bps))
+
+    def set_fee(self, fee_bps: int, schedule: FeeSchedule) -> None:
+        self._fee_bps, self._fees = fee_bps, schedule
+
+    def set_delegate(self, update: DelegateUpdate) -> None:
+        if update.valid_until:
+            self._delegates.add((update.account, update.delegate))
+        else:
+            self._delegates.discard((update.account, update.delegate))
 
     def list_asset(self, asset: Asset) -> None:
         self._assets[asset.id] = asset
@@ -53,6 +65,10 @@ class Catalogue:
                     self.list_market(Listing(event.market, event.status, event.halted, event.reason))
                 case Configured():
                     self.configure(event.chain_id, event.engine, event.fee_bps)
+                case FeeUpdate():
+                    self.set_fee(event.fee_bps, event.schedule)
+                case DelegateUpdate():
+                    self.set_delegate(event)
 
     @property
     def domain(self) -> eip712.Domain | None:
@@ -61,7 +77,16 @@ class Catalogue:
 
     @property
     def fee_bps(self) -> int:
+        """Of what is matched now."""
         return self._fee_bps
+
+    @property
+    def fees(self) -> FeeSchedule:
+        return self._fees
+
+    def is_delegate(self, account: Address, signer: Address) -> bool:
+        """Whether `signer` may sign for the account; until when, the core knows."""
+        return (account, signer) in self._delegates
 
     @property
     def markets(self) -> list[Listing]:

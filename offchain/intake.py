@@ -318,16 +318,19 @@ class Intake:
             detail = "clientOrderId must be 1 to 64 letters, digits, dots, hyphens or underscores"
             raise IntakeError(IntakeCode.INVALID_VALUE, "clientOrderId", detail)
         order_hash = eip712.order_hash(order)
+        digest = eip712.order_digest(domain, order_hash)
+        signature, delegate = self._verified(domain, digest, body.signature, account)
         return PlaceOrder(
             order=order,
             order_hash=order_hash,
-            signature=_verified(domain, eip712.order_digest(domain, order_hash), body.signature, account),
+            signature=signature,
             received_ms=received_ms,
             order_type=body.type,
             post_only=body.post_only,
             self_trade=self_trade,
             client_order_id=body.client_order_id,
             expect_filled=expected,
+            delegate=delegate,
         )
 
     def cancel(self, raw: bytes, order_id: str, received_ms: int) -> CancelOrder:
@@ -337,7 +340,28 @@ class Intake:
         body = decode_body(raw, CancelBody)
         account = parse_address(body.account)
         digest = eip712.cancel_digest(domain, account, order_hash)
-        return CancelOrder(account, order_hash, _verified(domain, digest, body.signature, account), received_ms)
+        signature, delegate = self._verified(domain, digest, body.signature, account)
+        return CancelOrder(account, order_hash, signature, received_ms, delegate)
+
+    def _verified(
+        self, domain: eip712.Domain, digest: bytes, text: str, account: Address
+    ) -> tuple[bytes, Address | None]:
+        """The signature of `digest` in its 64-byte form, and the delegate of the account who made it, if it was one."""
+        signature = parse_signature(text)
+        signer = eip712.recover(digest, signature)
+        if signer is None:
+            detail = "signature is no valid signature; its s must be low and its v 0, 1, 27 or 28"
+            raise IntakeError(IntakeCode.INVALID_SIGNATURE, "signature", detail)
+        if signer == account:
+            return eip712.compact(signature), None
+        if self._catalogue.is_delegate(account, signer):
+            return eip712.compact(signature), signer
+        detail = (
+            f"for chain id {domain.chain_id} and contract 0x{domain.engine.hex()} the signer is 0x{signer.hex()}, "
+            f"not account 0x{account.hex()} nor a delegate of it; a signature for another chain, contract or content "
+            f"looks like this"
+        )
+        raise IntakeError(IntakeCode.SIGNER_MISMATCH, "signature", detail)
 
     def _domain(self) -> eip712.Domain:
         domain = self._catalogue.domain
@@ -352,19 +376,3 @@ def _nonce(text: str) -> int:
     except ValueError as error:
         raise IntakeError(IntakeCode.INVALID_NUMBER, "nonce", f"nonce {error}") from None
     return _bounded(nonce, 2**64 - 1, "nonce")
-
-
-def _verified(domain: eip712.Domain, digest: bytes, text: str, account: Address) -> bytes:
-    """The account's signature of `digest` in its 64-byte form."""
-    signature = parse_signature(text)
-    signer = eip712.recover(digest, signature)
-    if signer is None:
-        detail = "signature is no valid signature; its s must be low and its v 0, 1, 27 or 28"
-        raise IntakeError(IntakeCode.INVALID_SIGNATURE, "signature", detail)
-    if signer != account:
-        detail = (
-            f"for chain id {domain.chain_id} and contract 0x{domain.engine.hex()} the signer is 0x{signer.hex()}, "
-            f"not account 0x{account.hex()}; a signature for another chain, contract or content looks like this"
-        )
-        raise IntakeError(IntakeCode.SIGNER_MISMATCH, "signature", detail)
-    return eip712.compact(signature)

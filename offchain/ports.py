@@ -94,6 +94,10 @@ class OrderRow(msgspec.Struct, frozen=True):
     updated_ms: int
     seq: int
     """event sequence at which the order was placed; orders of an account page by it"""
+    array: tuple[OrderHash, ...] = ()
+    """hashes of all orders that the signature covers, in the order of the signed array; empty: of this one alone"""
+    forced: bool = False
+    """the protocol's own order (liquidation, exit, unwinding of the insurance fund), which nobody has signed"""
 
 
 class TradeRow(msgspec.Struct, frozen=True):

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from offchain.batching import MAX_GROUP_FILLS, BatchLimits, BatchPlan, group_ends, item_at_fault, plan_batch
+from offchain.batching import MAX_GROUP_FILLS, BatchLimits, BatchPlan, group_ends, is_before, item_at_fault, plan_batch
 from offchain.catalogue import Catalogue
 from offchain.chain.batch import build_batch, encode
 from offchain.chain.calldata import release_calldata, settle_calldata
@@ -172,7 +172,7 @@ class Settler:
         release = self._due_release(items)
         if release is not None:
             return await self._release(release)
-        plan = plan_batch(items, self._settings.limits)
+        plan = plan_batch(items, self._settings.limits, self._catalogue.fees.at)
         if not plan.items:
             if all(item.item in self._failing_releases for item in items):
                 self._rest()
@@ -197,14 +197,17 @@ class Settler:
         """The earliest match time in the batch, as the chain can accept it.
 
         It may not be before the previous batch's, nor after the block in which the batch is mined, whose clock may be a
-        few seconds behind ours: where the newest block is older than the match, its time is taken.
+        few seconds behind ours: where the newest block is older than the match, its time is taken, but none before the
+        fee that was matched begins.
         """
         earliest = min(item.trade.time_ms for item in items if item.trade is not None) // 1000
         previous = await self._views.batch(number - 1) if number > 1 else None
         stored = previous.matched_at if previous is not None else 0
         head = await self._chain.head_time()
         is_head_fresh = self._clock.now_ms() - head * 1000 <= MAX_HEAD_AGE_MS
-        return max(min(earliest, head) if is_head_fresh else earliest, stored)
+        fee_change_at = self._catalogue.fees.at
+        begun = 0 if is_before(items[0], fee_change_at) else fee_change_at
+        return max(min(earliest, head) if is_head_fresh else earliest, stored, begun)
 
     async def _close(self, number: int, items: tuple[ItemRow, ...], matched_at: int) -> None:
         """Journal the batch and wait until the views show it."""
@@ -261,6 +264,11 @@ class Settler:
             if matched_at < lowest:
                 # Past its deadline. A third of the range leaves time until it would be past the new one.
                 later = lowest + (highest - lowest) // 3
+                fee_change_at = self._catalogue.fees.at
+                if is_before(items[0], fee_change_at):
+                    if lowest >= fee_change_at:
+                        return await self._park(row, f"was matched before the fee changed at {fee_change_at}", None)
+                    later = min(later, fee_change_at - 1)
                 log.warning("batch dated anew", batch=row.number, matched_at=matched_at, later=later)
                 await self._close(row.number, tuple(items), later)
                 return 0

@@ -3,8 +3,9 @@ pragma solidity ^0.8.37;
 
 import {IPriceOracle} from "../interfaces/IPriceOracle.sol";
 
-/// @title  Test oracle whose rounds everybody can push
-/// @notice Rounds count from 1. For test networks only.
+/// @title  Test oracle whose rounds everybody can set
+/// @notice Pushed rounds count from 1; `setRound` takes any id. A round is followed by the next id, if that was set. For
+///         test networks only.
 contract MockOracle is IPriceOracle {
     uint40 private constant SLACK = 60;
 
@@ -24,11 +25,10 @@ contract MockOracle is IPriceOracle {
     }
 
     function pushAt(uint256 price, uint40 updatedAt) public {
-        _rounds[++lastRound] = Round(price, updatedAt);
+        setRound(lastRound + 1, price, updatedAt);
     }
 
-    /// @notice Answer under any round, also one that exists.
-    function setRound(uint80 round, uint256 price, uint40 updatedAt) external {
+    function setRound(uint80 round, uint256 price, uint40 updatedAt) public {
         _rounds[round] = Round(price, updatedAt);
         if (round > lastRound) lastRound = round;
     }
@@ -37,26 +37,27 @@ contract MockOracle is IPriceOracle {
         isStale = stale;
     }
 
-    function latest() external view override returns (uint80, uint256, uint40) {
+    /// @inheritdoc IPriceOracle
+    function latest() external view returns (uint80, uint256, uint40) {
         Round memory round = _rounds[lastRound];
         if (isStale || lastRound == 0) revert StalePrice(lastRound, round.updatedAt);
         return (lastRound, round.price, round.updatedAt);
     }
 
-    function priceAt(uint80 round, uint40 time) external view override returns (uint256) {
+    /// @inheritdoc IPriceOracle
+    function priceAt(uint80 round, uint40 time) external view returns (uint256) {
         uint40 successor = _rounds[round + 1].updatedAt;
-        bool isSucceeded = successor != 0 && successor + SLACK <= time;
-        return _checked(round, time, isSucceeded);
+        return _checked(round, time, successor == 0 || successor + SLACK > time);
     }
 
-    function priceAcross(uint80 round, uint40 time) external view override returns (uint256) {
-        bool isSucceeded = round >= lastRound || _rounds[round + 1].updatedAt <= time;
-        return _checked(round, time, isSucceeded);
+    /// @inheritdoc IPriceOracle
+    function priceAcross(uint80 round, uint40 time) external view returns (uint256) {
+        return _checked(round, time, _rounds[round + 1].updatedAt > time);
     }
 
-    function _checked(uint80 round, uint40 time, bool isSucceeded) private view returns (uint256) {
-        bool exists = _rounds[round].updatedAt != 0;
-        if (!exists || isSucceeded || _rounds[round].updatedAt > time) revert WrongRound(round, time);
-        return _rounds[round].price;
+    function _checked(uint80 round, uint40 time, bool holds) private view returns (uint256) {
+        Round memory found = _rounds[round];
+        if (found.updatedAt == 0 || found.updatedAt > time || !holds) revert WrongRound(round, time);
+        return found.price;
     }
 }

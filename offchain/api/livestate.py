@@ -11,6 +11,8 @@ from offchain.api.state import Live
 from offchain.catalogue import Listing
 from offchain.domain.commands import Configure
 from offchain.domain.core import Core
+from offchain.domain.events import DelegateUpdate
+from offchain.domain.fees import FeeSchedule
 from offchain.domain.market import Asset
 from offchain.domain.order import Address, Side
 
@@ -26,6 +28,9 @@ class Seed:
 
     seq: int
     configuration: Configure | None
+    fee_bps: int
+    fees: FeeSchedule
+    delegates: list[DelegateUpdate]
     assets: list[Asset]
     listings: list[Listing]
     books: list[tuple[Levels, Levels]]
@@ -42,7 +47,16 @@ async def read_seed(live: Live) -> Seed:
             state = core.market_state(market.id)
             listings.append(Listing(market, state.status, state.halted, state.reason))
             books.append((core.depth(market.id, Side.BUY, _ALL_LEVELS), core.depth(market.id, Side.SELL, _ALL_LEVELS)))
-        return Seed(live.tail(), core.configuration, list(core.assets.values()), listings, books)
+        return Seed(
+            live.tail(),
+            core.configuration,
+            core.fee_bps,
+            core.fees,
+            core.all_delegates(),
+            list(core.assets.values()),
+            listings,
+            books,
+        )
 
     return await live.read(look)
 

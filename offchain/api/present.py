@@ -5,13 +5,25 @@ from __future__ import annotations
 from offchain.api.schemas import http
 from offchain.catalogue import Catalogue, Listing
 from offchain.chain import eip712
-from offchain.domain.events import BalanceUpdate, CancelResult, DepositUpdate, PlaceResult, Trade, WithdrawalUpdate
+from offchain.domain.events import (
+    AccountUpdate,
+    BalanceUpdate,
+    CancelResult,
+    DelegateUpdate,
+    DepositUpdate,
+    PlaceResult,
+    Trade,
+    WithdrawalUpdate,
+)
 from offchain.domain.market import USDC, USDC_DECIMALS, Asset, Kind, Market, MarketStatus
 from offchain.domain.order import NO_EXPIRY, Address, Side, TimeInForce
 from offchain.domain.units import format_units
 from offchain.ports import BatchRow, DepositRow, OrderRow, TradeRow, WithdrawalRow
 
 USDC_ASSET = http.AssetInfo(id=USDC, symbol="USDC", decimals=USDC_DECIMALS, synth=None, underlying=None)
+
+CROSS_PRICE_DECIMALS = 12
+"""Of prices in another asset than USDC."""
 
 WITHDRAWAL_AS_CXPT = 1
 """`IWithdrawalQueue.Kind.USDC_AS_CXPT`"""
@@ -192,6 +204,17 @@ class Presenter:
             available=self.amount(asset, balance.available),
         )
 
+    def account(self, state: AccountUpdate, delegates: list[DelegateUpdate]) -> http.Account:
+        return http.Account(
+            account=hex_of(state.account),
+            epoch=state.epoch,
+            epoch_bump_pending=state.is_bumping,
+            delegates=[self.delegate(update) for update in delegates],
+        )
+
+    def delegate(self, update: DelegateUpdate) -> http.Delegate:
+        return http.Delegate(delegate=hex_of(update.delegate), valid_until=update.valid_until)
+
     def withdrawal(self, row: WithdrawalRow | WithdrawalUpdate) -> http.Withdrawal:
         return http.Withdrawal(
             asset=self.asset_symbol(row.asset),
@@ -217,6 +240,7 @@ class Presenter:
 
     def market(self, listing: Listing) -> http.MarketInfo:
         market = listing.market
+        price_decimals = USDC_DECIMALS if market.quote == USDC else CROSS_PRICE_DECIMALS
         status = "halted" if listing.halted else MarketStatus(listing.status).name.lower()
         return http.MarketInfo(
             id=market.id,
@@ -226,10 +250,10 @@ class Presenter:
             quote=self.asset_symbol(market.quote),
             instrument=market.instrument,
             decimals=market.decimals,
-            tick_size=format_units(market.tick_size, USDC_DECIMALS),
+            tick_size=format_units(market.tick_size, price_decimals),
             lot_size=format_units(market.lot_size, market.decimals),
             tick_per_lot=str(market.tick_per_lot),
-            max_price=format_units(market.max_price, USDC_DECIMALS),
+            max_price=format_units(market.max_price, price_decimals),
             max_quantity=self.quantity(market, market.max_quantity),
             status=status,
             reason=listing.reason,
@@ -255,6 +279,7 @@ class Presenter:
                 verifying_contract=hex_of(domain.engine),
             ),
             fee_bps=catalogue.fee_bps,
+            fee_change=_fee_change(catalogue),
             assets=[USDC_ASSET, *assets],
             markets=[self.market(listing) for listing in catalogue.markets],
         )
@@ -271,3 +296,10 @@ class Presenter:
             reason=row.reason,
             updated_at=row.updated_ms,
         )
+
+
+def _fee_change(catalogue: Catalogue) -> http.FeeChange | None:
+    """What is scheduled and has not begun."""
+    fees = catalogue.fees
+    is_ahead = fees.at > 0 and fees.next != catalogue.fee_bps
+    return http.FeeChange(fee_bps=fees.next, at=fees.at * 1000) if is_ahead else None

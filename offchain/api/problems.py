@@ -97,6 +97,8 @@ PROBLEMS: Mapping[str, Kind] = MappingProxyType(
         Code.ORDER_EXPIRED: Kind(422, "The order has expired"),
         Code.FEE_ABOVE_CAP: Kind(422, "The fee is above the order's cap"),
         # against the state
+        Code.NOT_DELEGATE: Kind(403, "The signer is no delegate of the account"),
+        Code.EPOCH_BUMP_PENDING: Kind(409, "The account's epoch is about to end"),
         Code.STALE_EPOCH: Kind(409, "The epoch is not the account's"),
         Code.STALE_NONCE: Kind(409, "The nonce's sequence has been used"),
         Code.NONCE_REUSED: Kind(409, "The nonce belongs to another order"),

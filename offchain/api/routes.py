@@ -14,6 +14,7 @@ ROUTES: tuple[web.RouteDef, ...] = (
     web.get("/v1/orders/{id}", orders.get_order, allow_head=False),
     web.delete("/v1/orders/{id}", orders.cancel_order),
     # accounts
+    web.get("/v1/account", accounts.get_account, allow_head=False),
     web.get("/v1/balances", accounts.list_balances, allow_head=False),
     web.get("/v1/fills", accounts.list_fills, allow_head=False),
     web.get("/v1/deposits", accounts.list_deposits, allow_head=False),

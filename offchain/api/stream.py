@@ -218,6 +218,9 @@ class Hub:
         if seed.configuration is not None:
             configured = seed.configuration
             self._catalogue.configure(configured.chain_id, configured.engine, configured.fee_bps)
+            self._catalogue.set_fee(seed.fee_bps, seed.fees)
+        for delegate in seed.delegates:
+            self._catalogue.set_delegate(delegate)
         for asset in seed.assets:
             self._catalogue.list_asset(asset)
         views = {}

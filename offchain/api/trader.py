@@ -8,8 +8,10 @@ from offchain.api.present import SETTLEMENT_OF_BATCH, Presenter, hex_of, hex_or_
 from offchain.api.schemas import stream
 from offchain.catalogue import Catalogue
 from offchain.domain.events import (
+    AccountUpdate,
     BalanceUpdate,
     BatchUpdate,
+    DelegateUpdate,
     DepositUpdate,
     Event,
     OrderUpdate,
@@ -30,6 +32,8 @@ def accounts_of(event: Event) -> tuple[Address, ...]:
     """Whom an event concerns by itself. A `BatchUpdate` names nobody: it goes to every trader's channel."""
     match event:
         case OrderUpdate() | BalanceUpdate() | DepositUpdate() | WithdrawalUpdate():
+            return (event.account,)
+        case AccountUpdate() | DelegateUpdate():
             return (event.account,)
         case Trade() | TradeBusted():
             return (event.maker, event.taker)
@@ -68,6 +72,12 @@ class TraderMessages:
             case WithdrawalUpdate():
                 withdrawal = self._present.withdrawal(event)
                 return stream.WithdrawalMessage(channel=channel, seq=seq, prev_seq=prev_seq, data=withdrawal)
+            case AccountUpdate():
+                change = stream.AccountChange(epoch=event.epoch, epoch_bump_pending=event.is_bumping)
+                return stream.AccountMessage(channel=channel, seq=seq, prev_seq=prev_seq, data=change)
+            case DelegateUpdate():
+                delegate = self._present.delegate(event)
+                return stream.DelegateMessage(channel=channel, seq=seq, prev_seq=prev_seq, data=delegate)
             case BatchUpdate():
                 return stream.SettlementMessage(channel=channel, seq=seq, prev_seq=prev_seq, data=_batch(event))
         return None

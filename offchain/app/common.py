@@ -27,7 +27,10 @@ def read_deployment(config: Config) -> Deployment:
 
 
 def wanted_configuration(config: Config, deployment: Deployment, fee_bps: int) -> Configure:
-    """The first command of the journal, as configuration, deployment and chain (the fee) say."""
+    """The first command of the journal, as configuration, deployment and chain say.
+
+    `fee_bps` is the chain's when the journal begins; later changes of it are events of the chain.
+    """
     return Configure(
         chain_id=deployment.chain_id,
         engine=deployment.engine,

@@ -28,7 +28,7 @@ from offchain.transport.local import LocalFeed, LocalServer
 from offchain.views.sqlite import SqliteViews
 
 TICK_SECONDS = 0.25
-"""pause between two looks whether an order has expired"""
+"""pause between two looks whether something is due"""
 
 TICK_TIMEOUT_MS = 2_000
 
@@ -59,8 +59,9 @@ async def build_core(config: Config, life: Life) -> AsyncIterator[CoreProcess]:
         # First the lock, then the state: nobody else can append between the two.
         epoch = await journal.acquire(f"core {os.getpid()}")
         state = await recover(journal)
-        if state.core.configuration is not None:
-            refuse_other(state.core.configuration, wanted_configuration(config, deployment, state.core.fee_bps))
+        stored = state.core.configuration
+        if stored is not None:
+            refuse_other(stored, wanted_configuration(config, deployment, stored.fee_bps))
         _, prev_hash = await journal.tail()
         log.info("recovered", seq=state.seq, epoch=epoch)
         views = SqliteViews(config.views_path, read_only=True)
@@ -174,10 +175,10 @@ async def _announce(core: CoreProcess) -> None:
 
 
 async def _tick(core: CoreProcess) -> None:
-    """Let time pass where an order has expired; an idle exchange writes nothing."""
+    """Let time pass where it changes something, such as an expired order; an idle exchange writes nothing."""
     while True:
         await asyncio.sleep(TICK_SECONDS)
-        due_ms = await core.sequencer.read(lambda state: state.next_expiry_ms)
+        due_ms = await core.sequencer.read(lambda state: state.next_due_ms)
         if due_ms is not None and due_ms <= core.clock.now_ms():
             try:
                 await core.sequencer.submit(Tick(), TICK_TIMEOUT_MS)

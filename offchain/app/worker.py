@@ -93,6 +93,9 @@ def _catalogue(core: Core) -> Catalogue:
     configuration = core.configuration
     if configuration is not None:
         catalogue.configure(configuration.chain_id, configuration.engine, core.fee_bps)
+        catalogue.set_fee(core.fee_bps, core.fees)
+    for delegate in core.all_delegates():
+        catalogue.set_delegate(delegate)
     for asset in core.assets.values():
         catalogue.list_asset(asset)
     for market in core.markets.values():
@@ -174,9 +177,11 @@ async def _configure(worker: WorkerProcess) -> list[BlockRef]:
 
     Raises StartRefused, Unavailable.
     """
-    wanted = wanted_configuration(worker.config, worker.deployment, await worker.gateway.fee_bps())
     status = await worker.ingress.status(ASK_TIMEOUT_MS)
-    if status.configuration is None:
+    known = status.configuration
+    fee_bps = known.fee_bps if known is not None else await worker.gateway.fee_bps()
+    wanted = wanted_configuration(worker.config, worker.deployment, fee_bps)
+    if known is None:
         await worker.ingress.submit(wanted, ASK_TIMEOUT_MS)
         status = await worker.ingress.status(ASK_TIMEOUT_MS)
     if status.configuration is None:

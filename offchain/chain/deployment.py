@@ -21,8 +21,11 @@ class Deployment:
     vault: Address
     queue: Address
     registry: Address
+    order_control: Address
     first_block: int
     """no contract of the system existed before it"""
+    clearinghouse: Address | None = None
+    """None where derivatives are not deployed"""
 
     def address(self, contract: str) -> Address:
         """By the contract's name. Raises ValueError for another name."""
@@ -31,7 +34,10 @@ class Deployment:
             "Vault": self.vault,
             "WithdrawalQueue": self.queue,
             "MarketRegistry": self.registry,
+            "OrderControl": self.order_control,
         }
+        if self.clearinghouse is not None:
+            addresses["Clearinghouse"] = self.clearinghouse
         if contract not in addresses:
             raise ValueError(f"no contract {contract!r}: expected one of {', '.join(addresses)}")
         return addresses[contract]
@@ -53,7 +59,9 @@ def load_deployment(path: Path) -> Deployment:
             vault=_address(contracts, "Vault"),
             queue=_address(contracts, "WithdrawalQueue"),
             registry=_address(contracts, "MarketRegistry"),
+            order_control=_address(contracts, "OrderControl"),
             first_block=int(content["startBlock"]),
+            clearinghouse=_address(contracts, "Clearinghouse") if "Clearinghouse" in contracts else None,
         )
     except (KeyError, TypeError, ValueError) as error:
         raise DeploymentError(f"{path}: {type(error).__name__}: {error}; is the deployment complete?") from error

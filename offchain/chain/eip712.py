@@ -8,6 +8,7 @@ deliver it. A high `s` is never accepted: every signature has one valid form.
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sha3
@@ -40,7 +41,18 @@ ORDER_FIELDS = (
     ("conversionLimit", "uint64"),
 )
 
+ORDER_ARRAY_FIELDS = (("orders", "Order[]"),)
 CANCEL_FIELDS = (("account", "address"), ("orderHash", "bytes32"))
+CANCEL_ALL_FIELDS = (("account", "address"), ("epoch", "uint32"))
+WITHDRAW_FIELDS = (
+    ("account", "address"),
+    ("kind", "uint8"),
+    ("instrument", "uint32"),
+    ("amount", "uint256"),
+    ("nonce", "uint64"),
+    ("expiry", "uint64"),
+)
+DELEGATE_FIELDS = (("account", "address"), ("delegate", "address"), ("validUntil", "uint64"), ("nonce", "uint64"))
 
 _HALF_ORDER = 0x7FFFFFFF_FFFFFFFF_FFFFFFFF_FFFFFFFF_5D576E73_57A4501D_DFE92F46_681B20A0
 """Half of secp256k1's group order, rounded down: the largest low `s`."""
@@ -53,17 +65,28 @@ def keccak(data: bytes) -> bytes:
     return digest
 
 
+def _type(name: str, fields: tuple[tuple[str, str], ...]) -> str:
+    return f"{name}({','.join(f'{kind} {field}' for field, kind in fields)})"
+
+
 def _type_hash(name: str, fields: tuple[tuple[str, str], ...]) -> bytes:
-    return keccak(f"{name}({','.join(f'{kind} {field}' for field, kind in fields)})".encode())
+    return keccak(_type(name, fields).encode())
 
 
 # Each field is right-aligned in a word of 32 bytes, so an encoding is one fixed layout.
 _ORDER = struct.Struct(">32s 12x20s 28xI 31xB 31xB 31x? 24xQ 24xQ 24xQ 28xI 24xQ 30xH 24xQ")
 _CANCEL = struct.Struct(">32s 12x20s 32s")
+_CANCEL_ALL = struct.Struct(">32s 12x20s 28xI")
+_WITHDRAW = struct.Struct(">32s 12x20s 31xB 28xI 32s 24xQ 24xQ")
+_DELEGATE = struct.Struct(">32s 12x20s 12x20s 24xQ 24xQ")
 _DOMAIN = struct.Struct(">32s 32s 32s 32s 12x20s")
 
 _ORDER_TYPE_HASH = _type_hash("Order", ORDER_FIELDS)
+_ORDER_ARRAY_TYPE_HASH = keccak((_type("OrderArray", ORDER_ARRAY_FIELDS) + _type("Order", ORDER_FIELDS)).encode())
 _CANCEL_TYPE_HASH = _type_hash("Cancel", CANCEL_FIELDS)
+_CANCEL_ALL_TYPE_HASH = _type_hash("CancelAll", CANCEL_ALL_FIELDS)
+_WITHDRAW_TYPE_HASH = _type_hash("Withdraw", WITHDRAW_FIELDS)
+_DELEGATE_TYPE_HASH = _type_hash("Delegate", DELEGATE_FIELDS)
 _DOMAIN_TYPE_HASH = _type_hash("EIP712Domain", DOMAIN_FIELDS)
 
 
@@ -145,11 +168,48 @@ def order_digest(domain: Domain, hash_of_order: OrderHash) -> bytes:
     return domain.digest(hash_of_order)
 
 
+def array_hash(hashes: Sequence[OrderHash]) -> bytes:
+    """EIP-712 struct hash of an `OrderArray` of the orders with these hashes."""
+    return keccak(_ORDER_ARRAY_TYPE_HASH + keccak(b"".join(hashes)))
+
+
 def cancel_digest(domain: Domain, account: Address, hash_of_order: OrderHash) -> bytes:
     """What `account` signs to cancel the order with this hash. Raises ValueError for wrong lengths."""
     if len(account) != 20 or len(hash_of_order) != 32:
         raise ValueError("cancel: account has 20 bytes and orderHash 32")
     return domain.digest(keccak(_CANCEL.pack(_CANCEL_TYPE_HASH, account, hash_of_order)))
+
+
+def cancel_all_digest(domain: Domain, account: Address, epoch: int) -> bytes:
+    """What `account` signs to end every order that signs `epoch`."""
+    return domain.digest(_struct_hash(_CANCEL_ALL, _CANCEL_ALL_TYPE_HASH, account, epoch))
+
+
+def withdraw_digest(
+    domain: Domain, account: Address, kind: int, instrument: int, amount: int, nonce: int, expiry: int
+) -> bytes:
+    """What `account` signs to request a withdrawal; `kind` as in `IWithdrawalQueue.Kind`, `amount` in its units."""
+    if not 0 <= amount < 1 << 256:
+        raise ValueError(f"amount: {amount} is not an unsigned 256-bit number")
+    word = amount.to_bytes(32, "big")
+    return domain.digest(_struct_hash(_WITHDRAW, _WITHDRAW_TYPE_HASH, account, kind, instrument, word, nonce, expiry))
+
+
+def delegate_digest(domain: Domain, account: Address, delegate: Address, valid_until: int, nonce: int) -> bytes:
+    """What `account` signs to let `delegate` trade for it until `valid_until` (Unix seconds)."""
+    if len(delegate) != 20:
+        raise ValueError(f"delegate: an address has 20 bytes, not {len(delegate)}")
+    return domain.digest(_struct_hash(_DELEGATE, _DELEGATE_TYPE_HASH, account, delegate, valid_until, nonce))
+
+
+def _struct_hash(layout: struct.Struct, type_hash: bytes, account: Address, *values: int | bytes) -> bytes:
+    """Raises ValueError for a value that does not fit its signed type."""
+    if len(account) != 20:
+        raise ValueError(f"account: an address has 20 bytes, not {len(account)}")
+    try:
+        return keccak(layout.pack(type_hash, account, *values))
+    except struct.error as error:
+        raise ValueError(f"a field does not fit its signed type: {error}") from error
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -159,7 +219,17 @@ def cancel_digest(domain: Domain, account: Address, hash_of_order: OrderHash) ->
 
 def typed_data(order: Order, domain: Domain) -> dict[str, Any]:
     """`order` as `eth_signTypedData_v4` takes it."""
-    message = {
+    return _typed(domain, {"Order": ORDER_FIELDS}, _order_message(order))
+
+
+def typed_array(orders: Sequence[Order], domain: Domain) -> dict[str, Any]:
+    """Orders that are signed together, as `eth_signTypedData_v4` takes them."""
+    types = {"OrderArray": ORDER_ARRAY_FIELDS, "Order": ORDER_FIELDS}
+    return _typed(domain, types, {"orders": [_order_message(order) for order in orders]})
+
+
+def _order_message(order: Order) -> dict[str, Any]:
+    return {
         "account": _hex(order.account),
         "market": order.market,
         "side": int(order.side),
@@ -173,23 +243,47 @@ def typed_data(order: Order, domain: Domain) -> dict[str, Any]:
         "maxFeeBps": order.max_fee_bps,
         "conversionLimit": order.conversion_limit,
     }
-    return _typed(domain, "Order", ORDER_FIELDS, message)
 
 
 def typed_cancel(account: Address, hash_of_order: OrderHash, domain: Domain) -> dict[str, Any]:
     """A cancel as `eth_signTypedData_v4` takes it."""
-    return _typed(domain, "Cancel", CANCEL_FIELDS, {"account": _hex(account), "orderHash": _hex(hash_of_order)})
+    return _typed(domain, {"Cancel": CANCEL_FIELDS}, {"account": _hex(account), "orderHash": _hex(hash_of_order)})
 
 
-def _typed(
-    domain: Domain, primary: str, fields: tuple[tuple[str, str], ...], message: dict[str, Any]
+def typed_cancel_all(account: Address, epoch: int, domain: Domain) -> dict[str, Any]:
+    """A cancel of everything as `eth_signTypedData_v4` takes it."""
+    return _typed(domain, {"CancelAll": CANCEL_ALL_FIELDS}, {"account": _hex(account), "epoch": epoch})
+
+
+def typed_withdraw(
+    account: Address, kind: int, instrument: int, amount: int, nonce: int, expiry: int, domain: Domain
 ) -> dict[str, Any]:
+    """A withdrawal request as `eth_signTypedData_v4` takes it."""
+    message = {
+        "account": _hex(account),
+        "kind": kind,
+        "instrument": instrument,
+        "amount": amount,
+        "nonce": nonce,
+        "expiry": expiry,
+    }
+    return _typed(domain, {"Withdraw": WITHDRAW_FIELDS}, message)
+
+
+def typed_delegate(account: Address, delegate: Address, valid_until: int, nonce: int, domain: Domain) -> dict[str, Any]:
+    """The naming of a delegate as `eth_signTypedData_v4` takes it."""
+    message = {"account": _hex(account), "delegate": _hex(delegate), "validUntil": valid_until, "nonce": nonce}
+    return _typed(domain, {"Delegate": DELEGATE_FIELDS}, message)
+
+
+def _typed(domain: Domain, types: Mapping[str, tuple[tuple[str, str], ...]], message: dict[str, Any]) -> dict[str, Any]:
+    """The first of `types` is what is signed."""
     return {
         "types": {
-            "EIP712Domain": [{"name": name, "type": kind} for name, kind in DOMAIN_FIELDS],
-            primary: [{"name": name, "type": kind} for name, kind in fields],
+            name: [{"name": field, "type": kind} for field, kind in fields]
+            for name, fields in {"EIP712Domain": DOMAIN_FIELDS, **types}.items()
         },
-        "primaryType": primary,
+        "primaryType": next(iter(types)),
         "domain": {
             "name": NAME,
             "version": VERSION,

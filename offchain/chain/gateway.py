@@ -11,17 +11,20 @@ from eth_abi.abi import decode as abi_decode
 from eth_abi.exceptions import DecodingError
 from eth_account.signers.local import LocalAccount
 
-from offchain.chain.abi import decode_error, encode_call
+from offchain.chain.abi import CONTRACTS, decode_error, encode_call
 from offchain.chain.deployment import Deployment
 from offchain.chain.follower import Follower
-from offchain.chain.logs import LogDecoder, is_traded
+from offchain.chain.logs import LogDecoder
 from offchain.chain.node import Node, NodeError, to_bytes, to_hex, to_int
 from offchain.chain.sender import TRANSACTION_GAS_CAP, FeePolicy, Sender
 from offchain.domain.commands import ChainBlock, ChainRollback
 from offchain.domain.order import Address
 from offchain.ports import BlockRef, ChainUnavailable, Failure, Receipt
 
-GLOBAL_ERRORS = frozenset({"EngineHalted", "NotOperator", "WrongBatchNumber", "MatchedAtOutOfRange"})
+GLOBAL_ERRORS = frozenset(
+    {"EngineHalted", "NotOperator", "WrongBatchNumber", "MatchedAtOutOfRange"}
+    | {"StalePrice", "PriceOutOfBounds", "SequencerDown", "SequencerGracePeriod"}
+)
 """Errors that say nothing about the fills: who sends, when, and what was settled before."""
 
 OUT_OF_GAS = "OutOfGas"
@@ -67,7 +70,7 @@ class Gateway:
         chain_id = to_int(await self._node.request("eth_chainId"))
         if chain_id != self._deployment.chain_id:
             raise WrongChain(f"the node serves chain {chain_id}, the deployment is on {self._deployment.chain_id}")
-        for name in ("Engine", "Vault", "WithdrawalQueue", "MarketRegistry"):
+        for name in CONTRACTS:
             address = to_hex(self._deployment.address(name))
             if to_bytes(await self._node.request("eth_getCode", address, "latest")) == b"":
                 raise WrongChain(f"no contract at {address}, where the deployment has {name}")
@@ -106,11 +109,6 @@ class Gateway:
         """Decimals of a registered asset."""
         _, _, decimals = await self._read("MarketRegistry", "asset(uint32)", ("address", "address", "uint8"), asset)
         return int(decimals)
-
-    async def is_traded(self, market: int) -> bool:
-        """Whether the service trades a market."""
-        ((word,),) = await self._read("MarketRegistry", "marketWords(uint32[])", ("uint256[]",), [market])
-        return is_traded(word >> 216 & 0xFF, word >> 7 & 1)
 
     async def gas_used(self, tx_hash: bytes) -> int:
         """Gas of a mined transaction. Raises ChainUnavailable if the node does not know it (any more)."""

@@ -13,16 +13,23 @@ from offchain.chain.node import to_bytes, to_int
 from offchain.domain.commands import (
     AssetRegistered,
     BatchSettled,
+    CancelApplied,
+    CancelRequested,
     ChainLog,
+    DelegateSet,
     Deposited,
+    EpochBumped,
+    EpochBumpRequested,
+    FeeScheduled,
     FeesCollected,
     MarketCreated,
     MarketStatusChanged,
+    RebateClaimed,
     WithdrawalCanceled,
     WithdrawalRequested,
     WithdrawalSettled,
 )
-from offchain.domain.market import USDC, Asset, Kind, Market
+from offchain.domain.market import USDC, Asset, Market
 from offchain.domain.order import Address
 from offchain.ports import ChainUnavailable
 
@@ -62,8 +69,6 @@ class Facts(Protocol):
     async def decimals(self, asset: int) -> int: ...
 
     async def gas_used(self, tx_hash: bytes) -> int: ...
-
-    async def is_traded(self, market: int) -> bool: ...
 
 
 class LogDecoder:
@@ -111,12 +116,10 @@ class LogDecoder:
                         gas_used=await self._facts.gas_used(log.tx_hash),
                     )
                 )
-            elif event.name == "MarketCreated":
-                created = _market_created(values, await self._facts.decimals(values["params"][_BASE]))
-                if is_traded(created.market.kind, created.market.quote):
-                    decoded.append(created)
-            elif event.name == "StatusChanged" and not await self._facts.is_traded(values["id"]):
+            elif values.get("kind") == CXPT_REDEEM:
                 continue
+            elif event.name == "MarketCreated":
+                decoded.append(_market_created(values, await self._facts.decimals(values["params"][_BASE])))
             else:
                 decoded.append(_DECODERS[event.contract, event.name](values, log))
         return decoded
@@ -126,14 +129,11 @@ class LogDecoder:
 # One event each
 # ---------------------------------------------------------------------------------------------------------------------
 
-
-def is_traded(kind: int, quote: int) -> bool:
-    """Whether the service trades such markets: spot in USDC. It ignores the others, which the contracts know too."""
-    return kind == Kind.SPOT and quote == USDC
-
-
 _BASE = 2
 """place of `base` in IMarketRegistry.MarketParams"""
+
+CXPT_REDEEM = 3
+"""The kind of withdrawal that takes CXPT from the wallet: no balance of the exchange has to do with it."""
 
 
 def _address(text: str) -> Address:
@@ -150,6 +150,34 @@ def _synth_deposited(values: dict[str, Any], log: RawLog) -> Deposited:
 
 def _fees_collected(values: dict[str, Any], log: RawLog) -> FeesCollected:
     return FeesCollected(_address(values["recipient"]), values["amount"])
+
+
+def _fee_scheduled(values: dict[str, Any], log: RawLog) -> FeeScheduled:
+    return FeeScheduled(values["feeBps"], values["at"])
+
+
+def _rebate_claimed(values: dict[str, Any], log: RawLog) -> RebateClaimed:
+    return RebateClaimed(_address(values["account"]), values["rebate"], log.tx_hash, log.log_index)
+
+
+def _epoch_bump_requested(values: dict[str, Any], log: RawLog) -> EpochBumpRequested:
+    return EpochBumpRequested(_address(values["account"]))
+
+
+def _epoch_bumped(values: dict[str, Any], log: RawLog) -> EpochBumped:
+    return EpochBumped(_address(values["account"]), values["epoch"])
+
+
+def _cancel_requested(values: dict[str, Any], log: RawLog) -> CancelRequested:
+    return CancelRequested(_address(values["account"]), values["instrument"], values["key"], values["sequence"])
+
+
+def _cancel_applied(values: dict[str, Any], log: RawLog) -> CancelApplied:
+    return CancelApplied(_address(values["account"]), values["instrument"], values["key"], values["sequence"])
+
+
+def _delegate_set(values: dict[str, Any], log: RawLog) -> DelegateSet:
+    return DelegateSet(_address(values["account"]), _address(values["delegate"]), values["validUntil"])
 
 
 def _withdrawal_requested(values: dict[str, Any], log: RawLog) -> WithdrawalRequested:
@@ -196,7 +224,7 @@ def _asset_registered(values: dict[str, Any], log: RawLog) -> AssetRegistered:
 
 
 def _market_created(values: dict[str, Any], decimals: int) -> MarketCreated:
-    symbol, kind, base, quote, tick_size, lot_size, max_price, max_quantity, _, _ = values["params"]
+    symbol, kind, base, quote, tick_size, lot_size, max_price, max_quantity, *_ = values["params"]
     return MarketCreated(
         Market(
             id=values["id"],
@@ -222,6 +250,13 @@ _DECODERS: dict[tuple[str, str], Callable[[dict[str, Any], RawLog], ChainLog]] =
     ("Vault", "Deposited"): _usdc_deposited,
     ("Engine", "Deposited"): _synth_deposited,
     ("Engine", "FeesCollected"): _fees_collected,
+    ("Engine", "FeeScheduled"): _fee_scheduled,
+    ("Vault", "RebateClaimed"): _rebate_claimed,
+    ("Vault", "EpochBumpRequested"): _epoch_bump_requested,
+    ("Vault", "EpochBumped"): _epoch_bumped,
+    ("OrderControl", "CancelRequested"): _cancel_requested,
+    ("OrderControl", "CancelApplied"): _cancel_applied,
+    ("OrderControl", "DelegateSet"): _delegate_set,
     ("WithdrawalQueue", "WithdrawalRequested"): _withdrawal_requested,
     ("WithdrawalQueue", "WithdrawalCanceled"): _withdrawal_canceled,
     ("WithdrawalQueue", "WithdrawalSettled"): _withdrawal_settled,

@@ -50,6 +50,7 @@ class Client:
         self._http = Transport(url, session, timeout, retries)
         self._markets: http.Markets | None = None
         self._signer: Signer | None = None
+        self._epoch = 0
         self._nonces = NonceKeys(lambda: int(time.time()))
         self._starting = asyncio.Lock()
 
@@ -177,7 +178,16 @@ class Client:
             nonce = self._nonces.take(market.id) if replaces is None else self._nonces.follow(replaces)
             try:
                 order_hash, body = signer.order(
-                    symbol, side, order_type, time_in_force, price, quantity, nonce, max_fee_bps=fee, **rest
+                    symbol,
+                    side,
+                    order_type,
+                    time_in_force,
+                    price,
+                    quantity,
+                    nonce,
+                    max_fee_bps=fee,
+                    epoch=self._epoch,
+                    **rest,
                 )
             except (ValueError, TypeError):
                 if replaces is None:
@@ -194,6 +204,10 @@ class Client:
                     continue  # another client of the account uses this key: it stays bound here, so never taken again
                 if not error.retryable:
                     self._nonces.ended(order_id)
+                if error.code == "staleEpoch":
+                    self._epoch = (await self.account_state()).epoch
+                    if replaces is None and attempt + 1 < NONCE_ATTEMPTS:
+                        continue
                 raise
             if replaces is not None:
                 self._nonces.bind(order_id, market.id, nonce)
@@ -212,6 +226,7 @@ class Client:
                 identities = {market.symbol: market.id for market in markets.markets}
                 await self._learn(identities, (), 1)
                 await self._learn(identities, ("open", "partiallyFilled"), SYNC_PAGES)
+                self._epoch = (await self.account_state()).epoch
                 self._signer = Signer(self._key, markets)
         return self._signer
 
@@ -263,6 +278,10 @@ class Client:
         self, *, account: str | None = None, cursor: str | None = None, limit: int | None = None
     ) -> http.FillPage:
         return await self._http.request("GET", "/v1/fills", http.FillPage, query=self._query(account, cursor, limit))
+
+    async def account_state(self, *, account: str | None = None) -> http.Account:
+        """The epoch that orders sign, and who else signs for the account."""
+        return await self._http.request("GET", "/v1/account", http.Account, query=self._query(account))
 
     async def balances(self, *, account: str | None = None) -> dict[str, http.Balance]:
         """By asset symbol."""

@@ -39,7 +39,7 @@ class Signer:
         if (signing.name, signing.version) != (eip712.NAME, eip712.VERSION):
             raise ValueError(f"the exchange signs for {signing.name} {signing.version}, this client for {eip712.NAME}")
         self.domain = eip712.Domain(signing.chain_id, bytes.fromhex(signing.verifying_contract[2:]))
-        self._markets = {market.symbol: _market(market) for market in markets.markets}
+        self._markets = {market.symbol: _market(market) for market in markets.markets if _is_traded(market)}
 
     def market(self, symbol: str) -> Market:
         """Raises ValueError for an unknown market."""
@@ -107,6 +107,10 @@ class Signer:
         digest = eip712.cancel_digest(self.domain, self.account, order_hash)
         signature = eip712.sign(digest, self._key)
         return CancelBody(account="0x" + self.account.hex(), signature="0x" + signature.hex())
+
+
+def _is_traded(info: MarketInfo) -> bool:
+    return info.kind == Kind.SPOT.name.lower() and info.quote == "USDC"
 
 
 def _market(info: MarketInfo) -> Market:

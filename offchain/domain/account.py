@@ -70,6 +70,15 @@ class Hold(msgspec.Struct, frozen=True, array_like=True):
         return self.tx_hash == other.tx_hash and self.log_index == other.log_index
 
 
+class Delegation(msgspec.Struct, array_like=True):
+    """Until when a delegate signs, in Unix seconds, inclusive."""
+
+    valid_until: int
+    """on chain"""
+    counted: int
+    """as far as it counts: later ends are confirmed before they do, earlier ones count at once"""
+
+
 class LiveOrder:
     """An accepted order: open, or ended while a fill of it is still unsettled."""
 
@@ -77,6 +86,7 @@ class LiveOrder:
         "account",
         "balance",
         "client_order_id",
+        "delegate",
         "filled",
         "lot_size",
         "order",
@@ -94,6 +104,7 @@ class LiveOrder:
         balance: Balance,
         lot_size: int,
         client_order_id: str | None,
+        delegate: Address | None = None,
     ) -> None:
         self.order = order
         self.order_hash = order_hash
@@ -102,6 +113,8 @@ class LiveOrder:
         """the balance that the order draws on"""
         self.lot_size = lot_size
         self.client_order_id = client_order_id
+        self.delegate = delegate
+        """who signed for the account; None if it did itself"""
         self.filled = 0
         self.reserved = 0
         self.ticket = 0
@@ -151,11 +164,31 @@ class NonceKey:
 class Account:
     """Everything of one account. Orders are in order of entry."""
 
-    __slots__ = ("address", "balances", "client_order_ids", "epoch", "holds", "nonce_keys", "orders")
+    __slots__ = (
+        "address",
+        "balances",
+        "client_order_ids",
+        "delegations",
+        "ended_keys",
+        "epoch",
+        "holds",
+        "is_bump_requested",
+        "is_bumping",
+        "nonce_keys",
+        "orders",
+    )
 
     def __init__(self, address: Address) -> None:
         self.address = address
         self.epoch = 0
+        """on chain; what orders sign"""
+        self.is_bump_requested = False
+        """the chain lets anyone end the epoch one window after the request"""
+        self.is_bumping = False
+        """no order is taken: a bump is requested, or not confirmed"""
+        self.ended_keys: dict[tuple[int, int], int] = {}
+        """by (instrument, nonce key): the highest sequence that was canceled on chain, and with it all below"""
+        self.delegations: dict[Address, Delegation] = {}
         self.balances: dict[int, Balance] = {}
         self.orders: dict[OrderHash, LiveOrder] = {}
         self.client_order_ids: dict[str, OrderHash] = {}

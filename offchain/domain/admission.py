@@ -5,7 +5,7 @@ from __future__ import annotations
 from offchain.domain.account import Account, LiveOrder, NonceKey
 from offchain.domain.commands import Configure, PlaceOrder
 from offchain.domain.errors import Code, Rejection
-from offchain.domain.market import USDC, Kind, Market, MarketStatus
+from offchain.domain.market import Market, MarketStatus
 from offchain.domain.order import LAST_SEQUENCE, MAX_TIMED_EXPIRY, NO_EXPIRY, Order, Side, TimeInForce
 from offchain.domain.state import MarketState, State
 
@@ -39,10 +39,6 @@ def _market(state: State, venue: MarketState) -> Rejection | None:
     reason = state.halt_reason(market.id)
     if reason is not None:
         return Rejection(Code.MARKET_NOT_ACTIVE, "market", f"market {market.symbol} is halted: {reason}")
-    if market.kind != Kind.SPOT or market.quote != USDC:
-        return Rejection(
-            Code.MARKET_NOT_ACTIVE, "market", f"market {market.symbol} is of a kind that does not trade yet"
-        )
     return None
 
 
@@ -86,6 +82,9 @@ def _terms(state: State, account: Account | None, command: PlaceOrder) -> Reject
     if order.max_fee_bps < state.fee_bps:
         detail = f"the fee is {state.fee_bps} basis points, the order accepts {order.max_fee_bps}"
         return Rejection(Code.FEE_ABOVE_CAP, "maxFeeBps", detail)
+    if account is not None and account.is_bumping:
+        detail = f"epoch {account.epoch} is about to end; orders are taken again once the chain has bumped it"
+        return Rejection(Code.EPOCH_BUMP_PENDING, "epoch", detail)
     epoch = account.epoch if account is not None else 0
     if order.epoch != epoch:
         return Rejection(Code.STALE_EPOCH, "epoch", f"the account's epoch is {epoch}, the order signs {order.epoch}")

@@ -1,14 +1,29 @@
-"""A batch as the Engine takes it, and the ledger that it changes.
+"""A batch as the Engine takes it: the tables of `IEngine.Batch`.
 
-Prices are micro-USDC per lot, quantities lots, USDC micro-USDC, base balances quanta, times Unix seconds.
+Prices are micro-USDC per lot (in cross-quoted markets 10^-12 whole quote units per lot), quantities lots, times Unix
+seconds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from offchain.domain.order import LAST_SEQUENCE, Address, Order, TimeInForce
+from offchain.domain.order import LAST_SEQUENCE, Address, Order, OrderHash, TimeInForce
+
+NO_GROUP = 2**16 - 1
+"""Group of a forced order, which nobody has signed."""
+
+NOTHING_SIGNED = 2**32 - 1
+"""Epoch of an account entry for which the Vault checks no epoch."""
+
+RESERVED_KEY = 2**32 - 1
+"""Nonce key of forced orders in derivative markets."""
+
+LIMIT_MISSING = -1
+"""Conversion limit of a record that takes one where the table has no more: only damaged bytes say so."""
+
+MAX_LEAVES = 10
+"""Orders of one signed array."""
 
 
 class SettlementError(Exception):
@@ -33,6 +48,13 @@ class AccountEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class MarketEntry:
+    id: int
+    round: int = 0
+    """the oracle's round by which the market's fills are valued; 0: none is needed"""
+
+
+@dataclass(frozen=True, slots=True)
 class PositionEntry:
     account: int
     """index of the account"""
@@ -41,11 +63,13 @@ class PositionEntry:
 
 @dataclass(frozen=True, slots=True)
 class GroupEntry:
-    """A signature and how many orders it covers."""
+    """A signature and the orders that it covers: one, or an array of two to ten."""
 
     signature: bytes
     """64 bytes, EIP-2098"""
     leaf_count: int
+    absent_mask: int = 0
+    """bit i: leaf i of the array is not in the batch; the table `absent` has its hash"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +87,11 @@ class OrderEntry:
     expiry: int
     max_fee_bps: int
     conversion_limit: int | None
-    """None where the record has none and 0 is signed"""
+    """None where the record takes none and 0 is signed; LIMIT_MISSING"""
     group: int
     leaf: int
+    forced: bool = False
+    """the protocol's own order (liquidation, exit, unwinding of the insurance fund), which nobody has signed"""
 
     @property
     def key(self) -> int:
@@ -90,23 +116,27 @@ class FillEntry:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """The tables of `IEngine.Batch`."""
+    """The tables of the packed form."""
 
     number: int
     matched_at: int
     accounts: tuple[AccountEntry, ...]
-    markets: tuple[int, ...]
+    markets: tuple[MarketEntry, ...]
     positions: tuple[PositionEntry, ...]
     groups: tuple[GroupEntry, ...]
+    absent: tuple[OrderHash, ...]
+    """struct hashes of orders that were signed in an array and are not in the batch: by group, lowest leaf first"""
     orders: tuple[OrderEntry, ...]
     fills: tuple[FillEntry, ...]
+    unused_limits: tuple[int, ...] = ()
+    """the end of the table of conversion limits, which no order takes: only damaged bytes have it"""
 
     def signed_order(self, entry: OrderEntry) -> Order:
         """What the trader of an entry signed. Raises IndexError if it refers outside the tables."""
         account = self.accounts[self.positions[entry.position].account]
         return Order(
             account=account.account,
-            market=self.markets[entry.market],
+            market=self.markets[entry.market].id,
             side=entry.side,
             time_in_force=entry.time_in_force,
             reduce_only=entry.reduce_only,
@@ -118,103 +148,3 @@ class Batch:
             max_fee_bps=entry.max_fee_bps,
             conversion_limit=entry.conversion_limit or 0,
         )
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# The ledger
-# ---------------------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class MarketRules:
-    """What settlement needs to know of a market: the registry's word."""
-
-    instrument: int
-    kind: int
-    status: int
-    status_at: int
-    max_price_per_lot: int
-    max_quantity: int
-    tick_per_lot: int
-    lot_size: int
-
-    @classmethod
-    def from_word(cls, word: int) -> MarketRules:
-        """Unpack `MarketWord` (see the drawing in contracts/libraries/MarketWord.sol)."""
-
-        def bits(shift: int, width: int) -> int:
-            return word >> shift & ((1 << width) - 1)
-
-        return cls(
-            instrument=bits(224, 32),
-            kind=bits(216, 8),
-            status=bits(208, 8),
-            status_at=bits(168, 40),
-            max_price_per_lot=bits(112, 56),
-            max_quantity=bits(72, 40),
-            tick_per_lot=bits(40, 32),
-            lot_size=bits(16, 24) * int(10 ** bits(8, 8)),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Halt:
-    """The guardian's latest halt, from `start` until `end` (Unix seconds)."""
-
-    start: int
-    end: int
-
-
-@dataclass(frozen=True, slots=True)
-class KeyState:
-    """Stored state of a nonce key."""
-
-    sequence: int = 0
-    """the latest that acted"""
-    filled: int = 0
-    """lots of it that are filled"""
-
-
-Position = tuple[Address, int]
-"""(account, instrument)"""
-
-NonceKey = tuple[Address, int, int]
-"""(account, instrument, key)"""
-
-
-@dataclass(slots=True)
-class LedgerState:
-    """What the contracts hold, as far as settlement reads or writes it. Missing entries are zero."""
-
-    engine: Address
-    fee_bps: int
-    number: int = 0
-    """last settled batch"""
-    matched_at: int = 0
-    """its match time"""
-    halt: Halt | None = None
-    markets: dict[int, MarketRules] = field(default_factory=dict)
-    usdc: dict[Address, int] = field(default_factory=dict)
-    epochs: dict[Address, int] = field(default_factory=dict)
-    base: dict[Position, int] = field(default_factory=dict)
-    keys: dict[NonceKey, KeyState] = field(default_factory=dict)
-
-    def apply(self, result: SettlementResult) -> None:
-        """Take over what a batch changed."""
-        self.number = result.number
-        self.matched_at = result.matched_at
-        self.usdc.update(result.usdc)
-        self.base.update(result.base)
-        self.keys.update(result.keys)
-
-
-@dataclass(frozen=True, slots=True)
-class SettlementResult:
-    """What a batch changes: new values by account, position and nonce key, and the ids of its fills in match order."""
-
-    number: int
-    matched_at: int
-    usdc: Mapping[Address, int]
-    base: Mapping[Position, int]
-    keys: Mapping[NonceKey, KeyState]
-    fill_ids: tuple[bytes, ...]

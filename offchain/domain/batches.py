@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from itertools import islice
 
-from offchain.domain.account import Balance
+from offchain.domain.account import Balance, fee_down
 from offchain.domain.blocks import BatchEntry
 from offchain.domain.chainstate import cover, diverge
 from offchain.domain.commands import BatchClosed, BatchParked, BatchRetry, BatchSent, BatchSettled
 from offchain.domain.errors import Code, Rejection
-from offchain.domain.events import Done
+from offchain.domain.events import Done, Trade
 from offchain.domain.outbox import MAX_BATCH_FILLS, Batch, Outbox, ParkedHalt, SettledBatch
 from offchain.domain.state import State, Turn
 
@@ -27,7 +27,7 @@ def close(state: State, turn: Turn, command: BatchClosed) -> Done | Rejection:
     batch = Batch(command.number, command.first, command.last, command.matched_at)
     if current is not None and current.status != "retried" and _same_range(current, batch):
         return Rejection(Code.REPEATED, "number", f"batch {batch.number} is closed with these items")
-    rejection = _invalid_range(outbox, batch)
+    rejection = _invalid_range(outbox, batch) or _other_fee(state, batch)
     if rejection is not None:
         return rejection
     outbox.batch = batch
@@ -59,6 +59,22 @@ def _invalid_range(outbox: Outbox, batch: Batch) -> Rejection | None:
     final = outbox.fills[batch.last]
     if following is not None and following.taker is final.taker and final.taker.order.is_immediate:
         return Rejection(Code.INVALID_BATCH, "last", "the fills of an IOC or FOK order belong into one batch")
+    return None
+
+
+def has_fee_of(state: State, trade: Trade, second: int) -> bool:
+    """Whether the chain, if it takes `second` for the match time, takes the fees that were matched."""
+    fee = fee_down(trade.price * trade.quantity, state.fees.fee_at(second))
+    return trade.maker_fee == trade.taker_fee == fee
+
+
+def _other_fee(state: State, batch: Batch) -> Rejection | None:
+    for fill in state.outbox.fills_from_oldest():
+        if fill.item > batch.last:
+            return None
+        if not has_fee_of(state, fill.trade, batch.matched_at):
+            detail = f"item {fill.item} was matched at another fee than that of {batch.matched_at}"
+            return Rejection(Code.INVALID_BATCH, "matchedAt", detail)
     return None
 
 

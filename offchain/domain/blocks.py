@@ -6,10 +6,12 @@ Amounts are quanta, block times Unix seconds.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 
 import msgspec
 
 from offchain.domain.account import Hold
+from offchain.domain.fees import FeeSchedule
 from offchain.domain.order import Address
 
 CONFIRMED_KEPT = 64
@@ -23,6 +25,10 @@ class DepositEntry(msgspec.Struct, array_like=True, tag="deposit"):
     tx_hash: bytes
     log_index: int
     credited: bool = False
+
+
+class RebateEntry(DepositEntry, array_like=True, tag="rebate"):
+    """A deposit that came out of the collected fees."""
 
 
 class HoldEntry(msgspec.Struct, array_like=True, tag="hold"):
@@ -56,7 +62,48 @@ class BatchEntry(msgspec.Struct, array_like=True, tag="batch"):
     previous_matched_at: int
 
 
-Entry = DepositEntry | HoldEntry | StatusEntry | FeesEntry | BatchEntry
+class FeeScheduleEntry(msgspec.Struct, array_like=True, tag="feeSchedule"):
+    before: FeeSchedule
+
+
+class KeyEntry(msgspec.Struct, array_like=True, tag="key"):
+    """Sequences of a nonce key ended: the highest that had ended before, None if none had."""
+
+    account: Address
+    instrument: int
+    key: int
+    before: int | None
+
+
+class EpochEntry(msgspec.Struct, array_like=True, tag="epoch"):
+    """A bump was requested, or came: what held before."""
+
+    account: Address
+    epoch: int
+    was_requested: bool
+    is_bump: bool
+
+
+class DelegateEntry(msgspec.Struct, array_like=True, tag="delegate"):
+    """Until when the delegate signed before the log, 0 if it did not."""
+
+    account: Address
+    delegate: Address
+    before: int
+
+
+Entry = (
+    DepositEntry
+    | RebateEntry
+    | HoldEntry
+    | StatusEntry
+    | FeesEntry
+    | FeeScheduleEntry
+    | KeyEntry
+    | EpochEntry
+    | DelegateEntry
+    | BatchEntry
+)
 
 
 class BlockRecord(msgspec.Struct, array_like=True):
@@ -81,6 +128,13 @@ class ChainView:
         """number up to which nothing can be undone any more"""
         self.records: deque[BlockRecord] = deque()
         """recent blocks that were seen, oldest first"""
+
+    def unconfirmed(self) -> Iterator[Entry]:
+        """What the blocks changed whose credits do not count yet, newest block first."""
+        for record in reversed(self.records):
+            if record.number <= self.confirmed:
+                return
+            yield from record.entries
 
     def record(self, number: int) -> BlockRecord | None:
         """The record of a recent block, None if it was skipped or is too old."""

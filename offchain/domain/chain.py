@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import msgspec
 
-from offchain.domain import batches
+from offchain.domain import batches, ordercontrol
 from offchain.domain.account import Hold
 from offchain.domain.blocks import (
     CONFIRMED_KEPT,
     BatchEntry,
     BlockRecord,
+    DelegateEntry,
     DepositEntry,
     Entry,
+    EpochEntry,
+    FeeScheduleEntry,
     FeesEntry,
     HoldEntry,
+    KeyEntry,
+    RebateEntry,
     StatusEntry,
 )
 from offchain.domain.bust import walk
@@ -21,18 +26,25 @@ from offchain.domain.chainstate import cover, credit, diverge
 from offchain.domain.commands import (
     AssetRegistered,
     BatchSettled,
+    CancelApplied,
+    CancelRequested,
     ChainBlock,
     ChainLog,
+    DelegateSet,
     Deposited,
+    EpochBumped,
+    EpochBumpRequested,
+    FeeScheduled,
     FeesCollected,
     MarketCreated,
     MarketStatusChanged,
+    RebateClaimed,
     WithdrawalCanceled,
     WithdrawalRequested,
     WithdrawalSettled,
 )
 from offchain.domain.errors import Code, Rejection
-from offchain.domain.events import AssetListed, BlockApplied, DepositUpdate, Done, WithdrawalUpdate
+from offchain.domain.events import AssetListed, BlockApplied, DepositUpdate, Done, FeeUpdate, WithdrawalUpdate
 from offchain.domain.market import USDC, MarketStatus
 from offchain.domain.order import Address
 from offchain.domain.outbox import Release
@@ -100,10 +112,10 @@ def _apply_log(state: State, turn: Turn, block: ChainBlock, log: ChainLog) -> En
         case MarketStatusChanged():
             return _change_status(state, turn, log)
         case Deposited():
-            turn.events.append(
-                DepositUpdate(log.account, log.asset, log.amount, "pending", log.tx_hash, log.log_index, block.number)
-            )
-            return DepositEntry(log.account, log.asset, log.amount, log.tx_hash, log.log_index)
+            return _await(turn, block, DepositEntry(log.account, log.asset, log.amount, log.tx_hash, log.log_index))
+        case RebateClaimed():
+            _pay_fees(state, turn, log.amount)
+            return _await(turn, block, RebateEntry(log.account, USDC, log.amount, log.tx_hash, log.log_index))
         case WithdrawalRequested():
             return _request(state, turn, block, log)
         case WithdrawalCanceled():
@@ -112,8 +124,23 @@ def _apply_log(state: State, turn: Turn, block: ChainBlock, log: ChainLog) -> En
             return _end_request(state, turn, log, log.paid)
         case FeesCollected():
             return _collect_fees(state, turn, log)
+        case FeeScheduled():
+            return _schedule_fee(state, turn, block, log)
+        case CancelRequested() | CancelApplied():
+            return ordercontrol.end_key(state, turn, log)
+        case EpochBumpRequested() | EpochBumped():
+            return ordercontrol.change_epoch(state, turn, log)
+        case DelegateSet():
+            return ordercontrol.set_delegate(state, turn, log)
         case BatchSettled():
             return batches.settle(state, turn, log)
+
+
+def _await(turn: Turn, block: ChainBlock, entry: DepositEntry) -> DepositEntry:
+    """Announce a credit, which counts once it is confirmed."""
+    place = (entry.tx_hash, entry.log_index, block.number)
+    turn.events.append(DepositUpdate(entry.account, entry.asset, entry.amount, "pending", *place))
+    return entry
 
 
 def _create_market(state: State, turn: Turn, block: ChainBlock, log: MarketCreated) -> StatusEntry | None:
@@ -211,12 +238,25 @@ def release(state: State, turn: Turn, account: Address, kind: int, asset: int, h
 
 
 def _collect_fees(state: State, turn: Turn, log: FeesCollected) -> FeesEntry:
-    engine, recipient = state.balance(state.engine, USDC), state.balance(log.recipient, USDC)
-    engine.settled -= log.amount
+    recipient = state.balance(log.recipient, USDC)
     recipient.settled += log.amount
-    turn.touched[engine] = turn.touched[recipient] = None
-    cover(state, turn, engine)
+    turn.touched[recipient] = None
+    _pay_fees(state, turn, log.amount)
     return FeesEntry(log.recipient, log.amount)
+
+
+def _pay_fees(state: State, turn: Turn, amount: int) -> None:
+    engine = state.balance(state.engine, USDC)
+    engine.settled -= amount
+    turn.touched[engine] = None
+    cover(state, turn, engine)
+
+
+def _schedule_fee(state: State, turn: Turn, block: ChainBlock, log: FeeScheduled) -> FeeScheduleEntry:
+    entry = FeeScheduleEntry(state.fees)
+    state.fees = state.fees.change(log.fee_bps, log.at, block.time)
+    turn.events.append(FeeUpdate(state.fee_bps, state.fees))
+    return entry
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -231,11 +271,11 @@ def _confirm(state: State, turn: Turn) -> None:
     bound = view.head_number - state.configuration.confirmations + 1
     if bound <= view.confirmed:
         return
+    before, view.confirmed = view.confirmed, bound
     for record in view.records:
-        if view.confirmed < record.number <= bound:
+        if before < record.number <= bound:
             for entry in record.entries:
                 _confirm_entry(state, turn, record.number, entry)
-    view.confirmed = bound
     while view.records and view.records[0].number <= bound - CONFIRMED_KEPT:
         record = view.records.popleft()
         view.pruned = record.number
@@ -255,5 +295,10 @@ def _confirm_entry(state: State, turn: Turn, block: int, entry: Entry) -> None:
                 release(state, turn, entry.account, entry.kind, entry.asset, hold)
         case BatchEntry():
             turn.events.append(state.outbox.settled[entry.number].update("confirmed"))
-        case StatusEntry() | FeesEntry():
+        case EpochEntry():
+            if entry.is_bump:
+                ordercontrol.recount_epoch(state, turn, state.account(entry.account))
+        case DelegateEntry():
+            ordercontrol.recount_delegate(state, turn, state.account(entry.account), entry.delegate)
+        case StatusEntry() | FeesEntry() | FeeScheduleEntry() | KeyEntry():
             pass

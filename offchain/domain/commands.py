@@ -36,15 +36,19 @@ class PlaceOrder(Base, frozen=True, array_like=True, tag="placeOrder"):
     client_order_id: str | None = None
     expect_filled: int | None = None
     """lots that the order replaced by this one may have filled"""
+    delegate: Address | None = None
+    """who signed for the account; None if it did itself"""
 
 
 class CancelOrder(Base, frozen=True, array_like=True, tag="cancelOrder"):
-    """A cancel signed by the account: EIP-712 `Cancel(address account,bytes32 orderHash)`."""
+    """A signed cancel: EIP-712 `Cancel(address account,bytes32 orderHash)`."""
 
     account: Address
     order_hash: OrderHash
     signature: bytes
     received_ms: int
+    delegate: Address | None = None
+    """who signed for the account; None if it did itself"""
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -116,6 +120,61 @@ class FeesCollected(Base, frozen=True, array_like=True, tag="feesCollected"):
     amount: int
 
 
+class FeeScheduled(Base, frozen=True, array_like=True, tag="feeScheduled"):
+    """Batches that are matched at `at` or later pay `fee_bps`. It replaces a change that has not begun."""
+
+    fee_bps: int
+    at: int
+
+
+class RebateClaimed(Base, frozen=True, array_like=True, tag="rebateClaimed"):
+    """`amount` of the collected fees went to the account that had paid them."""
+
+    account: Address
+    amount: int
+    tx_hash: bytes
+    log_index: int
+
+
+class CancelRequested(Base, frozen=True, array_like=True, tag="cancelRequested"):
+    """One window later, no sequence up to `sequence` of the nonce key can settle any more."""
+
+    account: Address
+    instrument: int
+    key: int
+    sequence: int
+
+
+class CancelApplied(Base, frozen=True, array_like=True, tag="cancelApplied"):
+    """No sequence up to `sequence` of the nonce key can settle any more."""
+
+    account: Address
+    instrument: int
+    key: int
+    sequence: int
+
+
+class EpochBumpRequested(Base, frozen=True, array_like=True, tag="epochBumpRequested"):
+    """One window later, anyone may end the account's epoch, and with it all orders that sign it."""
+
+    account: Address
+
+
+class EpochBumped(Base, frozen=True, array_like=True, tag="epochBumped"):
+    """Only orders that sign `epoch` can settle from now on."""
+
+    account: Address
+    epoch: int
+
+
+class DelegateSet(Base, frozen=True, array_like=True, tag="delegateSet"):
+    """`delegate` signs for the account until `valid_until`, inclusive."""
+
+    account: Address
+    delegate: Address
+    valid_until: int
+
+
 class BatchSettled(Base, frozen=True, array_like=True, tag="batchSettled"):
     """A batch was mined; `fill_ids` in match order."""
 
@@ -135,6 +194,13 @@ ChainLog = (
     | WithdrawalCanceled
     | WithdrawalSettled
     | FeesCollected
+    | FeeScheduled
+    | RebateClaimed
+    | CancelRequested
+    | CancelApplied
+    | EpochBumpRequested
+    | EpochBumped
+    | DelegateSet
     | BatchSettled
 )
 

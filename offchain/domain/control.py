@@ -5,6 +5,7 @@ from __future__ import annotations
 from offchain.domain.commands import Configure, SetStatus
 from offchain.domain.errors import Code, Rejection
 from offchain.domain.events import Configured, Done
+from offchain.domain.fees import FeeSchedule
 from offchain.domain.state import State, Turn
 
 MAX_FEE_BPS = 50
@@ -26,6 +27,7 @@ def configure(state: State, turn: Turn, command: Configure) -> Done | Rejection:
         return Rejection(Code.INVALID_CONFIGURATION, "engine", "engine is an address of 20 bytes")
     state.configuration = command
     state.fee_bps = command.fee_bps
+    state.fees = FeeSchedule(command.fee_bps, command.fee_bps)
     turn.events.append(Configured(command.chain_id, command.engine, command.fee_bps))
     return Done()
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from offchain.domain import batches, bust, chain, control, rollback, snapshot, trading
+from offchain.domain import batches, bust, chain, control, duties, rollback, snapshot, trading
 from offchain.domain.account import LiveOrder
 from offchain.domain.commands import (
     BatchClosed,
@@ -25,7 +25,16 @@ from offchain.domain.commands import (
     Tick,
 )
 from offchain.domain.errors import Code, Rejection
-from offchain.domain.events import BalanceUpdate, CommandRefused, Event, PlaceResult, Result
+from offchain.domain.events import (
+    AccountUpdate,
+    BalanceUpdate,
+    CommandRefused,
+    DelegateUpdate,
+    Event,
+    PlaceResult,
+    Result,
+)
+from offchain.domain.fees import FeeSchedule
 from offchain.domain.market import Asset, Market
 from offchain.domain.order import Address, OrderStatus
 from offchain.domain.state import MarketState, State, Turn
@@ -122,6 +131,7 @@ class Core:
         turn = Turn(now_ms)
         if self._state.configuration is None and type(command) is not Configure:
             return self._refuse_unconfigured(command, turn)
+        duties.advance(self._state, turn)
         result = _HANDLERS[type(command)](self._state, turn, command)
         if type(result) is Rejection:
             turn.events.append(CommandRefused(result))
@@ -159,7 +169,12 @@ class Core:
 
     @property
     def fee_bps(self) -> int:
+        """Of what is matched now."""
         return self._state.fee_bps
+
+    @property
+    def fees(self) -> FeeSchedule:
+        return self._state.fees
 
     @property
     def assets(self) -> dict[int, Asset]:
@@ -171,10 +186,16 @@ class Core:
         return _Metadata(self._state.markets)
 
     @property
-    def next_expiry_ms(self) -> int | None:
-        """When the next open order expires, so that a Tick is due; None if none does."""
-        timed = self._state.timed
-        return timed[0][0] * 1000 if timed else None
+    def next_due_ms(self) -> int | None:
+        """When time alone changes something, so that a Tick is due; None if nothing is known.
+
+        An order expires, a delegate's time ends, the fee changes.
+        """
+        seconds = [self._state.timed[0][0]] if self._state.timed else []
+        due = duties.next_due(self._state)
+        if due is not None:
+            seconds.append(due)
+        return min(seconds) * 1000 if seconds else None
 
     def market_state(self, market: int) -> MarketView:
         """Raises KeyError for an unknown market."""
@@ -195,10 +216,20 @@ class Core:
         """Every account that ever had a balance or an order."""
         return self._state.accounts.keys()
 
-    def epoch(self, account: Address) -> int:
-        """The epoch that the account's orders sign."""
+    def account_update(self, account: Address) -> AccountUpdate:
+        """The epoch that the account's orders sign, and whether they are taken."""
         known = self._state.accounts.get(account)
-        return known.epoch if known is not None else 0
+        return AccountUpdate(account, known.epoch, known.is_bumping) if known else AccountUpdate(account, 0, False)
+
+    def delegates(self, account: Address) -> list[DelegateUpdate]:
+        """Who signs for the account."""
+        known = self._state.accounts.get(account)
+        delegations = known.delegations.items() if known is not None else ()
+        return [DelegateUpdate(account, delegate, one.counted) for delegate, one in delegations if one.counted]
+
+    def all_delegates(self) -> list[DelegateUpdate]:
+        """Who signs for anybody."""
+        return [DelegateUpdate(account, delegate, until) for until, account, delegate in self._state.delegations]
 
     def open_orders(self, account: Address, market: int | None = None) -> list[LiveOrder]:
         """In order of entry."""

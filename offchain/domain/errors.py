@@ -25,7 +25,9 @@ class Code(StrEnum):
     ORDER_EXPIRED = "orderExpired"
     FEE_ABOVE_CAP = "feeAboveCap"
     # against the state
+    NOT_DELEGATE = "notDelegate"
     STALE_EPOCH = "staleEpoch"
+    EPOCH_BUMP_PENDING = "epochBumpPending"
     STALE_NONCE = "staleNonce"
     NONCE_REUSED = "nonceReused"
     NONCE_KEY_MARKET = "nonceKeyMarket"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from offchain.domain.errors import Rejection
+from offchain.domain.fees import FeeSchedule
 from offchain.domain.market import Asset, Market
 from offchain.domain.order import Address, OrderHash, OrderStatus
 
@@ -152,6 +153,31 @@ class Configured(Base, frozen=True, array_like=True, tag="configured"):
     fee_bps: int
 
 
+class FeeUpdate(Base, frozen=True, array_like=True, tag="feeUpdate"):
+    """The fee changed, or its next change was scheduled, replaced or undone."""
+
+    fee_bps: int
+    """of what is matched now"""
+    schedule: FeeSchedule
+
+
+class AccountUpdate(Base, frozen=True, array_like=True, tag="accountUpdate"):
+    """Which epoch an account's orders sign, and whether they are taken at all."""
+
+    account: Address
+    epoch: int
+    is_bumping: bool
+    """the epoch is about to end: no order is taken until it has"""
+
+
+class DelegateUpdate(Base, frozen=True, array_like=True, tag="delegateUpdate"):
+    """`delegate` signs for the account until `valid_until` (Unix seconds, inclusive); 0: no more."""
+
+    account: Address
+    delegate: Address
+    valid_until: int
+
+
 class Diverged(Base, frozen=True, array_like=True, tag="diverged"):
     """The chain settled something else than what was matched. All markets halt; an operator must look."""
 
@@ -183,6 +209,9 @@ Event = (
     | BlockApplied
     | BlockReverted
     | Configured
+    | FeeUpdate
+    | AccountUpdate
+    | DelegateUpdate
     | Diverged
     | CommandRefused
     | Ticked

@@ -4,26 +4,46 @@ from __future__ import annotations
 
 import msgspec
 
-from offchain.domain import batches
+from offchain.domain import batches, ordercontrol
 from offchain.domain.account import Balance
-from offchain.domain.blocks import BatchEntry, BlockRecord, DepositEntry, Entry, FeesEntry, HoldEntry, StatusEntry
+from offchain.domain.blocks import (
+    BatchEntry,
+    BlockRecord,
+    DelegateEntry,
+    DepositEntry,
+    Entry,
+    EpochEntry,
+    FeeScheduleEntry,
+    FeesEntry,
+    HoldEntry,
+    KeyEntry,
+    RebateEntry,
+    StatusEntry,
+)
 from offchain.domain.bust import walk
 from offchain.domain.chain import release, set_hold, withdrawal_update
 from offchain.domain.chainstate import cover, diverge
 from offchain.domain.commands import ChainRollback
 from offchain.domain.errors import Code, Rejection
-from offchain.domain.events import BlockReverted, DepositUpdate, Done
+from offchain.domain.events import BlockReverted, DepositUpdate, Done, FeeUpdate
 from offchain.domain.market import USDC
 from offchain.domain.order import Address
+from offchain.domain.outbox import Fill
 from offchain.domain.state import State, Turn
 
 
 class _Undone:
     """What the undone blocks leave to be looked at once all are undone."""
 
-    __slots__ = ("lost", "restored")
+    __slots__ = ("delegates", "epochs", "has_fee", "lost", "restored")
 
     def __init__(self) -> None:
+        self.delegates: dict[tuple[Address, Address], None] = {}
+        """(account, delegate) whose time is another one"""
+        self.epochs: dict[Address, None] = {}
+        """accounts whose epochs, or requests to end them, are others"""
+        self.has_fee = False
+        """whether the fee's schedule is another one"""
         self.lost: dict[Balance, None] = {}
         """balances whose credits were taken back"""
         self.restored: dict[tuple[Address, int, int], None] = {}
@@ -62,6 +82,10 @@ def _undo(state: State, turn: Turn, record: BlockRecord, entry: Entry, undone: _
     match entry:
         case DepositEntry():
             _undo_deposit(state, turn, record, entry, undone)
+            if isinstance(entry, RebateEntry):
+                engine = state.balance(state.engine, USDC)
+                engine.settled += entry.amount
+                turn.touched[engine] = None
         case HoldEntry():
             _undo_request(state, turn, entry, undone)
         case StatusEntry():
@@ -73,6 +97,18 @@ def _undo(state: State, turn: Turn, record: BlockRecord, entry: Entry, undone: _
             engine.settled += entry.amount
             recipient.settled -= entry.amount
             turn.touched[engine] = turn.touched[recipient] = undone.lost[recipient] = None
+        case FeeScheduleEntry():
+            state.fees = entry.before
+            turn.events.append(FeeUpdate(state.fee_bps, state.fees))
+            undone.has_fee = True
+        case KeyEntry():
+            ordercontrol.undo_key(state, entry)
+        case EpochEntry():
+            ordercontrol.undo_epoch(state, entry)
+            undone.epochs[entry.account] = None
+        case DelegateEntry():
+            ordercontrol.undo_delegate(state, entry)
+            undone.delegates[entry.account, entry.delegate] = None
         case BatchEntry():
             batches.put_back(state, turn, entry)
 
@@ -102,11 +138,16 @@ def _undo_request(state: State, turn: Turn, entry: HoldEntry, undone: _Undone) -
 
 
 def _settle_down(state: State, turn: Turn, undone: _Undone) -> None:
-    """Drop fills that relied on lost credits, let reservations fit again, and release again what was confirmed."""
+    """Drop fills that relied on what is lost, let reservations fit again, and release again what was confirmed."""
     for balance in undone.lost:
         cover(state, turn, balance)
-    if undone.lost:
-        walk(state, turn, frozenset(), "reorg")
+    named = frozenset(fill.trade.id for fill in state.outbox.fills.values() if _is_unsettleable(state, fill, undone))
+    for account, delegate in undone.delegates:
+        ordercontrol.recount_delegate(state, turn, state.account(account), delegate)
+    for account in undone.epochs:
+        ordercontrol.recount_epoch(state, turn, state.account(account))
+    if undone.lost or named:
+        walk(state, turn, named, "reorg")
         for balance in undone.lost:
             state.cancel_unfit(turn, balance, "reorg")
     for account, kind, asset in undone.restored:
@@ -115,3 +156,16 @@ def _settle_down(state: State, turn: Turn, undone: _Undone) -> None:
             state.cancel_unfit(turn, state.balance(account, asset), "withdrawal")
             if hold.block <= state.chain.confirmed:
                 release(state, turn, account, kind, asset, hold)
+
+
+def _is_unsettleable(state: State, fill: Fill, undone: _Undone) -> bool:
+    """Whether a fill relied on an epoch, a delegate or a fee that is not on chain any more."""
+    second = fill.trade.time_ms // 1000
+    for live in (fill.maker, fill.taker):
+        account = live.account
+        if account.address in undone.epochs and live.order.epoch != account.epoch:
+            return True
+        name = (account.address, live.delegate)
+        if name in undone.delegates and account.delegations[name[1]].valid_until < second:
+            return True
+    return undone.has_fee and not batches.has_fee_of(state, fill.trade, second)

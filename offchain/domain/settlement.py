@@ -1,92 +1,51 @@
 """What `Engine.settleBatch` does, as a pure function: the model that the contract is tested against, bit for bit.
 
-The checks come in the contract's order (`IEngine`, "Order of checks") and fail with the same error and arguments, so a
-batch is refused by both or by neither. Prices are micro-USDC per lot, quantities lots, USDC micro-USDC, base balances
-quanta, times Unix seconds.
+The checks come in the contracts' order (`IEngine`, "Order of checks") and fail with the same error and arguments, so a
+batch is refused by both or by neither. Prices are micro-USDC per lot (in cross-quoted markets 10^-12 whole quote units
+per lot), quantities lots, USDC micro-USDC, base balances quanta, times Unix seconds.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 
-from offchain.domain.batch import (
-    AccountEntry,
-    Batch,
-    FillEntry,
+from offchain.domain.batch import MAX_LEAVES, NOTHING_SIGNED, Batch, PositionEntry, SettlementError
+from offchain.domain.ledger import (
+    FUND,
+    WINDOW,
     Halt,
     KeyState,
     LedgerState,
-    MarketRules,
     NonceKey,
-    OrderEntry,
     Position,
-    PositionEntry,
-    SettlementError,
     SettlementResult,
 )
-from offchain.domain.ids import fill_id
 from offchain.domain.market import Kind, MarketStatus
-from offchain.domain.order import (
-    LAST_SEQUENCE,
-    MAX_TIMED_EXPIRY,
-    NO_EXPIRY,
-    Address,
-    Order,
-    OrderHash,
-    Side,
-    TimeInForce,
+from offchain.domain.oracle import conversion_rate_down
+from offchain.domain.settlement_clearing import BatchPosition, clear_fills
+from offchain.domain.settlement_fills import Fills
+from offchain.domain.settlement_orders import (
+    BatchMarket,
+    HashArray,
+    HashOrder,
+    SignerOf,
+    WorkingOrder,
+    check_orders,
+    check_signatures,
 )
-
-WINDOW = 3600
-"""Settlement window in seconds; a match settles within half of it."""
-
-BPS = 10_000
-MAX_GROUP_FILLS = 256
-"""Fills of one IOC or FOK order."""
-
-NOTHING_SIGNED = 2**32 - 1
-"""Epoch of an account entry for which the Vault checks no epoch."""
+from offchain.domain.vault import Draft, VaultEntry
 
 _MAX_BALANCE = 2**128 - 1
-_MAX_PRICE = 2**56 - 1
-_MAX_QUANTITY = 2**40 - 1
+_MAX_RATE = 2**64 - 1
+_MAX_ENTRY_FEES = 2**64 - 1
 
 # Values of IEngine.Table
-_POSITIONS, _ORDERS, _FILLS = range(3)
+_POSITIONS, _GROUPS = range(2)
 
 
-HashOrder = Callable[[Order], OrderHash]
-SignerOf = Callable[[OrderHash, bytes], Address | None]
-"""Who signed the order with this hash, given the signature; None if nobody can have."""
-
-
-@dataclass(slots=True)
-class _Working:
-    """An order while its batch is settled."""
-
-    entry: OrderEntry
-    account: Address
-    position: Position
-    hash: OrderHash
-    filled: int
-    """lots, with what earlier batches filled"""
-    is_used: bool = False
-    is_closed: bool = False
-    """an IOC or FOK order whose group of fills has ended"""
-
-    @property
-    def nonce_key(self) -> NonceKey:
-        return (*self.position, self.entry.key)
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Settlement
-# ---------------------------------------------------------------------------------------------------------------------
-
-
-def settle(state: LedgerState, batch: Batch, now: int, hash_order: HashOrder, signer_of: SignerOf) -> SettlementResult:
+def settle(
+    state: LedgerState, batch: Batch, now: int, hash_order: HashOrder, hash_array: HashArray, signer_of: SignerOf
+) -> SettlementResult:
     """Settle `batch` on `state` in a block of time `now`, sent by the operator; `state` is not changed.
 
     Raises SettlementError where the contract reverts.
@@ -95,15 +54,24 @@ def settle(state: LedgerState, batch: Batch, now: int, hash_order: HashOrder, si
     _check_accounts(batch)
     markets = _check_markets(state, batch)
     _check_positions(batch)
-    _check_groups(batch)
-    orders = _check_orders(state, batch, markets, hash_order, signer_of)
-    fills = _Fills(state, batch, markets, orders)
-    for index in range(len(batch.fills)):
-        fills.apply(index)
-    fills.close_group()
+    absent = _check_groups(batch)
+    fee_bps = state.fee_at(batch.matched_at)
+    orders = check_orders(state, batch, markets, absent, fee_bps, hash_order)
+    check_signatures(state, batch, orders, absent, hash_array, signer_of)
+    fills = Fills(batch, markets, orders, fee_bps)
+    fills.apply_all()
+    draft = Draft(state)
+    entries = _vault_entries(state, batch, now, fee_bps, markets, fills, draft)
     base = _settle_base(state, batch, fills.base)
-    usdc = _settle_usdc(state, batch, fills.usdc)
-    return SettlementResult(batch.number, batch.matched_at, usdc, base, _key_states(orders), tuple(fills.ids))
+    draft.settle(entries)
+    return SettlementResult(
+        batch.number, batch.matched_at, draft.changes(), base, _key_states(orders), tuple(fills.ids)
+    )
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Header
+# ---------------------------------------------------------------------------------------------------------------------
 
 
 def earliest_match(now: int, halt: Halt | None) -> int:
@@ -139,21 +107,33 @@ def _check_accounts(batch: Batch) -> None:
         previous = entry.account
 
 
-def _check_markets(state: LedgerState, batch: Batch) -> list[MarketRules]:
-    markets: list[MarketRules] = []
-    for index, market_id in enumerate(batch.markets):
-        if index and market_id <= batch.markets[index - 1]:
+def _check_markets(state: LedgerState, batch: Batch) -> list[BatchMarket]:
+    markets: list[BatchMarket] = []
+    for index, entry in enumerate(batch.markets):
+        if index and entry.id <= batch.markets[index - 1].id:
             raise SettlementError("UnsortedMarkets", (index,))
-        market = state.markets.get(market_id)
-        if market is None or market.status == MarketStatus.NONE:
+        rules = state.markets.get(entry.id)
+        if rules is None or rules.status == MarketStatus.NONE:
             raise SettlementError("UnknownMarket", (index,))
         # A paused or closed market still settles what was matched before.
-        if market.status != MarketStatus.ACTIVE and batch.matched_at > market.status_at:
+        if rules.status != MarketStatus.ACTIVE and batch.matched_at > rules.status_at:
             raise SettlementError("MarketNotActive", (index,))
-        if market.kind != Kind.SPOT:
-            raise SettlementError("UnsupportedKind", (index,))
-        markets.append(market)
+        if rules.kind == Kind.SPOT and not rules.is_cross_quoted and entry.round:
+            raise SettlementError("UnexpectedRound", (index,))
+        rate = _conversion_rate(state, batch, index) if rules.is_cross_quoted else None
+        markets.append(BatchMarket(entry.id, entry.round, rules, rate))
     return markets
+
+
+def _conversion_rate(state: LedgerState, batch: Batch, index: int) -> int:
+    """Micro-USDC per whole quote unit at the round that the batch names for a cross-quoted market."""
+    entry = batch.markets[index]
+    if entry.round == 0:
+        raise SettlementError("RoundMissing", (index,))
+    rate = conversion_rate_down(state.feeds[entry.id].price_at(entry.round, batch.matched_at))
+    if not 0 < rate <= _MAX_RATE:
+        raise SettlementError("RateOutOfRange", (index,))
+    return rate
 
 
 def _check_positions(batch: Batch) -> None:
@@ -166,177 +146,65 @@ def _check_positions(batch: Batch) -> None:
         previous = entry
 
 
-def _check_groups(batch: Batch) -> None:
+def _check_groups(batch: Batch) -> list[dict[int, bytes]]:
+    """Each group's absent leaves with their hashes, which follow one another in their table."""
+    absent: list[dict[int, bytes]] = []
+    used = 0
     for index, entry in enumerate(batch.groups):
-        if entry.leaf_count != 1:  # signatures over arrays of orders do not exist yet
+        if not 1 <= entry.leaf_count <= MAX_LEAVES:
             raise SettlementError("InvalidLeafCount", (index,))
-
-
-def _check_orders(
-    state: LedgerState, batch: Batch, markets: list[MarketRules], hash_order: HashOrder, signer_of: SignerOf
-) -> list[_Working]:
-    orders: list[_Working] = []
-    used_leaves: set[tuple[int, int]] = set()
-    for index, entry in enumerate(batch.orders):
-        _check_links(batch, index)
-        _check_terms(state, batch, markets[entry.market], index)
-        account_entry = batch.accounts[batch.positions[entry.position].account]
-        position = (account_entry.account, batch.positions[entry.position].instrument)
-        stored = state.keys.get((*position, entry.key), KeyState())
-        if stored.sequence > entry.sequence:
-            raise SettlementError("StaleNonce", (index,))
-        if (entry.group, entry.leaf) in used_leaves:
-            raise SettlementError("LeafSetTwice", (index,))
-        used_leaves.add((entry.group, entry.leaf))
-        order_hash = hash_order(batch.signed_order(entry))
-        if signer_of(order_hash, batch.groups[entry.group].signature) != account_entry.account:
-            raise SettlementError("InvalidSignature", (index,))
-        filled = stored.filled if stored.sequence == entry.sequence else 0
-        orders.append(_Working(entry, account_entry.account, position, order_hash, filled))
-    for index, group in enumerate(batch.groups):
-        if any((index, leaf) not in used_leaves for leaf in range(group.leaf_count)):
-            raise SettlementError("LeafNotSet", (index,))
-    return orders
-
-
-def _check_links(batch: Batch, index: int) -> None:
-    entry = batch.orders[index]
-    if (
-        entry.position >= len(batch.positions)
-        or entry.market >= len(batch.markets)
-        or entry.group >= len(batch.groups)
-        or entry.leaf >= batch.groups[entry.group].leaf_count
-    ):
-        raise SettlementError("IndexOutOfRange", (_ORDERS, index))
-    if index:
-        previous = batch.orders[index - 1]
-        if (entry.position, entry.nonce) <= (previous.position, previous.nonce):
-            raise SettlementError("UnsortedOrders", (index,))
-
-
-def _check_terms(state: LedgerState, batch: Batch, market: MarketRules, index: int) -> None:
-    """What can be said of an order without its account, in the order in which the contract says it."""
-    entry = batch.orders[index]
-    price, quantity = entry.price, entry.quantity
-    is_gtc = entry.time_in_force == TimeInForce.GTC
-    has_valid_expiry = entry.expiry == NO_EXPIRY if is_gtc else 0 < entry.expiry <= MAX_TIMED_EXPIRY
-    refusals = (
-        ("InvalidFlags", not 0 <= entry.side <= 1 or not 0 <= entry.time_in_force <= 3),
-        ("InstrumentMismatch", batch.positions[entry.position].instrument != market.instrument),
-        ("ReduceOnlySpot", entry.reduce_only),
-        ("UnexpectedConversionLimit", entry.conversion_limit is not None),
-        ("InvalidPrice", not 0 < price <= min(market.max_price_per_lot, _MAX_PRICE) or price % market.tick_per_lot),
-        ("InvalidQuantity", not 0 < quantity <= min(market.max_quantity, _MAX_QUANTITY)),
-        ("InvalidExpiry", not has_valid_expiry),
-        ("OrderExpired", entry.expiry < batch.matched_at),
-        ("SequenceExhausted", entry.sequence == LAST_SEQUENCE),
-        ("FeeAboveCap", entry.max_fee_bps < state.fee_bps),
-    )
-    for name, is_refused in refusals:
-        if is_refused:
-            raise SettlementError(name, (index,))
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Fills
-# ---------------------------------------------------------------------------------------------------------------------
-
-
-class _Fills:
-    """Applies the fills in match order. A group is the run of fills of one IOC or FOK taker."""
-
-    def __init__(self, state: LedgerState, batch: Batch, markets: list[MarketRules], orders: list[_Working]) -> None:
-        self._fee_bps = state.fee_bps
-        self._engine = state.engine
-        self._batch = batch
-        self._markets = markets
-        self._orders = orders
-        self._latest: dict[NonceKey, int] = {}
-        self._group: int | None = None
-        self._group_fills = 0
-        self.usdc: defaultdict[Address, int] = defaultdict(int)
-        self.base: defaultdict[Position, int] = defaultdict(int)
-        self.ids: list[bytes] = []
-
-    def apply(self, index: int) -> None:
-        fill = self._batch.fills[index]
-        if self._group is not None and fill.taker != self._group:
-            self.close_group()
-        if fill.maker >= len(self._orders) or fill.taker >= len(self._orders):
-            raise SettlementError("IndexOutOfRange", (_FILLS, index))
-        maker, taker = self._orders[fill.maker], self._orders[fill.taker]
-        _check_pair(maker, taker, fill, index)
-        self._count_group(taker, fill, index)
-        self._use(maker, index)
-        self._use(taker, index)
-        if not _is_crossing(maker.entry, taker.entry):
-            raise SettlementError("NotCrossing", (index,))
-        for order, order_index in ((maker, fill.maker), (taker, fill.taker)):
-            if order.filled + fill.quantity > order.entry.quantity:
-                raise SettlementError("Overfill", (index, order_index))
-        self.ids.append(fill_id(maker.hash, taker.hash, maker.filled, taker.filled))
-        maker.filled += fill.quantity
-        taker.filled += fill.quantity
-        self._move(maker, taker, fill.quantity)
-
-    def close_group(self) -> None:
-        """The group of an IOC or FOK order, if one is open, has ended."""
-        if self._group is None:
-            return
-        order = self._orders[self._group]
-        if order.entry.time_in_force == TimeInForce.FOK and order.filled != order.entry.quantity:
-            raise SettlementError("FokIncomplete", (self._group,))
-        order.is_closed = True
-        self._group, self._group_fills = None, 0
-
-    def _count_group(self, taker: _Working, fill: FillEntry, index: int) -> None:
-        if not taker.entry.is_immediate:
-            return
-        self._group = fill.taker
-        self._group_fills += 1
-        if self._group_fills > MAX_GROUP_FILLS:
-            raise SettlementError("GroupTooLarge", (index,))
-
-    def _use(self, order: _Working, index: int) -> None:
-        """Note that an order acts; no lower sequence of its nonce key may act afterwards."""
-        if self._latest.get(order.nonce_key, 0) > order.entry.sequence:
-            raise SettlementError("Superseded", (index,))
-        self._latest[order.nonce_key] = order.entry.sequence
-        order.is_used = True
-
-    def _move(self, maker: _Working, taker: _Working, quantity: int) -> None:
-        buyer, seller = (maker, taker) if taker.entry.side == Side.SELL else (taker, maker)
-        notional = quantity * maker.entry.price
-        fee_down = notional * self._fee_bps // BPS
-        lots = quantity * self._markets[maker.entry.market].lot_size
-        self.usdc[buyer.account] -= notional + fee_down
-        self.usdc[seller.account] += notional - fee_down
-        self.usdc[self._engine] += 2 * fee_down
-        self.base[buyer.position] += lots
-        self.base[seller.position] -= lots
-
-
-def _check_pair(maker: _Working, taker: _Working, fill: FillEntry, index: int) -> None:
-    refusals = (
-        ("ZeroQuantity", fill.quantity == 0),
-        ("MarketMismatch", maker.entry.market != taker.entry.market),
-        ("SameSide", maker.entry.side == taker.entry.side),
-        ("SelfTrade", maker.account == taker.account),
-        ("MakerNotResting", maker.entry.is_immediate),
-        ("GroupClosed", taker.is_closed),
-    )
-    for name, is_refused in refusals:
-        if is_refused:
-            raise SettlementError(name, (index,))
-
-
-def _is_crossing(maker: OrderEntry, taker: OrderEntry) -> bool:
-    return taker.price <= maker.price if taker.side == Side.SELL else taker.price >= maker.price
+        if entry.absent_mask >= (1 << entry.leaf_count) - 1:  # a leaf that does not exist, or all that do
+            raise SettlementError("InvalidAbsentMask", (index,))
+        leaves = [leaf for leaf in range(entry.leaf_count) if entry.absent_mask >> leaf & 1]
+        hashes = batch.absent[used : used + len(leaves)]
+        if len(hashes) < len(leaves):
+            raise SettlementError("IndexOutOfRange", (_GROUPS, index))
+        used += len(leaves)
+        absent.append(dict(zip(leaves, hashes, strict=True)))
+    if used < len(batch.absent):
+        raise SettlementError("AbsentNotUsed", (used,))
+    return absent
 
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Results
 # ---------------------------------------------------------------------------------------------------------------------
+
+
+def _vault_entries(
+    state: LedgerState,
+    batch: Batch,
+    now: int,
+    fee_bps: int,
+    markets: list[BatchMarket],
+    fills: Fills,
+    draft: Draft,
+) -> list[VaultEntry]:
+    """What the Vault is asked to book: the accounts, the Engine's fees and, if derivatives traded, the Clearinghouse
+    and the insurance fund."""
+    deltas = [fills.usdc[entry.account] for entry in batch.accounts]
+    fees = [fills.fees[entry.account] for entry in batch.accounts]
+    engine = sum(fees)
+    others: list[VaultEntry] = []
+    if fills.derivatives:
+        positions = [
+            BatchPosition((batch.accounts[entry.account].account, entry.instrument), entry.account)
+            for entry in batch.positions
+        ]
+        cleared = clear_fills(state, draft, batch.matched_at, now, fee_bps, markets, positions, fills.derivatives)
+        for position, delta, fee in zip(positions, cleared.deltas, cleared.fees, strict=True):
+            deltas[position.account_index] += delta
+            fees[position.account_index] += fee
+        engine += sum(cleared.fees)
+        others = [
+            VaultEntry(state.clearinghouse, NOTHING_SIGNED, 0, cleared.own),
+            VaultEntry(FUND, NOTHING_SIGNED, 0, cleared.penalties),
+        ]
+    accounts = [
+        VaultEntry(entry.account, entry.epoch, min(fee, _MAX_ENTRY_FEES), delta)
+        for entry, fee, delta in zip(batch.accounts, fees, deltas, strict=True)
+    ]
+    return [*accounts, VaultEntry(state.engine, NOTHING_SIGNED, 0, engine), *others]
 
 
 def _settle_base(state: LedgerState, batch: Batch, deltas: Mapping[Position, int]) -> dict[Position, int]:
@@ -352,23 +220,7 @@ def _settle_base(state: LedgerState, batch: Batch, deltas: Mapping[Position, int
     return balances
 
 
-def _settle_usdc(state: LedgerState, batch: Batch, deltas: Mapping[Address, int]) -> dict[Address, int]:
-    """What `Vault.settle` does; the last entry is the Engine, which collects the fees."""
-    shares: dict[Address, int] = {}
-    entries = (*batch.accounts, AccountEntry(state.engine, NOTHING_SIGNED))
-    for index, entry in enumerate(entries):
-        if entry.epoch not in (NOTHING_SIGNED, state.epochs.get(entry.account, 0)):
-            raise SettlementError("StaleEpoch", (index,))
-        balance = state.usdc.get(entry.account, 0) + deltas.get(entry.account, 0)
-        if balance < 0:
-            raise SettlementError("InsufficientBalance", (index,))
-        if balance > _MAX_BALANCE:
-            raise SettlementError("SharesOverflow", ("0x" + entry.account.hex(),))
-        shares[entry.account] = balance
-    return shares
-
-
-def _key_states(orders: list[_Working]) -> dict[NonceKey, KeyState]:
+def _key_states(orders: list[WorkingOrder]) -> dict[NonceKey, KeyState]:
     """New states of the nonce keys that acted; orders come by sequence, so a key's last one stays."""
     keys: dict[NonceKey, KeyState] = {}
     for order in orders:

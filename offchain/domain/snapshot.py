@@ -9,17 +9,18 @@ from collections import deque
 
 import msgspec
 
-from offchain.domain.account import Account, Hold, LiveOrder, NonceKey
+from offchain.domain.account import Account, Delegation, Hold, LiveOrder, NonceKey
 from offchain.domain.blocks import BlockRecord, ChainView
 from offchain.domain.codec import Codec
 from offchain.domain.commands import Configure
 from offchain.domain.events import PlaceResult, Trade
+from offchain.domain.fees import FeeSchedule
 from offchain.domain.market import USDC, Asset, Market
 from offchain.domain.order import NO_EXPIRY, Address, Order, OrderHash, OrderStatus, Side
 from offchain.domain.outbox import Batch, Fill, Outbox, ParkedHalt, Release, SettledBatch
 from offchain.domain.state import MarketState, State
 
-VERSION = 1
+VERSION = 2
 """Of the snapshot's form; another form has another number."""
 
 
@@ -35,6 +36,7 @@ class _Order(msgspec.Struct, array_like=True):
     reserved: int
     ticket: int
     status: OrderStatus
+    delegate: Address | None
 
 
 class _NonceKey(msgspec.Struct, array_like=True):
@@ -55,6 +57,11 @@ class _Account(msgspec.Struct, array_like=True):
     nonce_keys: list[_NonceKey]
     holds: list[tuple[int, int, Hold]]
     """(kind, asset, hold)"""
+    is_bump_requested: bool
+    is_bumping: bool
+    ended_keys: list[tuple[int, int, int]]
+    """(instrument, nonce key, sequence)"""
+    delegations: list[tuple[Address, Delegation]]
 
 
 class _Market(msgspec.Struct, array_like=True):
@@ -98,6 +105,8 @@ class _Chain(msgspec.Struct, array_like=True):
 class _Snapshot(msgspec.Struct, array_like=True):
     version: int
     configuration: Configure | None
+    fee_bps: int
+    fees: FeeSchedule
     assets: list[Asset]
     markets: list[_Market]
     accounts: list[_Account]
@@ -138,6 +147,8 @@ def encode(state: State) -> bytes:
         _Snapshot(
             version=VERSION,
             configuration=state.configuration,
+            fee_bps=state.fee_bps,
+            fees=state.fees,
             assets=list(state.assets.values()),
             markets=[_write_market(venue) for venue in state.markets.values()],
             accounts=[_write_account(account) for account in state.accounts.values()],
@@ -204,12 +215,23 @@ def _write_account(account: Account) -> _Account:
             for number, key in account.nonce_keys.items()
         ],
         [(kind, asset, hold) for (kind, asset), hold in account.holds.items()],
+        account.is_bump_requested,
+        account.is_bumping,
+        [(instrument, key, sequence) for (instrument, key), sequence in account.ended_keys.items()],
+        list(account.delegations.items()),
     )
 
 
 def _write_order(live: LiveOrder) -> _Order:
     return _Order(
-        live.order, live.order_hash, live.client_order_id, live.filled, live.reserved, live.ticket, live.status
+        live.order,
+        live.order_hash,
+        live.client_order_id,
+        live.filled,
+        live.reserved,
+        live.ticket,
+        live.status,
+        live.delegate,
     )
 
 
@@ -229,7 +251,7 @@ def decode(data: bytes) -> State:
         raise SnapshotError(f"not a snapshot: {error}") from error
     state = State()
     state.configuration = saved.configuration
-    state.fee_bps = saved.configuration.fee_bps if saved.configuration is not None else 0
+    state.fee_bps, state.fees = saved.fee_bps, saved.fees
     state.assets = {asset.id: asset for asset in saved.assets}
     state.next_ticket = saved.next_ticket
     state.diverged = saved.diverged
@@ -260,6 +282,12 @@ def _read_account(state: State, saved: _Account) -> None:
         balance = account.balance(asset)
         balance.settled, balance.unsettled, balance.reserved, balance.held = settled, unsettled, reserved, held
     account.holds = {(kind, asset): hold for kind, asset, hold in saved.holds}
+    account.is_bump_requested, account.is_bumping = saved.is_bump_requested, saved.is_bumping
+    account.ended_keys = {(instrument, key): sequence for instrument, key, sequence in saved.ended_keys}
+    for delegate, delegation in saved.delegations:
+        account.delegations[delegate] = delegation
+        if delegation.counted:
+            state.delegations.add((delegation.counted, account.address, delegate))
     for one in saved.nonce_keys:
         key = account.nonce_keys[one.key] = NonceKey(saved.address, one.key)
         key.market, key.sequence, key.order_hash = one.market, one.sequence, one.order_hash
@@ -270,7 +298,9 @@ def _read_order(state: State, saved: _Order) -> LiveOrder:
     account = state.account(saved.order.account)
     market = state.markets[saved.order.market].market
     balance = account.balance(USDC if saved.order.side == Side.BUY else market.base)
-    live = LiveOrder(saved.order, saved.order_hash, account, balance, market.lot_size, saved.client_order_id)
+    live = LiveOrder(
+        saved.order, saved.order_hash, account, balance, market.lot_size, saved.client_order_id, saved.delegate
+    )
     live.filled, live.reserved, live.status = saved.filled, saved.reserved, saved.status
     live.ticket = saved.ticket
     return live

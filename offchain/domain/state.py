@@ -15,7 +15,8 @@ from offchain.domain.blocks import ChainView
 from offchain.domain.book import Book
 from offchain.domain.commands import Configure
 from offchain.domain.events import Event, MarketUpdate, OrderUpdate, Trade
-from offchain.domain.market import USDC, Asset, Market, MarketStatus
+from offchain.domain.fees import FeeSchedule
+from offchain.domain.market import USDC, Asset, Kind, Market, MarketStatus
 from offchain.domain.order import NO_EXPIRY, Address, OrderHash, OrderStatus
 from offchain.domain.outbox import Outbox
 
@@ -64,8 +65,10 @@ class State:
         "assets",
         "chain",
         "configuration",
+        "delegations",
         "diverged",
         "fee_bps",
+        "fees",
         "known_orders",
         "markets",
         "next_ticket",
@@ -77,6 +80,8 @@ class State:
     def __init__(self) -> None:
         self.configuration: Configure | None = None
         self.fee_bps = 0
+        """of what is matched now"""
+        self.fees = FeeSchedule()
         self.assets: dict[int, Asset] = {}
         self.markets: dict[int, MarketState] = {}
         self.accounts: dict[Address, Account] = {}
@@ -86,6 +91,8 @@ class State:
         """the latest order of each nonce key"""
         self.timed: Any = SortedList()
         """(expiry in seconds, hash) of open orders that expire"""
+        self.delegations: Any = SortedList()
+        """(last second, account, delegate) of delegates that sign"""
         self.next_ticket = 1
         self.chain = ChainView()
         self.outbox = Outbox()
@@ -190,6 +197,11 @@ class State:
             code,
         )
 
+    def cancel_all(self, turn: Turn, account: Account, code: str) -> None:
+        """Cancel every open order of the account, in order of entry."""
+        for live in list(account.orders.values()):
+            self.end_order(turn, live, OrderStatus.CANCELED, code)
+
     def cancel_unfit(self, turn: Turn, balance: Balance, code: str) -> None:
         """Cancel the account's newest orders that draw on `balance` until reservations and holds fit into it."""
         if balance.free >= 0 or not balance.reserved:
@@ -211,9 +223,18 @@ class State:
         parked = self.outbox.halts.get(market)
         if parked is not None:
             return parked.reason
-        return self.markets[market].operator_halt
+        return _not_offered(self.markets[market].market) or self.markets[market].operator_halt
 
     def market_update(self, market: int) -> MarketUpdate:
         state = self.markets[market]
         reason = self.halt_reason(market)
         return MarketUpdate(state.market, state.status, reason is not None, reason or "")
+
+
+def _not_offered(market: Market) -> str | None:
+    """Why this exchange does not trade a market at all."""
+    if market.kind != Kind.SPOT:
+        return f"{Kind(market.kind).name.lower()} markets are not traded here yet"
+    if market.quote != USDC:
+        return "markets that are quoted in another asset than USDC are not traded here yet"
+    return None

@@ -14,7 +14,7 @@ from offchain.domain.events import CancelResult, CommandRefused, Done, OrderUpda
 from offchain.domain.ids import fill_id
 from offchain.domain.market import USDC
 from offchain.domain.matching import Plan, plan
-from offchain.domain.order import LAST_SEQUENCE, OrderStatus, Side, TimeInForce
+from offchain.domain.order import LAST_SEQUENCE, Address, OrderStatus, Side, TimeInForce
 from offchain.domain.outbox import Fill
 from offchain.domain.state import MarketState, State, Turn
 
@@ -40,6 +40,9 @@ def place(state: State, turn: Turn, command: PlaceOrder) -> PlaceResult:
     nonce_key = account.nonce_keys.get(order.key) if account is not None else None
     if nonce_key is not None and order.sequence <= nonce_key.sequence:
         return _answer_again(turn, command, nonce_key)
+    rejection = _unsignable(account, venue, command, turn.now_ms)
+    if rejection is not None:
+        return _refuse(turn, command, rejection)
     if nonce_key is None:
         rejection = _no_new_key(account, order.key)
         if rejection is not None:
@@ -61,6 +64,32 @@ def place(state: State, turn: Turn, command: PlaceOrder) -> PlaceResult:
         if rejection is not None:
             return _reject(state, turn, command, rejection)
     return _apply(state, turn, venue, command, planned, replaced, is_killed)
+
+
+def _unsignable(account: Account | None, venue: MarketState, command: PlaceOrder, now_ms: int) -> Rejection | None:
+    """Why nobody could have this order settle: who signed it may not, or its sequence was canceled on chain.
+
+    The first may be anybody's doing, the second is known for good, so neither is remembered.
+    """
+    order = command.order
+    rejection = not_delegate(account, command.delegate, now_ms)
+    if rejection is not None or account is None:
+        return rejection
+    ended = account.ended_keys.get((venue.market.instrument, order.key), -1)
+    if order.sequence <= ended:
+        detail = f"sequences up to {ended} of nonce key {order.key} were canceled on chain"
+        return Rejection(Code.STALE_NONCE, "nonce", detail)
+    return None
+
+
+def not_delegate(account: Account | None, delegate: Address | None, now_ms: int) -> Rejection | None:
+    """Why a signature is not the account's: it is `delegate`'s, who does not sign for it now."""
+    if delegate is None:
+        return None
+    delegation = account.delegations.get(delegate) if account is not None else None
+    if delegation is not None and now_ms // 1000 <= delegation.counted:
+        return None
+    return Rejection(Code.NOT_DELEGATE, "signature", f"0x{delegate.hex()} is no delegate of the account now")
 
 
 def _no_new_key(account: Account | None, key: int) -> Rejection | None:
@@ -171,7 +200,15 @@ def _apply(
     order = command.order
     account = state.account(order.account)
     balance = account.balance(USDC if order.side == Side.BUY else venue.market.base)
-    taker = LiveOrder(order, command.order_hash, account, balance, venue.market.lot_size, command.client_order_id)
+    taker = LiveOrder(
+        order,
+        command.order_hash,
+        account,
+        balance,
+        venue.market.lot_size,
+        command.client_order_id,
+        command.delegate,
+    )
     rests = not (order.is_immediate or planned.stop) and planned.remaining > 0
     inherited = replaced if rests and not planned.fills and _keeps_place(taker, replaced) else None
     if replaced is not None:
@@ -275,6 +312,9 @@ def _fill(state: State, turn: Turn, venue: MarketState, taker: LiveOrder, maker:
 
 def cancel(state: State, turn: Turn, command: CancelOrder) -> CancelResult | Rejection:
     """Cancel an open order of the account that asks."""
+    rejection = not_delegate(state.accounts.get(command.account), command.delegate, turn.now_ms)
+    if rejection is not None:
+        return rejection
     live = state.orders.get(command.order_hash)
     if live is None:
         return _not_open(state, command)

@@ -52,6 +52,8 @@ class Projection:
             e.BalanceUpdate: self._balance,
             e.DepositUpdate: self._deposit,
             e.WithdrawalUpdate: self._withdrawal,
+            e.AccountUpdate: self._account,
+            e.DelegateUpdate: self._account,
             e.BatchUpdate: self._batch,
             e.AssetListed: self._asset,
             e.MarketUpdate: self._market,
@@ -178,6 +180,9 @@ class Projection:
         if row is None and event.status != "requested":
             row = self._run(f"{sql} status IN ('requested', 'releasing')", request).fetchone()[0]
         return row
+
+    def _account(self, seq: int, event: e.AccountUpdate | e.DelegateUpdate) -> None:
+        self._tell(seq, event, event.account)
 
     # Settlement -------------------------------------------------------------------------------------------------------
 

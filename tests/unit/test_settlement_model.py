@@ -16,13 +16,15 @@ from hypothesis import strategies as st
 
 from offchain.chain import eip712
 from offchain.chain.batch import build_batch, decode, encode
-from offchain.domain.batch import Batch, GroupEntry, Halt, KeyState, LedgerState, MarketRules, SettlementError
+from offchain.domain.batch import Batch, GroupEntry, MarketEntry, SettlementError
 from offchain.domain.ids import fill_id
+from offchain.domain.ledger import DerivativeRules, Halt, KeyState, LedgerState, MarketRules
 from offchain.domain.market import USDC, Market, MarketStatus
 from offchain.domain.order import LAST_SEQUENCE, Order, Side, TimeInForce
 from offchain.domain.settlement import earliest_match
 from offchain.ports import ItemRow
-from tests.utils.settlement import BatchFactory, Mutator, rules_of, settle_model
+from tests.utils.mutator import Mutator
+from tests.utils.settlement import BatchFactory, rules_of, settle_model
 from tests.utils.signing import Trader, create_item, create_order, create_order_row
 
 ENGINE = b"\xee" * 20
@@ -197,11 +199,11 @@ REFUSALS: dict[str, tuple[Callable[[], Batch], tuple[int, ...]]] = {
     "WrongBatchNumber": (lambda: replace(simple(), number=8), (7, 8)),
     "MatchedAtOutOfRange": (lambda: replace(simple(), matched_at=NOW + 1), (NOW + 1, NOW - 100, NOW)),
     "UnsortedAccounts": (lambda: replace(simple(), accounts=simple().accounts[::-1]), (1,)),
-    "UnsortedMarkets": (lambda: replace(simple(), markets=(2, 2)), (1,)),
-    "UnknownMarket": (lambda: replace(simple(), markets=(2, 9)), (1,)),
+    "UnsortedMarkets": (lambda: replace(simple(), markets=(MarketEntry(2), MarketEntry(2))), (1,)),
+    "UnknownMarket": (lambda: replace(simple(), markets=(MarketEntry(2), MarketEntry(9))), (1,)),
     "UnsortedPositions": (lambda: replace(simple(), positions=simple().positions[::-1]), (1,)),
     "IndexOutOfRange": (lambda: edit(simple(), "positions", 1, account=2), (0, 1)),
-    "InvalidLeafCount": (lambda: edit(simple(), "groups", 1, leaf_count=2), (1,)),
+    "InvalidLeafCount": (lambda: edit(simple(), "groups", 1, leaf_count=11), (1,)),
     "UnsortedOrders": (lambda: edit(simple(), "orders", 1, position=0), (1,)),
     "InvalidFlags": (lambda: edit(simple(), "orders", 1, time_in_force=4), (1,)),
     "InstrumentMismatch": (lambda: edit(simple(), "positions", 1, instrument=ETH), (1,)),
@@ -263,7 +265,6 @@ def test_fills_of_different_markets(state: LedgerState) -> None:
     [
         ("EngineHalted", lambda state: setattr(state, "halt", Halt(NOW - 5, NOW + 5))),
         ("MarketNotActive", lambda state: _change_market(state, status=MarketStatus.PAUSED, status_at=NOW - 1)),
-        ("UnsupportedKind", lambda state: _change_market(state, kind=1)),
         ("BalanceTooLow", lambda state: state.base.update({(MAKER.address, BTC): 4_999})),
         ("BalanceOverflow", lambda state: state.base.update({(TAKER.address, BTC): 2**128 - 5_000})),
         ("StaleEpoch", lambda state: state.epochs.update({TAKER.address: 1})),
@@ -303,9 +304,15 @@ def test_the_window_does_not_count_a_halt(halt: Halt | None, earliest: int) -> N
     assert earliest_match(NOW, halt) == earliest
 
 
-def test_the_market_word_unpacks() -> None:
+def test_the_registrys_words_unpack() -> None:
     word = 7 << 224 | 1 << 216 | 2 << 208 | 3 << 168 | 4 << 112 | 5 << 72 | 6 << 40 | 8 << 16 | 2 << 8
-    assert MarketRules.from_word(word) == MarketRules(7, 1, 2, 3, 4, 5, 6, 800)
+    margins = 1_000 << 240 | 500 << 224 | 400 << 208 | 100 << 192 | 300 << 176
+    terms = margins | 50_000 << 160 | 1_800_000_000 << 120 | 70 << 64 | 90 << 8 | 1
+    derivative = DerivativeRules(1_000, 500, 400, 100, 300, 50_000, 1_800_000_000, 70, 90, True)
+    expected = MarketRules(7, 1, 2, 3, 4, 5, 6, 800, 18, derivative=derivative)
+    assert MarketRules.from_word(word | 18, terms) == expected
+    spot = MarketRules.from_word(word & ~(255 << 216) | 1 << 7 | 8)
+    assert (spot.is_cross_quoted, spot.base_decimals, spot.derivative) == (True, 8, None)
 
 
 # ---------------------------------------------------------------------------------------------------------------------

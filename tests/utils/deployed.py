@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from time import monotonic, sleep
 from typing import Any
@@ -15,15 +15,22 @@ from ape.managers.project import ProjectManager
 from offchain.chain import eip712
 from offchain.chain.abi import decode_error
 from offchain.chain.deployment import Deployment
-from offchain.domain.batch import LedgerState, MarketRules
-from offchain.domain.market import USDC, Market
+from offchain.domain.ledger import FUND, LedgerState, MarketRules
+from offchain.domain.market import USDC, Kind, Market
+from offchain.domain.oracle import PriceFeed, Round
 from offchain.domain.order import Address
 from tests.utils.contracts import deploy_behind_proxy, deploy_create2
-from tests.utils.markets import NO_DERIVATIVE, SPOT, ZERO
+from tests.utils.markets import FUNDING, MARGINS, NO_DERIVATIVE, ZERO
 from tests.utils.signing import Trader
 
-MARKET_TERMS = (("BTC-USDC", 8, 100_000, 1_000, 10**13, 10**9), ("ETH-USDC", 18, 10_000, 10**15, 10**12, 10**9))
+SPOT_TERMS = (("BTC-USDC", 8, 100_000, 1_000, 10**13, 10**9), ("ETH-USDC", 18, 10_000, 10**15, 10**12, 10**9))
 """symbol, decimals, tick size, lot size, highest price, highest quantity"""
+
+PRICES = {"BTC": 50_000 * 10**8, "ETH": 2_500 * 10**8}
+"""answers of the price feeds, USD with 8 decimals"""
+
+MAX_PRICE_AGE = 7_200
+"""seconds"""
 
 MINING_TIMEOUT = 10.0
 """seconds"""
@@ -46,6 +53,10 @@ class Exchange:
     engine: ContractInstance
     queue: ContractInstance
     registry: ContractInstance
+    control: ContractInstance
+    clearinghouse: ContractInstance
+    aggregators: dict[int, ContractInstance]
+    """by market that has an oracle"""
     markets: dict[int, Market]
     owner: AccountAPI
     operator: AccountAPI
@@ -63,6 +74,7 @@ class Exchange:
             address_of(self.vault),
             address_of(self.queue),
             address_of(self.registry),
+            address_of(self.order_control),
             self.first_block,
         )
 
@@ -107,52 +119,131 @@ class Exchange:
         self.transact(address, self.usdc.mint, address, usdc)
         self.transact(address, self.usdc.approve, self.vault.address, usdc)
         self.transact(address, self.vault.deposit, usdc, address)
-        for market in self.markets.values():
-            asset = self.registry.asset(market.base)
+        for base_id in sorted({market.base for market in self.markets.values()}):
+            asset = self.registry.asset(base_id)
             token, synth = map(self.chain.contracts.instance_at, (asset.underlying, asset.synth))
             self.transact(address, token.mint, address, base)
             self.transact(address, token.approve, synth.address, base)
             self.transact(address, synth.depositFor, address, base)
             self.transact(address, synth.approve, self.engine.address, base)
-            self.transact(address, self.engine.deposit, market.base, base)
+            self.transact(address, self.engine.deposit, base_id, base)
+
+    def fund_insurance(self, sponsor: AccountAPI, usdc: int) -> None:
+        """Anyone may deposit to the insurance fund's Vault account."""
+        self.usdc.mint(sponsor, usdc, sender=sponsor)
+        self.usdc.approve(self.vault, usdc, sender=sponsor)
+        self.vault.deposit(usdc, FUND, sender=sponsor)
 
     def ledger(self, traders: Sequence[Trader]) -> LedgerState:
-        """What the contracts hold, as the model's state; nonce keys start at zero."""
+        """What the contracts hold, as the model's state; nonce keys and positions start at zero."""
         number, matched_at = self.engine.lastBatch()
-        state = LedgerState(address_of(self.engine), self.engine.feeBps(), number, matched_at)
-        for market, word in zip(self.markets, self.registry.marketWords(list(self.markets)), strict=True):
-            state.markets[market] = MarketRules.from_word(word)
-        for account in (address_of(self.engine), *(trader.address for trader in traders)):
+        current, following, change_at = self.engine.feeSchedule()
+        state = LedgerState(address_of(self.engine), current, number, matched_at)
+        state.next_fee_bps, state.fee_change_at = following, change_at
+        state.clearinghouse = address_of(self.clearinghouse)
+        ids = list(self.markets)
+        terms, _ = self.registry.derivatives(ids)
+        for market, word, term in zip(ids, self.registry.marketWords(ids), terms, strict=True):
+            state.markets[market] = MarketRules.from_word(word, term)
+        state.feeds = {market: self.feed(market) for market in self.aggregators}
+        for account in (state.engine, state.clearinghouse, FUND, *(trader.address for trader in traders)):
             state.usdc[account] = self.vault.sharesOf(account)
-            for market_terms in self.markets.values():
-                state.base[account, market_terms.base] = self.engine.balanceOf(account, market_terms.base)
+            state.fees_paid[account] = self.vault.feesPaidOf(account)
+            for base in sorted({each.base for each in self.markets.values()}):
+                state.base[account, base] = self.engine.balanceOf(account, base)
         return state
+
+    def feed(self, market: int) -> PriceFeed:
+        """Every round of a market's oracle so far; the first phase only."""
+        aggregator = self.aggregators[market]
+        rounds = [aggregator.getRoundData(id) for id in range(FIRST_ROUND, aggregator.latestRound() + 1)]
+        return PriceFeed(tuple(Round(each[0], each[1] * 10**10, each[3]) for each in rounds), MAX_PRICE_AGE)
+
+
+FIRST_ROUND = (1 << 64) + 1
 
 
 def deploy_exchange(
-    chain: ChainManager, project: ProjectManager, owner: AccountAPI, operator: AccountAPI, guardian: AccountAPI
+    chain: ChainManager,
+    project: ProjectManager,
+    owner: AccountAPI,
+    operator: AccountAPI,
+    guardian: AccountAPI,
+    has_derivatives: bool = False,
 ) -> Exchange:
+    """Everything wired, with two spot markets, and one of each other kind if asked for."""
     first_block = chain.blocks.height + 1
     proxy = project.UpgradeableProxy
     usdc = owner.deploy(project.MockUSDC)
     registry = owner.deploy(project.MarketRegistry, owner, guardian)
     vault = deploy_behind_proxy(owner, project.Vault, proxy, (usdc.address,), (owner.address,))
     roles = (owner.address, operator.address, guardian.address, 50)
-    engine = deploy_behind_proxy(owner, project.Engine, proxy, (vault.address, registry.address), roles)
+    packer = owner.deploy(project.BatchPacker)
+    parts = (vault.address, registry.address, packer.address)
+    engine = deploy_behind_proxy(owner, project.Engine, proxy, parts, roles)
+    parts = (engine.address, vault.address, registry.address)
+    clearinghouse = deploy_behind_proxy(owner, project.Clearinghouse, proxy, parts, (owner.address,))
+    control = owner.deploy(project.OrderControl, engine, vault)
     queue = owner.deploy(project.WithdrawalQueue, vault, engine, registry)
-    vault.connect(engine, queue, sender=owner)
-    engine.connect(queue, sender=owner)
-    markets: dict[int, Market] = {}
-    for symbol, decimals, *terms in MARKET_TERMS:
+    vault.connect(engine, queue, clearinghouse, control, sender=owner)
+    engine.connect(queue, control, clearinghouse, sender=owner)
+    exchange = Exchange(
+        chain, usdc, vault, engine, queue, registry, control, clearinghouse, {}, {}, owner, operator, first_block
+    )
+    for symbol, decimals, *terms in SPOT_TERMS:
         token = owner.deploy(project.MockToken, symbol[:3], symbol[:3], decimals)
         synth = deploy_create2(owner, project.SynthERC20, token.address)
         registry.registerAsset(synth, sender=owner)
-        asset = registry.lastId()
-        derivative = tuple(NO_DERIVATIVE.values())
-        registry.createMarket((symbol, SPOT, asset, USDC, *terms, ZERO, derivative), sender=owner)
-        market = registry.lastId()
-        markets[market] = Market(market, symbol, 0, asset, asset, USDC, decimals, *terms)
-    return Exchange(chain, usdc, vault, engine, queue, registry, markets, owner, operator, first_block)
+        _list(exchange, symbol, Kind.SPOT, registry.lastId(), USDC, decimals, tuple(terms))
+    if has_derivatives:
+        _list_derivatives(exchange, project)
+    return exchange
+
+
+def _list_derivatives(exchange: Exchange, project: ProjectManager) -> None:
+    """A cross-quoted pair, a perpetual, a future, a call and a put, on two price feeds."""
+    feeds, oracles = {}, {}
+    for symbol, price in PRICES.items():
+        feeds[symbol] = exchange.owner.deploy(project.MockAggregator, 8, price)
+        bounds = (MAX_PRICE_AGE, 1, 2**120, ZERO, 0)
+        oracles[symbol] = exchange.owner.deploy(project.ChainlinkOracle, feeds[symbol], *bounds)
+    (_, bitcoin), (_, ether) = ((market.symbol, market) for market in exchange.markets.values())
+    expiry = exchange.chain.pending_timestamp + 200_000
+    dated = {"expiry": expiry}
+    call = dated | {"strike": 48_000 * 10**6, "cap": 60_000 * 10**6}
+    put = dated | {"strike": 2_400 * 10**6, "isPut": True}
+    for symbol, kind, base, quote, terms, derivative in (
+        ("ETH-BTC", Kind.SPOT, ether, bitcoin.base, (10**6, 10**15, 10**12, 10**9), {}),
+        ("BTC-PERP", Kind.PERP, bitcoin, USDC, None, MARGINS | FUNDING),
+        ("BTC-20261225", Kind.FUTURE, bitcoin, USDC, None, MARGINS | dated),
+        ("BTC-20261225-48000-C", Kind.OPTION, bitcoin, USDC, None, call),
+        ("ETH-20261225-2400-P", Kind.OPTION, ether, USDC, None, put),
+    ):
+        plain = (base.tick_size, base.lot_size, base.max_price, base.max_quantity)
+        priced = "BTC" if quote else base.symbol[:3]
+        oracle = oracles[priced].address
+        market = _list(exchange, symbol, kind, base.base, quote, base.decimals, terms or plain, oracle, derivative)
+        exchange.aggregators[market] = feeds[priced]
+
+
+def _list(
+    exchange: Exchange,
+    symbol: str,
+    kind: Kind,
+    base: int,
+    quote: int,
+    decimals: int,
+    terms: tuple[int, ...],
+    oracle: str = ZERO,
+    derivative: Mapping[str, object] | None = None,
+) -> int:
+    parameters = tuple((NO_DERIVATIVE | dict(derivative or {})).values())
+    listing = (symbol, int(kind), base, quote, *terms, oracle, parameters)
+    exchange.registry.createMarket(listing, sender=exchange.owner)
+    market: int = exchange.registry.lastId()
+    instrument = base if kind == Kind.SPOT else market
+    exchange.markets[market] = Market(market, symbol, kind, instrument, base, quote, decimals, *terms)
+    return market
 
 
 def address_of(contract: ContractInstance | AccountAPI) -> Address:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import copy
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from eth_abi import decode as abi_decode
 
 from offchain.chain import eip712
 from offchain.chain.batch import decode
 from offchain.chain.calldata import RELEASE, SETTLE_BATCH
-from offchain.domain.batch import LedgerState, MarketRules, SettlementError
+from offchain.domain.batch import SettlementError
 from offchain.domain.commands import (
     AssetRegistered,
     BatchSettled,
@@ -26,6 +26,7 @@ from offchain.domain.commands import (
     WithdrawalRequested,
     WithdrawalSettled,
 )
+from offchain.domain.ledger import LedgerState, MarketRules
 from offchain.domain.market import USDC, Asset, Market, MarketStatus
 from offchain.domain.order import Address
 from offchain.domain.settlement import settle
@@ -109,9 +110,7 @@ class FakeChain:
 
     def pause(self, market: int) -> None:
         rules = self.ledger.markets[market]
-        changed = [*(getattr(rules, name) for name in rules.__slots__)]
-        changed[2:4] = [MarketStatus.PAUSED, self.now]
-        self.ledger.markets[market] = MarketRules(*changed)
+        self.ledger.markets[market] = replace(rules, status=MarketStatus.PAUSED, status_at=self.now)
         self.pending.append(MarketStatusChanged(market, MarketStatus.PAUSED, self.now))
 
     def deposit(self, account: Address, asset: int, amount: int) -> None:
@@ -172,7 +171,7 @@ class FakeChain:
         (packed,) = abi_decode(["bytes"], data[4:])
         try:
             batch = decode(packed)
-            result = settle(self.ledger, batch, self.now, eip712.order_hash, self._signer_of)
+            result = settle(self.ledger, batch, self.now, eip712.order_hash, eip712.array_hash, self._signer_of)
         except SettlementError as error:
             return Failure(error.name, error.arguments, error.name in GLOBAL), []
         if is_kept:

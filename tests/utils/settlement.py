@@ -1,4 +1,4 @@
-"""Random settlement batches: valid ones, and ones that are wrong in one place.
+"""Random settlement batches of all four products.
 
 Works on a model's `LedgerState` alone, so that the same batches go to the model and to the Engine.
 """
@@ -6,32 +6,32 @@ Works on a model's `LedgerState` alone, so that the same batches go to the model
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from random import Random
+
+import msgspec
 
 from offchain.chain import eip712
 from offchain.chain.batch import build_batch
-from offchain.domain.batch import (
-    Batch,
-    FillEntry,
-    GroupEntry,
-    KeyState,
-    LedgerState,
-    MarketRules,
-    NonceKey,
-    SettlementResult,
-)
-from offchain.domain.market import Market
-from offchain.domain.order import LAST_SEQUENCE, NO_EXPIRY, Address, Order, OrderHash, Side, TimeInForce
+from offchain.domain.batch import NOTHING_SIGNED, RESERVED_KEY, Batch, SettlementError
+from offchain.domain.clearing import accrue
+from offchain.domain.clearinghouse import MARGINED
+from offchain.domain.ledger import FUND, ClearingStatus, DerivativeRules, KeyState, LedgerState, MarketRules, NonceKey
+from offchain.domain.ledger import SettlementResult as SettlementResult
+from offchain.domain.market import Kind, Market
+from offchain.domain.oracle import conversion_rate_down
+from offchain.domain.order import NO_EXPIRY, Address, Order, Side, TimeInForce
 from offchain.domain.settlement import settle
 from offchain.ports import ItemRow, OrderRow
 from tests.utils.signing import Trader, create_item, create_order_row
 
-NONCE_KEYS = (0, 1, 2, 3, 4, 5, 2**31, 2**32 - 2, 2**32 - 1)
+NONCE_KEYS = (0, 1, 2, 3, 4, 5, 2**31, 2**32 - 2, RESERVED_KEY)
 """Key 0 lies beside the balance; of the others two and two share a word."""
 
 
-def rules_of(market: Market, status: int = 1, status_at: int = 0) -> MarketRules:
+def rules_of(
+    market: Market, status: int = 1, status_at: int = 0, derivative: DerivativeRules | None = None
+) -> MarketRules:
     return MarketRules(
         market.instrument,
         market.kind,
@@ -41,20 +41,24 @@ def rules_of(market: Market, status: int = 1, status_at: int = 0) -> MarketRules
         market.max_quantity,
         market.tick_per_lot,
         market.lot_size,
+        market.decimals,
+        market.kind == Kind.SPOT and market.quote != 0,
+        derivative,
     )
 
 
-def signer_of(domain: eip712.Domain) -> Callable[[OrderHash, bytes], Address | None]:
-    return lambda order_hash, signature: eip712.recover(eip712.order_digest(domain, order_hash), signature)
+def signer_of(domain: eip712.Domain) -> Callable[[bytes, bytes], Address | None]:
+    return lambda struct_hash, signature: eip712.recover(eip712.order_digest(domain, struct_hash), signature)
 
 
 def settle_model(state: LedgerState, batch: Batch, now: int, domain: eip712.Domain) -> SettlementResult:
-    return settle(state, batch, now, eip712.order_hash, signer_of(domain))
+    return settle(state, batch, now, eip712.order_hash, eip712.array_hash, signer_of(domain))
 
 
 @dataclass
 class LiveOrder:
-    trader: Trader
+    trader: Trader | None
+    """None: a forced order"""
     row: OrderRow
     filled: int
 
@@ -65,57 +69,161 @@ class LiveOrder:
 
 @dataclass
 class BatchFactory:
-    """Makes valid batches one after the other; `state` must be kept up to date with what was settled."""
+    """Makes valid batches one after the other; `state` must be kept up to date with what was settled.
+
+    What a fill does to margins and pools is not foreseen: a group of fills that the model refuses is left out.
+    """
 
     domain: eip712.Domain
     state: LedgerState
     traders: Sequence[Trader]
     markets: Mapping[int, Market]
     random: Random
+    delegates: Mapping[Address, Trader] = field(default_factory=dict)
+    """who may sign for an account"""
     resting: list[LiveOrder] = field(default_factory=list)
 
-    def create_items(self, now: int, groups: int) -> list[ItemRow]:
-        """Fills of `groups` takers."""
+    # Batches ----------------------------------------------------------------------------------------------------------
+
+    def create_items(self, now: int, groups: int, matched_at: int | None = None) -> list[ItemRow]:
+        """Fills of `groups` takers, or fewer where the model refuses some of derivatives."""
+        matched_at = now if matched_at is None else matched_at
         self._acted: dict[NonceKey, int] = {}
         items: list[ItemRow] = []
         for _ in range(groups):
-            self._add_group(items, now)
+            market = self.markets[self.random.choice(self._tradable(now))]
+            if market.kind == Kind.SPOT:
+                self._add_group(items, market, now, matched_at)
+            else:
+                self._try_group(items, market, now, matched_at)
+        if not items:
+            self._add_group(items, self.markets[min(self._tradable(now))], now, matched_at)
         return items
 
     def create_batch(self, now: int, groups: int) -> Batch:
-        items = self.create_items(now, groups)
         matched_at = max(self.state.matched_at, now - self.random.randrange(60))
-        return build_batch(self.state.number + 1, matched_at, items, self.markets)
+        items = self.create_items(now, groups, matched_at)
+        return self._build(items, matched_at)
 
-    def _add_group(self, items: list[ItemRow], now: int) -> None:
+    def _build(self, items: Sequence[ItemRow], matched_at: int) -> Batch:
+        forced = {row.order.market for item in items for row in (item.maker, item.taker) if row and row.forced}
+        traded = {item.trade.market for item in items if item.trade}
+        rounds = {market: self._round(market, matched_at) for market in traded if self._needs_round(market, forced)}
+        return build_batch(self.state.number + 1, matched_at, items, self.markets, rounds)
+
+    def _needs_round(self, market: int, forced: set[int]) -> bool:
+        return market in forced or self.state.markets[market].is_cross_quoted
+
+    def _round(self, market: int, matched_at: int) -> int:
+        """A round that held at the match time."""
+        rounds = self.state.feeds[market].rounds
+        held = [each for each in rounds if each.updated_at <= matched_at]
+        return held[-1].id if held else rounds[0].id
+
+    def _tradable(self, now: int) -> list[int]:
+        return sorted(
+            market
+            for market, rules in self.state.markets.items()
+            if market in self.markets
+            and (
+                rules.derivative is None
+                or (
+                    not 0 < rules.derivative.expiry <= now
+                    and (market not in self.state.clearing or self.state.clearing[market].status == ClearingStatus.OPEN)
+                )
+            )
+        )
+
+    # Groups -----------------------------------------------------------------------------------------------------------
+
+    def _try_group(self, items: list[ItemRow], market: Market, now: int, matched_at: int) -> None:
+        """Add a group that the model accepts after the others, or none."""
+        count = len(items)
+        resting, acted = list(self.resting), dict(self._acted)
+        filled = [(live, live.filled) for live in self.resting]
+        if market.kind in MARGINED and self.random.random() < 0.3:
+            self._add_forced(items, market, now, matched_at)
+        else:
+            self._add_group(items, market, now, matched_at)
+        try:
+            settle_model(self.state, self._build(items, matched_at), now, self.domain)
+        except (SettlementError, ValueError):
+            del items[count:]
+            self.resting, self._acted = resting, acted
+            for live, before in filled:
+                live.filled = before
+
+    def _add_group(self, items: list[ItemRow], market: Market, now: int, matched_at: int) -> None:
         """One taker with one fill, or an IOC or FOK with up to three."""
-        market = self.markets[self.random.choice(sorted(self.markets))]
         maker_side = self.random.choice((Side.BUY, Side.SELL))
         tif = TimeInForce(self.random.randrange(4))
         count = self.random.randint(1, 3) if tif >= TimeInForce.IOC else 1
         taker_trader, *others = self.random.sample(list(self.traders), len(self.traders))
-        makers = [self._maker(market, maker_side, others, now) for _ in range(count)]
+        makers = [self._maker(market, maker_side, others, now, matched_at) for _ in range(count)]
         makers = list({live.row.order_hash: live for live in makers}.values())
-        prices = [live.row.order.price for live in makers]
-        limit = min(prices) if maker_side == Side.BUY else max(prices)
         quantities = [self.random.randint(1, live.remaining) for live in makers]
         spare = 0 if tif == TimeInForce.FOK else self.random.choice((0, 0, 7))
-        taker = self._create(taker_trader, market, 1 - maker_side, tif, limit, sum(quantities) + spare, now)
-        for maker, quantity in zip(makers, quantities, strict=True):
-            items.append(create_item(len(items) + 1, maker.row, taker.row, quantity))
-            maker.filled += quantity
-            taker.filled += quantity
+        limit = _worst([live.row.order.price for live in makers], maker_side)
+        taker = self._create(taker_trader, market, 1 - maker_side, tif, limit, sum(quantities) + spare, now, matched_at)
+        self._add_fills(items, makers, taker, quantities)
         if tif < TimeInForce.IOC:
             self.resting.append(taker)
         self.resting = [live for live in self.resting if live.remaining]
 
-    def _maker(self, market: Market, side: int, traders: Sequence[Trader], now: int) -> LiveOrder:
+    def _add_forced(self, items: list[ItemRow], market: Market, now: int, matched_at: int) -> None:
+        """The protocol closes a position, if there is one, at a price near the index."""
+        held = [
+            (account, position.size)
+            for (account, held_market), position in sorted(self.state.positions.items())
+            if held_market == market.id and position.size
+        ]
+        if not held:
+            return
+        account, size = self.random.choice([each for each in held if each[0] == FUND] or held)
+        maker_side = Side.BUY if size > 0 else Side.SELL
+        makers = [trader for trader in self.traders if trader.address != account]
+        maker = self._maker(market, maker_side, makers, now, matched_at)
+        quantity = self.random.randint(1, max(1, min(maker.remaining, abs(size))))
+        stored = self.state.keys.get((account, market.id, RESERVED_KEY), KeyState())
+        sequence = max(stored.sequence, self._acted.get((account, market.id, RESERVED_KEY), 0)) + 1
+        self._acted[account, market.id, RESERVED_KEY] = sequence
+        order = Order(
+            account,
+            market.id,
+            1 - maker_side,
+            TimeInForce.IOC,
+            True,
+            maker.row.order.price,
+            quantity,
+            RESERVED_KEY << 32 | sequence,
+            NOTHING_SIGNED,
+            now + 10,
+            0,
+        )
+        row = create_order_row(self.traders[0], order, self.domain)
+        row = msgspec.structs.replace(row, signature=b"", forced=True)
+        self._add_fills(items, [maker], LiveOrder(None, row, 0), [quantity])
+
+    def _add_fills(
+        self, items: list[ItemRow], makers: Sequence[LiveOrder], taker: LiveOrder, quantities: Sequence[int]
+    ) -> None:
+        for maker, quantity in zip(makers, quantities, strict=True):
+            items.append(create_item(len(items) + 1, maker.row, taker.row, quantity))
+            maker.filled += quantity
+            taker.filled += quantity
+
+    # Orders -----------------------------------------------------------------------------------------------------------
+
+    def _maker(self, market: Market, side: int, traders: Sequence[Trader], now: int, matched_at: int) -> LiveOrder:
+        rate = self._rate(market, matched_at)
         fitting = [
             live
             for live in self.resting
             if (live.row.order.market, live.row.order.side) == (market.id, side)
             and live.trader in traders
             and live.row.order.expiry >= now
+            and live.remaining
+            and not _is_limit_exceeded(live.row.order, rate)
         ]
         if fitting and self.random.random() < 0.6:
             chosen = self.random.choice(fitting)
@@ -123,10 +231,29 @@ class BatchFactory:
             self._acted[order.account, market.instrument, order.key] = order.sequence
             return chosen
         tif = self.random.choice((TimeInForce.GTC, TimeInForce.GTD))
-        price = market.tick_per_lot * self.random.randint(1, 1_000)
-        live = self._create(self.random.choice(traders), market, side, tif, price, self.random.randint(1, 50), now)
+        trader, quantity = self.random.choice(traders), self.random.randint(1, 50)
+        live = self._create(trader, market, side, tif, self._price(market, now), quantity, now, matched_at)
         self.resting.append(live)
         return live
+
+    def _price(self, market: Market, now: int) -> int:
+        """On a tick: anything in spot, near the index in perpetuals and futures, a premium of an option."""
+        tick = market.tick_per_lot
+        derivative = self.state.markets[market.id].derivative
+        if derivative is None:
+            return tick * self.random.randint(1, 1_000)
+        if market.kind == Kind.OPTION:
+            return tick * self.random.randint(1, max(1, derivative.collateral // tick // 3))
+        index = self.state.markets[market.id].index_of(self.state.feeds[market.id].rounds[-1].price)
+        return max(tick, index * self.random.randint(9_850, 10_150) // 10_000 // tick * tick)
+
+    def _rate(self, market: Market, matched_at: int) -> int:
+        """Micro-USDC per whole quote unit of a cross-quoted market, else 0."""
+        if not self.state.markets[market.id].is_cross_quoted:
+            return 0
+        round_id = self._round(market.id, matched_at)
+        price = next(each.price for each in self.state.feeds[market.id].rounds if each.id == round_id)
+        return conversion_rate_down(price)
 
     def _create(
         self,
@@ -137,9 +264,56 @@ class BatchFactory:
         price: int,
         quantity: int,
         now: int,
+        matched_at: int,
     ) -> LiveOrder:
-        """A signed order under a nonce that may act now; older orders of its key do not rest any more."""
-        key = self.random.choice(NONCE_KEYS)
+        """A signed order; sometimes signed with others, which rest, and sometimes by the account's delegate."""
+        others: list[Order] = []
+        if self.random.random() < 0.25:
+            for _ in range(self.random.choice((1, 1, 2, 9))):
+                other = self.markets[self.random.choice(self._tradable(now))]
+                terms = (self.random.randrange(2), TimeInForce.GTC, self._price(other, now), self.random.randint(1, 50))
+                others.append(self._order(trader, other, *terms, now, matched_at)[0])
+        order, filled = self._order(trader, market, side, tif, price, quantity, now, matched_at)
+        signer = trader
+        delegate = self.delegates.get(trader.address)
+        if delegate is not None and self.state.delegates.get((trader.address, delegate.address), 0) >= now:
+            signer = self.random.choice((trader, delegate))
+        at = self.random.randint(0, len(others))
+        rows = self._sign(signer, [*others[:at], order, *others[at:]])
+        row = rows.pop(at)
+        self.resting += [LiveOrder(trader, other, 0) for other in rows if self._is_fresh(other.order)]
+        return LiveOrder(trader, row, filled)
+
+    def _is_fresh(self, order: Order) -> bool:
+        """Whether nothing is filled under its nonce and no other order has replaced it."""
+        nonce_key = (order.account, self.markets[order.market].instrument, order.key)
+        stored = self.state.keys.get(nonce_key, KeyState())
+        return self._acted[nonce_key] == order.sequence and stored.sequence < order.sequence
+
+    def _sign(self, signer: Trader, orders: Sequence[Order]) -> list[OrderRow]:
+        rows = [create_order_row(signer, order, self.domain) for order in orders]
+        if len(rows) == 1:
+            return rows
+        hashes = tuple(row.order_hash for row in rows)
+        digest = eip712.order_digest(self.domain, eip712.array_hash(hashes))
+        signature = eip712.sign(digest, signer.private_key)
+        return [msgspec.structs.replace(row, signature=signature, array=hashes) for row in rows]
+
+    def _order(
+        self,
+        trader: Trader,
+        market: Market,
+        side: int,
+        tif: TimeInForce,
+        price: int,
+        quantity: int,
+        now: int,
+        matched_at: int,
+    ) -> tuple[Order, int]:
+        """An order under a nonce that may act now, and what is filled of it; older ones of its key do not rest any
+        more."""
+        is_derivative = market.kind != Kind.SPOT
+        key = self.random.choice(NONCE_KEYS[:-1] if is_derivative else NONCE_KEYS)
         nonce_key = (trader.address, market.instrument, key)
         stored = self.state.keys.get(nonce_key, KeyState())
         filled = 0
@@ -151,189 +325,46 @@ class BatchFactory:
         else:
             sequence = stored.sequence + self.random.choice((1, 1, 2, 1_000))
         self._acted[nonce_key] = sequence
-        expiry = NO_EXPIRY if tif == TimeInForce.GTC else now + self.random.randrange(10_000)
-        fee = self.random.choice((self.state.fee_bps, 50, 2**16 - 1))
+        fee_bps = self.state.fee_at(matched_at)
         order = Order(
             trader.address,
             market.id,
             side,
             tif,
-            False,
+            is_derivative and self._reduces(trader, market, side, quantity) and self.random.random() < 0.7,
             price,
             quantity + filled,
             key << 32 | sequence,
             self.state.epochs.get(trader.address, 0),
-            expiry,
-            max(fee, self.state.fee_bps),
+            NO_EXPIRY if tif == TimeInForce.GTC else now + self.random.randrange(10_000),
+            max(self.random.choice((fee_bps, 50, 2**16 - 1)), fee_bps),
+            self._limit(self._rate(market, matched_at), side),
         )
         self.resting = [
             live
             for live in self.resting
-            if (live.trader.address, self.markets[live.row.order.market].instrument, live.row.order.key) != nonce_key
+            if (live.row.order.account, self.markets[live.row.order.market].instrument, live.row.order.key) != nonce_key
         ]
-        return LiveOrder(trader, create_order_row(trader, order, self.domain), filled)
+        return order, filled
+
+    def _reduces(self, trader: Trader, market: Market, side: int, quantity: int) -> bool:
+        position = self.state.positions.get((trader.address, market.id))
+        size = accrue(position, 0).size if position is not None else 0
+        return (size < 0) == (side == Side.BUY) and abs(size) >= quantity
+
+    def _limit(self, rate: int, side: int) -> int:
+        """A conversion limit that `rate` satisfies; 0 where none is signed."""
+        if not rate:
+            return 0
+        spare = self.random.choice((0, 1, rate // 10))
+        return rate + spare if side == Side.BUY else max(1, rate - spare)
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# Batches that are wrong in one place
-# ---------------------------------------------------------------------------------------------------------------------
-
-U16, U32, U40, U48, U56 = (2**bits - 1 for bits in (16, 32, 40, 48, 56))
+def _worst(prices: Sequence[int], maker_side: int) -> int:
+    return min(prices) if maker_side == Side.BUY else max(prices)
 
 
-@dataclass
-class Mutator:
-    """Changes one thing of a batch, which may happen to leave it valid."""
-
-    domain: eip712.Domain
-    traders: Sequence[Trader]
-    markets: Mapping[int, Market]
-    random: Random
-
-    def mutate(self, batch: Batch, now: int) -> Batch:
-        table = self.random.choice(
-            ("header", "table", "account", "market", "position", "group", "order", "order", "fill")
-        )
-        return getattr(self, f"_{table}")(batch, now)  # type: ignore[no-any-return]
-
-    def _header(self, batch: Batch, now: int) -> Batch:
-        times = (0, now - 1_801, now - 1_800, now - 1_799, batch.matched_at - 60, now, now + 1, U40)
-        change: dict[str, int] = self.random.choice(
-            [{"number": self._pick(batch.number - 1, batch.number + 1, U48)}, {"matched_at": self._pick(*times)}]
-        )
-        return replace(batch, **change)  # type: ignore[arg-type]
-
-    def _table(self, batch: Batch, now: int) -> Batch:
-        """Drop, repeat, swap or empty entries."""
-        name = self.random.choice(("accounts", "markets", "positions", "groups", "orders", "fills"))
-        entries = list(getattr(batch, name))
-        index = self.random.randrange(len(entries))
-        how = self.random.choice(("drop", "repeat", "swap", "empty"))
-        if how == "drop":
-            del entries[index]
-        elif how == "repeat":
-            entries.insert(index, entries[index])
-        elif how == "empty":
-            entries = []
-        else:
-            entries[index], entries[index - 1] = entries[index - 1], entries[index]
-        return replace(batch, **{name: tuple(entries)})  # type: ignore[arg-type]
-
-    def _account(self, batch: Batch, now: int) -> Batch:
-        entry = self._any(batch.accounts)
-        changed = self.random.choice(
-            (
-                replace(entry, epoch=self._pick(1, U32)),
-                replace(entry, account=bytes(20)),
-                replace(entry, account=entry.account[:19] + bytes((entry.account[19] ^ 1,))),
-                replace(entry, account=b"\xff" * 20),
-            )
-        )
-        return self._put(batch, "accounts", entry, changed)
-
-    def _market(self, batch: Batch, now: int) -> Batch:
-        entry = self._any(batch.markets)
-        return self._put(batch, "markets", entry, self._pick(0, entry + 1, entry - 1, *self.markets, U32))
-
-    def _position(self, batch: Batch, now: int) -> Batch:
-        entry = self._any(batch.positions)
-        changed = self.random.choice(
-            (
-                replace(entry, account=self._pick(0, len(batch.accounts) - 1, len(batch.accounts), U16)),
-                replace(entry, instrument=self._pick(0, entry.instrument + 1, U32)),
-            )
-        )
-        return self._put(batch, "positions", entry, changed)
-
-    def _group(self, batch: Batch, now: int) -> Batch:
-        entry = self._any(batch.groups)
-        flipped = bytearray(entry.signature)
-        flipped[self.random.randrange(64)] ^= 1 << self.random.randrange(8)
-        changed = self.random.choice(
-            (
-                GroupEntry(entry.signature, self._pick(0, 2, 255)),
-                GroupEntry(bytes(flipped), 1),
-                GroupEntry(bytes(64), 1),
-                GroupEntry(_high_s(entry.signature), 1),
-                GroupEntry(self._any(batch.groups).signature, 1),
-            )
-        )
-        return self._put(batch, "groups", entry, changed)
-
-    def _order(self, batch: Batch, now: int) -> Batch:
-        """Change a field; half of the time its owner signs the change."""
-        index = self.random.randrange(len(batch.orders))
-        entry = batch.orders[index]
-        tick = next(iter(self.markets.values())).tick_per_lot
-        choices: dict[str, tuple[object, ...]] = {
-            "position": (0, entry.position + 1, len(batch.positions), U16),
-            "market": (0, entry.market + 1, len(batch.markets), U16),
-            "side": (1 - entry.side,),
-            "time_in_force": (0, 1, 2, 3),
-            "reduce_only": (True,),
-            "nonce": (entry.nonce - 1, entry.nonce + 1, entry.nonce | LAST_SEQUENCE, entry.nonce ^ 1 << 32, 0),
-            "price": (0, 1, entry.price + 1, entry.price + tick, max(1, entry.price - tick), U56),
-            "quantity": (0, 1, entry.quantity - 1, entry.quantity + 1, U40),
-            "expiry": (0, 1, batch.matched_at - 1, batch.matched_at, U40, NO_EXPIRY),
-            "max_fee_bps": (0, 49, 50, U16),
-            "conversion_limit": (0, 1, 2**64 - 1),
-            "group": (0, len(batch.groups), U16),
-            "leaf": (1, 255),
-        }
-        name = self.random.choice(sorted(choices))
-        changed = replace(entry, **{name: self.random.choice(choices[name])})
-        if changed.expiry > U40 and changed.time_in_force != TimeInForce.GTC:
-            changed = replace(changed, expiry=now + 5)
-        if changed.time_in_force == TimeInForce.GTC:
-            changed = replace(changed, expiry=NO_EXPIRY)
-        orders = (*batch.orders[:index], changed, *batch.orders[index + 1 :])
-        mutated = replace(batch, orders=orders)
-        return self._sign(mutated, index) if self.random.random() < 0.7 else mutated
-
-    def _sign(self, batch: Batch, index: int) -> Batch:
-        """Let the owner of an order sign it as it is; as before where it refers outside the tables."""
-        entry = batch.orders[index]
-        if entry.position >= len(batch.positions) or entry.market >= len(batch.markets):
-            return batch
-        account = batch.accounts[batch.positions[entry.position].account]
-        trader = next((trader for trader in self.traders if trader.address == account.account), None)
-        if trader is None or entry.group >= len(batch.groups):
-            return batch
-        signature = create_order_row(trader, batch.signed_order(entry), self.domain).signature
-        groups = list(batch.groups)
-        groups[entry.group] = GroupEntry(signature, 1)
-        return replace(batch, groups=tuple(groups))
-
-    def _fill(self, batch: Batch, now: int) -> Batch:
-        if self.random.random() < 0.3:
-            return replace(batch, fills=tuple(self.random.choices(batch.fills, k=len(batch.fills) + 1)))
-        entry = self._any(batch.fills)
-        orders = len(batch.orders)
-        changed = self.random.choice(
-            (
-                FillEntry(entry.taker, entry.maker, entry.quantity),
-                replace(entry, maker=self._pick(*range(orders), orders, U16)),
-                replace(entry, taker=self._pick(*range(orders), orders, U16)),
-                replace(entry, quantity=self._pick(0, entry.quantity + 1, max(1, entry.quantity - 1), U40)),
-            )
-        )
-        return self._put(batch, "fills", entry, changed)
-
-    def _any(self, entries: Sequence[object]):  # type: ignore[no-untyped-def]
-        return entries[self.random.randrange(len(entries))]
-
-    def _pick(self, *values: int) -> int:
-        return max(0, self.random.choice(values))
-
-    def _put(self, batch: Batch, name: str, old: object, new: object) -> Batch:
-        entries = list(getattr(batch, name))
-        entries[entries.index(old)] = new
-        return replace(batch, **{name: tuple(entries)})  # type: ignore[arg-type]
-
-
-def _high_s(signature: bytes) -> bytes:
-    """The malleable twin, as far as 64 bytes can hold it: s beyond half of the group order."""
-    group_order = 0xFFFFFFFF_FFFFFFFF_FFFFFFFF_FFFFFFFE_BAAEDCE6_AF48A03B_BFD25E8C_D0364141
-    vs = int.from_bytes(signature[32:], "big")
-    s = group_order - (vs & (2**255 - 1))
-    return signature[:32] + ((s | (vs >> 255 ^ 1) << 255) & (2**256 - 1)).to_bytes(32, "big")
+def _is_limit_exceeded(order: Order, rate: int) -> bool:
+    if not rate:
+        return False
+    return rate > order.conversion_limit if order.side == Side.BUY else rate < order.conversion_limit

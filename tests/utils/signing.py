@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+import msgspec
 
 from offchain.chain import eip712
 from offchain.domain.commands import PlaceOrder
@@ -57,6 +60,14 @@ def create_placement(trader: Trader, order: Order, domain: eip712.Domain, now_ms
 def create_order_row(trader: Trader, order: Order, domain: eip712.Domain) -> OrderRow:
     order_hash, signature = sign_order(trader, order, domain)
     return OrderRow(order, order_hash, signature, "limit", False, "expireMaker", None, OrderStatus.OPEN, 0, "", 0, 0, 1)
+
+
+def create_array_rows(trader: Trader, orders: Sequence[Order], domain: eip712.Domain) -> list[OrderRow]:
+    """Orders that `trader` signs together."""
+    rows = [create_order_row(trader, order, domain) for order in orders]
+    hashes = tuple(row.order_hash for row in rows)
+    signature = eip712.sign(eip712.order_digest(domain, eip712.array_hash(hashes)), trader.private_key)
+    return [msgspec.structs.replace(row, signature=signature, array=hashes) for row in rows]
 
 
 def create_item(number: int, maker: OrderRow, taker: OrderRow, quantity: int, time_ms: int = 0) -> ItemRow:

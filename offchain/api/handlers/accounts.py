@@ -1,4 +1,4 @@
-"""Balances, fills, deposits and withdrawals of an account."""
+"""An account: epoch and delegates, balances, fills, deposits and withdrawals."""
 
 from __future__ import annotations
 
@@ -16,6 +16,15 @@ from offchain.api.handlers.common import (
 from offchain.api.keys import PRESENT, STATE
 from offchain.api.present import hex_of
 from offchain.api.schemas import http
+
+
+async def get_account(request: web.Request) -> web.Response:
+    """GET /v1/account: from the core itself"""
+    account = account_of(parameters(request, "account"))
+    state, delegates = await request.app[STATE].live.read(
+        lambda core: (core.account_update(account), core.delegates(account))
+    )
+    return answer(request.app[PRESENT].account(state, delegates))
 
 
 async def list_balances(request: web.Request) -> web.Response:

@@ -160,6 +160,21 @@ class Balances(Base, frozen=True):
     balances: list[Balance]
 
 
+class Delegate(Base, frozen=True):
+    delegate: str
+    valid_until: int
+    """last second (Unix) at which it signs; 0: no more"""
+
+
+class Account(Base, frozen=True):
+    account: str
+    epoch: int
+    """what its orders sign"""
+    epoch_bump_pending: bool
+    """the epoch is about to end; no order is taken until it has"""
+    delegates: list[Delegate]
+
+
 class Withdrawal(Base, frozen=True):
     asset: str
     as_cxpt: bool
@@ -240,9 +255,16 @@ class SigningDomain(Base, frozen=True):
     verifying_contract: str
 
 
+class FeeChange(Base, frozen=True):
+    fee_bps: int
+    at: int
+
+
 class Markets(Base, frozen=True):
     domain: SigningDomain
     fee_bps: int
+    fee_change: FeeChange | None
+    """the next one that is scheduled"""
     assets: list[AssetInfo]
     markets: list[MarketInfo]
 

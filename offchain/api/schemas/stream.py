@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from offchain.api.schemas.http import Balance, Base, Deposit, Fill, Level, PublicTrade, Sparse, Withdrawal
+from offchain.api.schemas.http import Balance, Base, Delegate, Deposit, Fill, Level, PublicTrade, Sparse, Withdrawal
 
 
 class Depth(Base, frozen=True):
@@ -153,6 +153,25 @@ class WithdrawalMessage(Base, frozen=True, tag="withdrawalUpdate", tag_field="ty
     data: Withdrawal
 
 
+class AccountChange(Base, frozen=True):
+    epoch: int
+    epoch_bump_pending: bool
+
+
+class AccountMessage(Base, frozen=True, tag="accountUpdate", tag_field="type"):
+    channel: str
+    seq: int
+    prev_seq: int
+    data: AccountChange
+
+
+class DelegateMessage(Base, frozen=True, tag="delegateUpdate", tag_field="type"):
+    channel: str
+    seq: int
+    prev_seq: int
+    data: Delegate
+
+
 class SettlementMessage(Base, frozen=True, tag="settlementUpdate", tag_field="type"):
     channel: str
     seq: int
@@ -176,6 +195,8 @@ TraderUpdate = (
     | BalanceMessage
     | DepositMessage
     | WithdrawalMessage
+    | AccountMessage
+    | DelegateMessage
     | SettlementMessage
 )
 TraderMessage = TraderSnapshot | ResumedMessage | TraderUpdate

@@ -18,7 +18,11 @@ from eth_abi.exceptions import DecodingError
 
 from offchain.chain.eip712 import keccak
 
-CONTRACTS = ("Engine", "Vault", "WithdrawalQueue", "MarketRegistry")
+CONTRACTS = ("Engine", "Vault", "WithdrawalQueue", "MarketRegistry", "OrderControl")
+"""Contracts whose events matter."""
+
+CALLED_CONTRACTS = ("Clearinghouse", "PriceOracle")
+"""Contracts that these call, whose errors come through."""
 
 WORD = 32
 
@@ -90,7 +94,7 @@ EVENTS: dict[tuple[str, bytes], EventType] = {
 
 _ERRORS: dict[bytes, Entry] = {
     keccak(signature(entry).encode())[:4]: entry
-    for contract in CONTRACTS
+    for contract in (*CONTRACTS, *CALLED_CONTRACTS)
     for entry in load(contract)
     if entry["type"] == "error"
 }

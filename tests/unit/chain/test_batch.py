@@ -12,11 +12,20 @@ from eth_abi import encode as abi_encode
 from offchain.chain.batch import build_batch, decode, encode
 from offchain.chain.calldata import release_calldata, settle_calldata
 from offchain.chain.eip712 import keccak
-from offchain.domain.batch import Batch, SettlementError
-from offchain.domain.order import NO_EXPIRY, Side, TimeInForce
-from offchain.ports import ItemRow
+from offchain.domain.batch import (
+    LIMIT_MISSING,
+    NO_GROUP,
+    NOTHING_SIGNED,
+    RESERVED_KEY,
+    Batch,
+    GroupEntry,
+    MarketEntry,
+    SettlementError,
+)
+from offchain.domain.order import NO_EXPIRY, Order, Side, TimeInForce
+from offchain.ports import ItemRow, OrderRow
 from tests.utils.service import DOMAIN, MARKET, PRICE
-from tests.utils.signing import Trader, create_item, create_order, create_order_row
+from tests.utils.signing import Trader, create_array_rows, create_item, create_order, create_order_row
 
 MAKER, TAKER = Trader.named("maker"), Trader.named("taker")
 MARKETS = {MARKET.id: MARKET}
@@ -42,7 +51,7 @@ def test_tables_are_sorted_and_without_duplicates(items: list[ItemRow], batch: B
     again = build_batch(7, 1_700_000_000, [*items, items[0]], MARKETS)
     assert (again.accounts, again.positions, again.orders) == (batch.accounts, batch.positions, batch.orders)
     assert [entry.account for entry in batch.accounts] == sorted([MAKER.address, TAKER.address])
-    assert batch.markets == (MARKET.id,)
+    assert batch.markets == (MarketEntry(MARKET.id),)
     assert [(entry.account, entry.instrument) for entry in batch.positions] == [(0, 1), (1, 1)]
     assert [(entry.position, entry.key) for entry in batch.orders] == [(p, key) for p in (0, 1) for key in (0, 1, 2)]
 
@@ -62,13 +71,13 @@ def test_the_same_items_give_the_same_bytes(items: list[ItemRow], batch: Batch) 
 def test_the_packed_form_of_a_small_batch(batch: Batch) -> None:
     """Field by field after the table in IEngine."""
     packed = encode(batch)
-    header = b"\0\0\0\0\0\x07" + (1_700_000_000).to_bytes(5, "big") + bytes((0, 2, 0, 1, 0, 2, 0, 6, 0, 6, 0, 3))
-    assert packed[:23] == header
-    assert packed[23:47] == batch.accounts[0].account + bytes(4)
-    assert packed[71:75] == b"\0\0\0\x02"
-    assert packed[75:81] == b"\0\0\0\0\0\x01"
-    assert packed[87:152] == b"\x01" + batch.groups[0].signature
-    order = packed[87 + 6 * 65 :][:35]
+    header = b"\0\0\0\0\0\x07" + (1_700_000_000).to_bytes(5, "big")
+    assert packed[:27] == header + bytes((0, 2, 0, 1, 0, 2, 0, 6, 0, 0, 0, 6, 0, 0, 0, 3))
+    assert packed[27:51] == batch.accounts[0].account + bytes(4)
+    assert packed[75:89] == b"\0\0\0\x02" + bytes(10)
+    assert packed[89:95] == b"\0\0\0\0\0\x01"
+    assert packed[101:168] == b"\x01\0\0" + batch.groups[0].signature
+    order = packed[101 + 6 * 67 :][:35]
     side = batch.orders[0].side
     assert order[:5] == bytes((0, 0, 0, 0, side))
     assert order[5:13] == (1).to_bytes(8, "big")
@@ -78,7 +87,29 @@ def test_the_packed_form_of_a_small_batch(batch: Batch) -> None:
     assert order[30:] == bytes((0, 50, 0, 0, 0))
     first_fill = packed[-27:-18]
     assert first_fill == bytes((0, batch.fills[0].maker, 0, batch.fills[0].taker, 0, 0, 0, 0, 3))
-    assert len(packed) == 23 + 2 * 24 + 4 + 2 * 6 + 6 * 65 + 6 * 35 + 3 * 9
+    assert len(packed) == 27 + 2 * 24 + 14 + 2 * 6 + 6 * 67 + 6 * 35 + 3 * 9
+
+
+def test_the_packed_form_of_rounds_arrays_limits_and_forced_orders(batch: Batch) -> None:
+    absent, limit = b"\xaa" * 32, 2**63 + 1
+    orders = (
+        replace(batch.orders[0], conversion_limit=limit),
+        replace(batch.orders[1], forced=True, group=NO_GROUP, time_in_force=TimeInForce.IOC, expiry=5),
+        *batch.orders[2:],
+    )
+    markets = (MarketEntry(MARKET.id, 2**79 + 3),)
+    groups = (GroupEntry(batch.groups[0].signature, 3, 0b110), *batch.groups[1:])
+    changed = replace(batch, markets=markets, groups=groups, absent=(absent, absent), orders=orders)
+    packed = encode(changed)
+    assert packed[11:27] == bytes((0, 2, 0, 1, 0, 2, 0, 6, 0, 2, 0, 6, 0, 1, 0, 3))
+    assert packed[79:89] == b"\x80" + bytes(8) + b"\x03"
+    assert packed[101:104] == bytes((3, 0, 0b110))
+    tables = 101 + 6 * 67
+    assert packed[tables : tables + 64] == absent + absent
+    assert packed[tables + 64 + 4] == changed.orders[0].side | 1 << 4
+    assert packed[tables + 64 + 35 + 4] == changed.orders[1].side | TimeInForce.IOC << 1 | 1 << 5
+    assert packed[tables + 64 + 6 * 35 :][:8] == limit.to_bytes(8, "big")
+    assert decode(packed) == changed
 
 
 @pytest.mark.parametrize(
@@ -89,6 +120,8 @@ def test_the_packed_form_of_a_small_batch(batch: Batch) -> None:
         {"conversion_limit": 0},
         {"conversion_limit": 2**64 - 1},
         {"reduce_only": True, "max_fee_bps": 2**16 - 1, "leaf": 255},
+        {"forced": True, "time_in_force": TimeInForce.IOC, "expiry": 1, "group": NO_GROUP},
+        {"conversion_limit": LIMIT_MISSING},
         {"price": 2**56 - 1, "quantity": 2**40 - 1, "nonce": 2**64 - 1},
     ],
 )
@@ -102,9 +135,14 @@ def test_every_cut_and_every_tail_is_malformed(batch: Batch) -> None:
     for length in range(len(packed)):
         with pytest.raises(SettlementError) as caught:
             decode(packed[:length])
-        assert caught.value.arguments == (23 if length < 23 else len(packed),)
+        assert caught.value.arguments == (27 if length < 27 else len(packed),)
     with pytest.raises(SettlementError, match=rf"MalformedBatch\({len(packed)}\)"):
         decode(packed + b"\0")
+
+
+def test_conversion_limits_that_nobody_takes_are_kept(batch: Batch) -> None:
+    changed = replace(batch, unused_limits=(7, 8))
+    assert decode(encode(changed)) == changed
 
 
 @pytest.mark.parametrize(
@@ -119,12 +157,15 @@ def test_every_cut_and_every_tail_is_malformed(batch: Batch) -> None:
         ("fills", {"quantity": 2**40}),
         ("accounts", {"epoch": 2**32}),
         ("positions", {"instrument": 2**32}),
+        ("markets", {"round": 2**80}),
+        ("groups", {"absent_mask": 2**16}),
+        ("orders", {"conversion_limit": 2**64}),
     ],
 )
 def test_a_value_that_the_packed_form_cannot_hold_is_refused(batch: Batch, table: str, changes: dict[str, int]) -> None:
     entries = getattr(batch, table)
     changed = replace(batch, **{table: (replace(entries[0], **changes), *entries[1:])})
-    with pytest.raises(ValueError, match=r"order 0|fill 0|batch 7"):
+    with pytest.raises(ValueError, match=r"order 0|fill 0|market 0|conversion limit|batch 7"):
         encode(changed)
 
 
@@ -139,6 +180,60 @@ def test_items_that_cannot_be_settled_are_refused(items: list[ItemRow]) -> None:
         build_batch(1, 0, [msgspec.structs.replace(items[0], maker=unsigned)], MARKETS)
     with pytest.raises(ValueError, match="orders sign epochs 0 and 1"):
         build_batch(1, 0, [items[0], create_fill(2, key=9, epoch=1)], MARKETS)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Arrays and forced orders
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def sell(key: int, **changes: object) -> Order:
+    return create_order(MAKER, MARKET, Side.SELL, PRICE, 10, key=key, **changes)
+
+
+def fill_of(maker: OrderRow, number: int) -> ItemRow:
+    taker = create_order(TAKER, MARKET, Side.BUY, PRICE, 10, key=number)
+    return create_item(number, maker, create_order_row(TAKER, taker, DOMAIN), 3)
+
+
+def test_orders_of_one_array_share_their_signature() -> None:
+    first, absent, third = create_array_rows(MAKER, [sell(5), sell(3), sell(4)], DOMAIN)
+    batch = build_batch(1, 0, [fill_of(first, 1), fill_of(third, 2)], MARKETS)
+    group = next(index for index, entry in enumerate(batch.groups) if entry.signature == first.signature)
+    assert batch.groups[group] == GroupEntry(first.signature, 3, 0b010)
+    assert batch.absent == (absent.order_hash,)
+    leaves = {entry.key: (entry.group, entry.leaf) for entry in batch.orders if entry.group == group}
+    assert leaves == {5: (group, 0), 4: (group, 2)}
+    assert len(batch.groups) == 3  # and one for each taker
+
+
+def test_an_order_outside_its_array_is_refused() -> None:
+    first, second = create_array_rows(MAKER, [sell(5), sell(3)], DOMAIN)
+    foreign = msgspec.structs.replace(first, array=(second.order_hash,))
+    with pytest.raises(ValueError, match="is not in the array"):
+        build_batch(1, 0, [fill_of(foreign, 1)], MARKETS)
+
+
+def test_a_forced_order_has_no_group_and_signs_nothing() -> None:
+    order = sell(RESERVED_KEY, time_in_force=TimeInForce.IOC, expiry=5, reduce_only=True)
+    forced = msgspec.structs.replace(create_order_row(MAKER, order, DOMAIN), signature=b"", forced=True)
+    resting = create_order_row(TAKER, create_order(TAKER, MARKET, Side.BUY, PRICE, 10), DOMAIN)
+    batch = build_batch(1, 0, [create_item(1, resting, forced, 3)], MARKETS, rounds={MARKET.id: 9})
+    entry = next(entry for entry in batch.orders if entry.forced)
+    assert (entry.group, entry.leaf) == (NO_GROUP, 0)
+    assert len(batch.groups) == 1
+    epochs = {entry.account: entry.epoch for entry in batch.accounts}
+    assert epochs == {MAKER.address: NOTHING_SIGNED, TAKER.address: 0}
+    assert batch.markets == (MarketEntry(MARKET.id, 9),)
+
+
+def test_a_signed_order_gives_its_epoch_to_a_forced_one() -> None:
+    order = sell(RESERVED_KEY, time_in_force=TimeInForce.IOC, expiry=5, reduce_only=True)
+    forced = msgspec.structs.replace(create_order_row(MAKER, order, DOMAIN), signature=b"", forced=True)
+    resting = create_order_row(TAKER, create_order(TAKER, MARKET, Side.BUY, PRICE, 10, key=8), DOMAIN)
+    signed = create_order_row(MAKER, sell(5, epoch=3), DOMAIN)
+    batch = build_batch(1, 0, [create_item(1, resting, forced, 3), fill_of(signed, 2)], MARKETS)
+    assert {entry.account: entry.epoch for entry in batch.accounts}[MAKER.address] == 3
 
 
 def test_too_many_orders_are_refused(items: list[ItemRow]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 import pytest
 from eth_account import Account
@@ -68,6 +70,57 @@ def test_order_digest_equals_eth_account(order: Order, domain: eip712.Domain) ->
 def test_cancel_digest_equals_eth_account(account: bytes, order_hash: bytes, domain: eip712.Domain) -> None:
     expected = signed_digest(eip712.typed_cancel(account, order_hash, domain))
     assert eip712.cancel_digest(domain, account, order_hash) == expected
+
+
+@given(st.lists(orders, min_size=1, max_size=10), domains)
+def test_array_digest_equals_eth_account(together: list[Order], domain: eip712.Domain) -> None:
+    array_hash = eip712.array_hash([eip712.order_hash(order) for order in together])
+    signable = encode_typed_data(full_message=eip712.typed_array(together, domain))
+    assert array_hash == signable.body
+    assert eip712.order_digest(domain, array_hash) == signed_digest(eip712.typed_array(together, domain))
+
+
+@given(addresses, uints(32), domains)
+def test_cancel_all_digest_equals_eth_account(account: bytes, epoch: int, domain: eip712.Domain) -> None:
+    expected = signed_digest(eip712.typed_cancel_all(account, epoch, domain))
+    assert eip712.cancel_all_digest(domain, account, epoch) == expected
+
+
+@given(st.tuples(addresses, uints(8), uints(32), uints(256), uints(64), uints(64)), domains)
+def test_withdraw_digest_equals_eth_account(
+    request: tuple[bytes, int, int, int, int, int], domain: eip712.Domain
+) -> None:
+    expected = signed_digest(eip712.typed_withdraw(*request, domain))
+    assert eip712.withdraw_digest(domain, *request) == expected
+
+
+@given(st.tuples(addresses, addresses, uints(64), uints(64)), domains)
+def test_delegate_digest_equals_eth_account(terms: tuple[bytes, bytes, int, int], domain: eip712.Domain) -> None:
+    expected = signed_digest(eip712.typed_delegate(*terms, domain))
+    assert eip712.delegate_digest(domain, *terms) == expected
+
+
+def test_an_array_of_one_order_is_not_the_order(order: Order) -> None:
+    order_hash = eip712.order_hash(order)
+    assert eip712.array_hash([order_hash]) != order_hash
+
+
+@pytest.mark.parametrize(
+    "digest",
+    [
+        lambda domain: eip712.cancel_all_digest(domain, b"\1" * 19, 0),
+        lambda domain: eip712.cancel_all_digest(domain, b"\1" * 20, 2**32),
+        lambda domain: eip712.withdraw_digest(domain, b"\1" * 20, 0, 0, 2**256, 0, 0),
+        lambda domain: eip712.withdraw_digest(domain, b"\1" * 20, 256, 0, 1, 0, 0),
+        lambda domain: eip712.delegate_digest(domain, b"\1" * 20, b"\1" * 21, 0, 0),
+        lambda domain: eip712.delegate_digest(domain, b"\1" * 20, b"\1" * 20, 2**64, 0),
+    ],
+)
+def test_what_does_not_fit_its_type_is_not_hashed(
+    domain: eip712.Domain, digest: Callable[[eip712.Domain], bytes]
+) -> None:
+    with pytest.raises(ValueError, match=r"address has 20 bytes|signed type|256-bit"):
+        digest(domain)
 
 
 @given(orders, domains, private_keys)

@@ -18,7 +18,7 @@ from offchain.domain.commands import ChainBlock, ChainRollback, Deposited
 from offchain.ports import BlockRef, ChainUnavailable
 
 VAULT = b"\x0a" * 20
-DEPLOYMENT = Deployment(1, b"\x0e" * 20, VAULT, b"\x0b" * 20, b"\x0c" * 20, first_block=10)
+DEPLOYMENT = Deployment(1, b"\x0e" * 20, VAULT, b"\x0b" * 20, b"\x0c" * 20, b"\x0d" * 20, first_block=10)
 DEPOSITED = keccak(b"Deposited(address,address,uint256)")
 MAKER = b"\xa1" * 20
 
@@ -96,9 +96,6 @@ class Facts:
 
     async def gas_used(self, tx_hash: bytes) -> int:
         raise AssertionError("no batch is settled here")
-
-    async def is_traded(self, market: int) -> bool:
-        raise AssertionError("no market changes here")
 
 
 def create_follower(node: FakeNode, *known: BlockRef) -> Follower:

@@ -216,14 +216,25 @@ CONTRACTS = {name: {"address": "0x" + f"{n:040x}"} for n, name in enumerate(("En
 
 def test_a_deployment_is_read(tmp_path: Path) -> None:
     path = tmp_path / "1.json"
-    contracts = CONTRACTS | {"MarketRegistry": {"address": "0x" + "aa" * 20}}
+    contracts = CONTRACTS | {
+        "MarketRegistry": {"address": "0x" + "aa" * 20},
+        "OrderControl": {"address": "0x" + "bb" * 20},
+    }
     path.write_text(json.dumps({"chainId": 1, "startBlock": 7, "contracts": contracts}))
     deployment = load_deployment(path)
     addresses = [number.to_bytes(20, "big") for number in (1, 2, 3)]
-    assert deployment == Deployment(1, *addresses, b"\xaa" * 20, 7)
+    assert deployment == Deployment(1, *addresses, b"\xaa" * 20, b"\xbb" * 20, 7)
     assert deployment.address("MarketRegistry") == b"\xaa" * 20
     with pytest.raises(ValueError, match="no contract 'Clearinghouse'"):
         deployment.address("Clearinghouse")
+
+
+def test_a_deployment_with_derivatives_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "1.json"
+    names = ("MarketRegistry", "OrderControl", "Clearinghouse")
+    contracts = CONTRACTS | {name: {"address": "0x" + "aa" * 20} for name in names}
+    path.write_text(json.dumps({"chainId": 1, "startBlock": 7, "contracts": contracts}))
+    assert load_deployment(path).address("Clearinghouse") == b"\xaa" * 20
 
 
 @pytest.mark.parametrize(

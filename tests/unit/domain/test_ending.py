@@ -59,7 +59,7 @@ def test_tick_ends_what_has_expired(exchange: Exchange) -> None:
     late = exchange.place(MAKER, BUY, 99, 5, tif=GTD, expiry=now + 2)
     early = exchange.place(MAKER, BUY, 100, 5, tif=GTD, expiry=now + 1)
     exchange.place(MAKER, BUY, 98, 5)
-    assert exchange.core.next_expiry_ms == (now + 1) * 1000
+    assert exchange.core.next_due_ms == (now + 1) * 1000
     exchange.now_ms += 999
     exchange.run(Tick())
     assert exchange.events == [Ticked(0)]
@@ -69,11 +69,11 @@ def test_tick_ends_what_has_expired(exchange: Exchange) -> None:
         (early.order_hash, "expired", -5)
     ]
     assert exchange.of(Ticked) == [Ticked(1)]
-    assert exchange.core.next_expiry_ms == (now + 2) * 1000
+    assert exchange.core.next_due_ms == (now + 2) * 1000
     exchange.now_ms += 1_000
     exchange.run(Tick())
     assert [u.order_hash for u in exchange.of(OrderUpdate)] == [late.order_hash]
-    assert exchange.core.next_expiry_ms is None
+    assert exchange.core.next_due_ms is None
     assert exchange.depth(BUY) == [(98, 5)]
 
 
@@ -93,4 +93,4 @@ def test_canceled_orders_leave_no_expiry_behind(exchange: Exchange) -> None:
     for _ in range(10):
         placed = exchange.place(MAKER, BUY, 100, 1, tif=GTD)
         exchange.cancel(MAKER, placed.order_hash)
-    assert exchange.core.next_expiry_ms is None
+    assert exchange.core.next_due_ms is None

@@ -50,7 +50,7 @@ def test_restored_core_is_equal(busy: Exchange) -> None:
         assert [o.order_hash for o in restored.open_orders(account)] == [
             o.order_hash for o in busy.core.open_orders(account)
         ]
-    assert restored.next_expiry_ms == busy.core.next_expiry_ms
+    assert restored.next_due_ms == busy.core.next_due_ms
 
 
 def test_restored_core_continues_alike(busy: Exchange) -> None:
@@ -97,8 +97,8 @@ def test_truncated_snapshot_is_refused(busy: Exchange) -> None:
 
 def test_other_version_is_refused(busy: Exchange, monkeypatch: pytest.MonkeyPatch) -> None:
     data = busy.core.snapshot()
-    monkeypatch.setattr(snapshot, "VERSION", 2)
-    with pytest.raises(SnapshotError, match="version 1, this is version 2"):
+    monkeypatch.setattr(snapshot, "VERSION", 3)
+    with pytest.raises(SnapshotError, match="version 2, this is version 3"):
         Core.restore(data)
 
 

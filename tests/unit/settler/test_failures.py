@@ -8,9 +8,9 @@ import msgspec
 import pytest
 
 from offchain.catalogue import Catalogue
-from offchain.domain.batch import Halt, KeyState
 from offchain.domain.commands import BatchRetry, Bust, PlaceOrder
 from offchain.domain.events import Done
+from offchain.domain.ledger import Halt, KeyState
 from offchain.domain.order import Side
 from offchain.ports import Overloaded, Unavailable
 from tests.utils.fakechain import FakeChain
