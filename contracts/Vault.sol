@@ -514,7 +514,7 @@ contract Vault is Ownable2StepUpgradeable, UUPSUpgradeable, ReentrancyGuardTrans
     /// @dev Upgrades are the owner's alone.
     function _authorizeUpgrade(address) internal override onlyOwner {}
 
-    function _vaultStorage() private pure returns (VaultStorage storage $) {
+    function _vaultStorage() internal pure returns (VaultStorage storage $) {
         assembly ("memory-safe") {
             $.slot := STORAGE_SLOT
         }
