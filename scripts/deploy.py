@@ -17,13 +17,23 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from scripts._lib.deployment import Deployment, deploy_all, plan_all
-from scripts._lib.settings import DEV_CHAINS, LOCAL_MARKETS, MAX_FEE_BPS, ROOT, DeploymentError, DeploySettings, Listing
+from scripts._lib.fields import DeploymentError, parse_decimal
+from scripts._lib.listing import CXPT_DECIMALS, LOCAL_MARKETS, ROOT, Listing
+from scripts._lib.publish import find_explorer, publish_all
+from scripts._lib.settings import DEV_CHAINS, MAX_FEE_BPS, DeploySettings, GovernanceSettings
 from scripts._lib.steps import Action, Report
 
 HELP = """Deploy Crosspoint, or go on where an interrupted run ended.
 
 Every finished step is recorded at once in deployments/<chain id>.json; what is recorded or already there is not sent
-again. The result is checked: roles, wiring, implementations, predicted addresses, markets.
+again. The result is checked: roles, wiring, implementations, predicted addresses, oracles, markets.
+
+With --governance, holders of CXPT own the contracts: a governor decides and a timelock acts after 24 hours (parameters)
+or 72 (upgrades, owners). The deployer keeps no role, so --operator and --guardian must be other accounts. Governance
+can act once CXPT was taken out of the exchange and enough of it is delegated; until then nobody can change anything.
+
+With --publish, the sources of all contracts are verified at the network's explorer: it needs ETHERSCAN_API_KEY and is
+repeated by running the command again.
 
 \b
 Networks:
@@ -53,6 +63,10 @@ Account:
     show_default="scripts/_markets/local.json",
     help="Assets and markets to list.",
 )
+@click.option("--governance", is_flag=True, help="Hand everything over to CXPT, governor and timelock.")
+@click.option("--proposal-threshold", help="CXPT that a proposer needs.  [default: 10000]")
+@click.option("--quorum-floor", help="CXPT that must vote, however few there are.  [default: 100000]")
+@click.option("--publish", is_flag=True, help="Verify the sources at the network's explorer.")
 @click.option("--mocks", is_flag=True, help="Deploy mock tokens on a chain that is not 31337 or 1337.")
 @click.option("--chain-id", type=int, help="Refuse any other chain.")
 @click.option(
@@ -67,20 +81,48 @@ Account:
 )
 @click.option("--dry-run", is_flag=True, help="Print the plan; send and write nothing.")
 def cli(
-    provider: ProviderAPI, account: AccountAPI | None, markets: Path, deployments: Path, dry_run: bool, **options: Any
+    provider: ProviderAPI,
+    account: AccountAPI | None,
+    markets: Path,
+    deployments: Path,
+    governance: bool,
+    proposal_threshold: str | None,
+    quorum_floor: str | None,
+    publish: bool,
+    dry_run: bool,
+    **options: Any,
 ) -> None:
     console = Console()
     try:
-        settings = DeploySettings(listing=Listing.load(markets), folder=deployments, **options)
+        settings = DeploySettings(
+            listing=Listing.load(markets),
+            folder=deployments,
+            governance=_governance(governance, proposal_threshold, quorum_floor),
+            **options,
+        )
+        explorer = find_explorer(provider) if publish else None
         deployer = account or _test_account(provider)
         console.print(f"{provider.network_choice}, deployer {deployer.address}", soft_wrap=True, highlight=False)
         if dry_run:
             plan_all(deployer, settings, echo=_printer(console))
             return
+        settings.check_roles(str(deployer.address))
         _unlock(deployer, settings, console)
-        _show(_deploy(deployer, settings, console), settings, console)
+        deployment = _deploy(deployer, settings, console)
+        _show(deployment, settings, console)
+        if explorer is not None:
+            publish_all(explorer, deployment.path, echo=_printer(console))
     except DeploymentError as error:
         raise click.ClickException(str(error)) from error
+
+
+def _governance(is_wanted: bool, threshold: str | None, floor: str | None) -> GovernanceSettings | None:
+    """Settings from decimal strings in whole CXPT; None if no governance is wanted."""
+    given = {"proposal_threshold": threshold, "quorum_floor": floor}
+    amounts = {name: parse_decimal(name.replace("_", "-"), text, CXPT_DECIMALS) for name, text in given.items() if text}
+    if amounts and not is_wanted:
+        raise DeploymentError(f"{next(iter(amounts)).replace('_', '-')}: goes with --governance")
+    return GovernanceSettings(**amounts) if is_wanted else None
 
 
 def _test_account(provider: ProviderAPI) -> AccountAPI:
@@ -127,11 +169,16 @@ def _show(deployment: Deployment, settings: DeploySettings, console: Console) ->
     rows = {
         "Engine": deployment.engine,
         "Vault": deployment.vault,
+        "OrderControl": deployment.order_control,
+        "Clearinghouse": deployment.clearinghouse,
         "WithdrawalQueue": deployment.queue,
         "MarketRegistry": deployment.registry,
         "USDC": deployment.usdc,
+        "CXPT": deployment.cxpt,
+        "Timelock": deployment.timelock,
+        "Governor": deployment.governor,
     }
-    for name, address in rows.items():
+    for name, address in ((name, address) for name, address in rows.items() if address):
         console.print(f"{name:<16} {address}", soft_wrap=True, highlight=False)
     for symbol, market in deployment.markets.items():
         console.print(f"{symbol:<16} market {market['id']}", soft_wrap=True, highlight=False)

@@ -8,10 +8,10 @@ from typing import Any
 from .addresses import CREATE2_DEPLOYER, CREATE2_DEPLOYER_CODE, create2_address
 from .exchange import OWNED, PROXIES
 from .governance import check_governance
-from .listing import SPOT, ZERO_ADDRESS, MarketSpec
+from .listing import SPOT, USDC_DECIMALS, ZERO_ADDRESS, MarketSpec
 from .node import Node
 from .record import DeploymentFile
-from .settings import USDC_DECIMALS, DeploySettings
+from .settings import DeploySettings
 
 STATUS_MASK = (1 << 48) - 1 << 168
 """Bits of a market's word that change later: status and its time."""

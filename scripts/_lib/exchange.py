@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from .governance import create_cxpt, create_governance
-from .listing import CXPT, ZERO_ADDRESS, AssetSpec, MarketSpec, OracleSpec
-from .settings import USDC_DECIMALS, DeploymentError, DeploySettings
+from .listing import CXPT, USDC_DECIMALS, ZERO_ADDRESS, AssetSpec, MarketSpec, OracleSpec
+from .settings import DeploymentError, DeploySettings
 from .steps import Plan, Walk
 
 OWNED = ("MarketRegistry", "Vault", "Engine", "Clearinghouse")

@@ -13,8 +13,9 @@ from ape.contracts import ContractContainer, ContractInstance
 from ape.exceptions import ApeException
 from eth_typing import HexStr
 from eth_utils.address import to_checksum_address
+from eth_utils.crypto import keccak
 from web3 import Web3
-from web3.exceptions import TransactionNotFound, Web3Exception
+from web3.exceptions import ContractLogicError, TransactionNotFound, Web3Exception
 
 from .settings import DEV_CHAINS, DeploymentError
 
@@ -120,6 +121,15 @@ class Node:
         if len(answer) != 32:
             raise DeploymentError(f"{token}: does not answer decimals()")
         return int.from_bytes(answer, "big")
+
+    def view(self, address: str, signature: str, *arguments: int) -> bytes | None:
+        """Return what a contract answers to a call with integer arguments, None if it reverts or is no contract."""
+        data = keccak(text=signature)[:4] + b"".join(value.to_bytes(32, "big") for value in arguments)
+        try:
+            answer = bytes(self.web3.eth.call({"to": to_checksum_address(address), "data": HexStr("0x" + data.hex())}))
+        except ContractLogicError:
+            return None
+        return answer or None
 
     def implementation(self, proxy: str) -> str:
         """Return the address in the proxy's ERC-1967 slot."""

@@ -10,7 +10,7 @@ import pytest
 from ape.api import AccountAPI
 
 from scripts._lib.deployment import Deployment, deploy_all
-from scripts._lib.settings import DeploySettings
+from scripts._lib.settings import DeploySettings, GovernanceSettings
 from scripts._lib.steps import Report
 
 
@@ -45,6 +45,12 @@ def create_settings(
         return DeploySettings(**({"folder": tmp_path} | roles | changes))
 
     return create
+
+
+@pytest.fixture
+def govern(deploy: Callable[..., Deployment]) -> Callable[..., Deployment]:
+    """Deploy with governance."""
+    return lambda **changes: deploy(**({"owner": None, "governance": GovernanceSettings()} | changes))
 
 
 @pytest.fixture

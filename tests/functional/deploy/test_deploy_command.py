@@ -81,7 +81,7 @@ def test_deploys_to_a_node_by_its_address(node, deployer, run_deploy, tmp_path):
         assert rpc(node, "eth_getCode", entry["address"], "latest") != "0x"
     assert data["contracts"]["Engine"]["address"] in planned[0]
     assert rpc(node, "eth_getCode", CREATE2_DEPLOYER, "latest") == "0x" + CREATE2_DEPLOYER_CODE.hex()
-    assert f"{OWNER} must call acceptOwnership() on MarketRegistry, Vault, Engine" in output
+    assert f"{OWNER} must call acceptOwnership() on MarketRegistry, Vault, Engine, Clearinghouse" in output
 
     sent = rpc(node, "eth_getTransactionCount", deployer, "latest")
     status, output = run_deploy(*arguments)
@@ -95,7 +95,7 @@ def test_deploys_to_a_node_by_its_address(node, deployer, run_deploy, tmp_path):
         (("--mocks",), True, f"--account is required on chain {CHAIN_ID}"),
         (("--mocks", "--account", "deployer"), False, "APE_ACCOUNTS_deployer_PASSPHRASE is not set"),
         (("--mocks", "--account", "deployer", "--chain-id", "1"), True, "expected chain 1, connected is chain 424242"),
-        (("--account", "deployer"), True, "assets WBTC are mocks"),
+        (("--account", "deployer"), True, "markets: asset WBTC, asset WETH, oracle BTC"),
         (("--mocks", "--account", "deployer", "--operator", "0x12"), True, "operator: '0x12' is not an address"),
     ],
 )
@@ -117,7 +117,7 @@ def test_works_without_arguments_on_a_local_chain(run_deploy, tmp_path):
     status, output = run_deploy("--network", "ethereum:local:foundry")
     assert status == 0, output
     assert "All checks passed" in output
-    assert json.loads((tmp_path / "out" / "31337.json").read_text())["markets"]["BTC-USDC"]["id"] == 2
+    assert json.loads((tmp_path / "out" / "31337.json").read_text())["markets"]["BTC-USDC"]["id"] == 3
 
 
 def test_scripts_folder_has_no_accidental_commands():

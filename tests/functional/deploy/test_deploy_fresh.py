@@ -8,12 +8,16 @@ from web3 import Web3
 from scripts._lib import node as node_module
 from scripts._lib.addresses import CREATE2_DEPLOYER
 from scripts._lib.deployment import plan_all
+from scripts._lib.listing import AssetSpec, Listing
 from scripts._lib.node import Node
-from scripts._lib.settings import DeploymentError, Listing
+from scripts._lib.settings import DeploymentError
 from scripts._lib.steps import Action
 from tests.utils.contracts import contract_at
+from tests.utils.markets import NO_DERIVATIVE, ZERO
 
-OWNED = ("MarketRegistry", "Vault", "Engine")
+OWNED = ("MarketRegistry", "Vault", "Engine", "Clearinghouse")
+SYMBOLS = ("BTC-USDC", "ETH-USDC", "ETH-BTC", "BTC-PERP", "BTC-30D", "BTC-30D-70000-C")
+DAY = 86_400
 
 
 def test_deploys_the_whole_system(project, deploy, deployer, owner, operator, guardian, chain):
@@ -32,18 +36,55 @@ def test_deploys_the_whole_system(project, deploy, deployer, owner, operator, gu
     asset = deployment.assets["WBTC"]
     assert asset["synth"] == registry.predictSynth(asset["underlying"])
     assert registry.assetId(asset["synth"]) == asset["id"] == 1
-    assert deployment.markets == {"BTC-USDC": {"id": 2, "base": "WBTC"}}
-    params, status, _ = registry.market(2)
-    assert tuple(params) == ("BTC-USDC", 0, 1, 0, 100_000, 1_000, 10**13, 10**9)
-    assert status == 1
     assert deployment.chain_id == chain.chain_id
     assert 0 < deployment.start_block <= chain.blocks.head.number
+
+
+def test_connects_every_contract_with_every_other(project, deploy):
+    deployment = deploy()
+    engine, vault = contract_at(project.Engine, deployment.engine), contract_at(project.Vault, deployment.vault)
+    control = contract_at(project.OrderControl, deployment.order_control)
+    clearinghouse = contract_at(project.Clearinghouse, deployment.clearinghouse)
+    assert (engine.orderControl(), engine.clearinghouse()) == (control, clearinghouse)
+    assert (vault.orderControl(), vault.clearinghouse()) == (control, clearinghouse)
+    assert (control.engine(), control.vault()) == (engine, vault)
+    assert (clearinghouse.engine(), clearinghouse.vault()) == (engine, vault)
+    assert clearinghouse.registry() == deployment.registry
+    assert engine.packer() == json.loads(deployment.path.read_text())["contracts"]["BatchPacker"]["address"]
+
+
+def test_lists_every_kind_of_market(project, deploy, chain):
+    deployment = deploy()
+    registry = contract_at(project.MarketRegistry, deployment.registry)
+    assert tuple(deployment.markets) == SYMBOLS
+    assert [market["id"] for market in deployment.markets.values()] == list(range(3, 9))
+    assert [market["kind"] for market in deployment.markets.values()] == [*["spot"] * 3, "perp", "future", "option"]
+    params, status, _ = registry.market(3)
+    assert tuple(params[:-1]) == ("BTC-USDC", 0, 1, 0, 100_000, 1_000, 10**13, 10**9, ZERO)
+    assert (status, tuple(params[-1])) == (1, tuple(NO_DERIVATIVE.values()))
+
+    oracle = json.loads(deployment.path.read_text())["contracts"]["OracleBTC"]["address"]
+    words, oracles = registry.derivatives(list(range(3, 9)))
+    assert oracles == [ZERO, ZERO, oracle, oracle, oracle, oracle]
+    assert [word != 0 for word in words] == [False, False, False, True, True, True]
+    assert contract_at(project.ChainlinkOracle, oracle).latest()[1] == 64_000 * 10**18
+
+
+def test_days_ahead_become_an_expiry_once(project, deploy, chain):
+    deployment = deploy()
+    expiry = deployment.markets["BTC-30D"]["expiry"]
+    assert 29 * DAY < expiry - chain.blocks.head.timestamp <= 30 * DAY
+    assert expiry % 3600 == 0
+    registry = contract_at(project.MarketRegistry, deployment.registry)
+    assert registry.market(deployment.markets["BTC-30D"]["id"])[0][-1][0] == expiry
+    chain.mine(deltatime=2 * DAY)
+    assert deploy().markets == deployment.markets
 
 
 def test_new_owner_accepts_in_a_second_step(project, deploy, deployer, owner):
     deployment = deploy()
     assert deployment.to_accept == OWNED
-    addresses = (deployment.registry, deployment.vault, deployment.engine)
+    addresses = (deployment.registry, deployment.vault, deployment.engine, deployment.clearinghouse)
     for name, address in zip(OWNED, addresses, strict=True):
         contract = contract_at(project.get_contract(name), address)
         assert (contract.owner(), contract.pendingOwner()) == (deployer, owner)
@@ -70,10 +111,11 @@ def test_file_records_every_step(deploy, chain):
         deployment.engine,
         deployment.registry,
     ]
+    synths = [entry["address"] for name, entry in data["contracts"].items() if name.startswith("Synth")]
     for entry in [*data["contracts"].values(), *data["calls"].values()]:
         receipt = chain.provider.web3.eth.get_transaction_receipt(entry["transaction"])
         assert receipt["blockNumber"] == entry["block"]
-        assert entry.get("address") in (receipt["contractAddress"], data["contracts"]["SynthWBTC"]["address"], None)
+        assert entry.get("address") in (receipt["contractAddress"], *synths, None)
 
 
 def test_second_run_sends_nothing(deploy, deployer):
@@ -152,8 +194,8 @@ def test_synth_that_somebody_else_deployed_is_used(project, deploy, deployer, gu
     code = project.SynthERC20.constructor.serialize_transaction(token).data
     guardian.transfer(CREATE2_DEPLOYER, 0, data=bytes(32) + bytes(code))
     listing = create_settings().listing
-    asset = type(listing.assets[0])("WBTC", token.address, 8)
-    deployment = deploy(listing=Listing((asset,), listing.markets))
+    asset = AssetSpec("WBTC", token.address, 8)
+    deployment = deploy(listing=Listing((asset,), listing.markets[:1]))
     entry = json.loads(deployment.path.read_text())["contracts"]["SynthWBTC"]
     assert (entry["block"], entry["transaction"]) == (None, None)
     assert entry["address"] == deployment.assets["WBTC"]["synth"]

@@ -9,6 +9,7 @@ from scripts._lib import node as node_module
 from scripts._lib import settings as settings_module
 from scripts._lib.checks import INITIALIZABLE_SLOT
 from scripts._lib.deployment import plan_all
+from scripts._lib.listing import Expiry, Listing
 from scripts._lib.node import IMPLEMENTATION_SLOT, Node
 from scripts._lib.settings import DeploymentError, DeploySettings
 from tests.utils.contracts import contract_at
@@ -98,13 +99,15 @@ def test_public_chain_refuses_other_arguments(deploy, deployer, as_public_chain)
 
 def test_mocks_need_permission_on_a_public_chain(deploy, as_public_chain):
     as_public_chain()
-    with pytest.raises(DeploymentError, match="markets: assets WBTC are mocks, which chain 31337 gets by --mocks only"):
+    with pytest.raises(
+        DeploymentError, match=r"markets: asset WBTC, .*only for test networks; chain 31337 is one by --mocks"
+    ):
         deploy()
 
 
 def test_usdc_must_be_known_or_given(create_settings):
     settings = create_settings()
-    no_mocks = replace(settings, listing=replace(settings.listing, assets=(), markets=()))
+    no_mocks = replace(settings, listing=Listing((), ()))
     assert no_mocks.usdc_on(1) == "0xA0b86991c6218b36c1d19D4a2e9Eb0cE3606eB48"
     assert no_mocks.usdc_on(31337) is None
     with pytest.raises(DeploymentError, match="usdc: no USDC is known for chain 5"):
@@ -130,7 +133,7 @@ def test_settings_name_what_is_wrong(field, value, reason):
 
 def test_addresses_may_be_given_without_checksum(deploy, owner):
     deployment = deploy(owner=owner.address.lower())
-    assert deployment.to_accept == ("MarketRegistry", "Vault", "Engine")
+    assert deployment.to_accept == ("MarketRegistry", "Vault", "Engine", "Clearinghouse")
     assert deploy(owner=owner.address.lower()) == deployment
 
 
@@ -183,8 +186,14 @@ def tamper(project, chain, deployer):
             set_storage(deployment.engine, engine_slot, f"0x{old >> 160 << 160 | int(OTHER, 16):064x}")
         elif what == "Vault.engine":
             set_storage(deployment.vault, vault_slot, word(OTHER))
+        elif what == "Vault.clearinghouse":
+            set_storage(deployment.vault, vault_slot + 4, word(OTHER))
+        elif what == "Engine.orderControl":
+            set_storage(deployment.engine, engine_slot + 5, word(OTHER))
         elif what == "Engine's implementation":
-            other = deployer.deploy(project.Engine, deployment.vault, deployment.registry)
+            other = deployer.deploy(
+                project.Engine, deployment.vault, deployment.registry, data["BatchPacker"]["address"]
+            )
             set_storage(deployment.engine, IMPLEMENTATION_SLOT, word(other.address))
         elif what == "VaultImplementation's initialisers":
             set_storage(data["VaultImplementation"]["address"], INITIALIZABLE_SLOT, word("0x0"))
@@ -201,6 +210,8 @@ def tamper(project, chain, deployer):
     [
         "Engine.operator",
         "Vault.engine",
+        "Vault.clearinghouse",
+        "Engine.orderControl",
         "Engine's implementation",
         "VaultImplementation's initialisers",
         "MarketRegistry.guardian",
@@ -231,7 +242,28 @@ def test_check_finds_a_market_that_is_not_the_listed_one(deploy, create_settings
         deploy(listing=replace(listing, markets=(market,)))
 
 
+def test_check_finds_another_term_of_a_derivative(deploy, create_settings):
+    deploy()
+    listing = create_settings().listing
+    market = replace(listing.market("BTC-PERP"), funding=(49_999, 28_800))
+    with pytest.raises(DeploymentError, match=r"BTC-PERP's derivative word: expected .*, found "):
+        deploy(listing=replace(listing, markets=(market,)))
+
+
+def test_check_finds_an_absolute_expiry_that_is_not_the_listed_one(deploy, create_settings):
+    deployment = deploy()
+    listing = create_settings().listing
+    expiry = deployment.markets["BTC-30D"]["expiry"]
+    for at in (expiry, expiry + 1):
+        market = replace(listing.market("BTC-30D"), expiry=Expiry(at=at))
+        if at == expiry:
+            deploy(listing=replace(listing, markets=(market,)))
+            continue
+        with pytest.raises(DeploymentError, match=r"BTC-30D's parameters: expected .*, found "):
+            deploy(listing=replace(listing, markets=(market,)))
+
+
 def test_check_ignores_the_status_of_a_market(project, deploy, guardian):
     deployment = deploy()
-    contract_at(project.MarketRegistry, deployment.registry).setStatus(2, 2, sender=guardian)
+    contract_at(project.MarketRegistry, deployment.registry).setStatus(3, 2, sender=guardian)
     deploy()
