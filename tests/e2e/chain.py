@@ -16,6 +16,7 @@ from web3.types import TxReceipt
 
 from scripts._lib.anvil import rpc
 from scripts._lib.deployment import Deployment
+from tests.utils.markets import NO_DERIVATIVE, SPOT, ZERO
 
 FIAT_TOKEN_BALANCES = 9
 """Storage slot of the real USDC's balances."""
@@ -106,7 +107,7 @@ class Chain:
         return self.send(trader, self.engine.functions.deposit(self.base, amount))
 
     def deploy_cxpt(self, owner: LocalAccount) -> Contract:
-        """The token, wired and registered as an asset."""
+        """The token, wired, registered as an asset, and with a market."""
         code = ape.project.CXPT.contract_type.get_deployment_bytecode()
         factory = self._web3.eth.contract(abi=self._abis["CXPT"], bytecode=code)
         receipt = self.send(owner, factory.constructor(self.vault.address))
@@ -114,6 +115,9 @@ class Chain:
         for contract in (self.vault, self.registry):
             self.send(owner, contract.functions.setCxpt(cxpt.address))
         self.send(owner, self.registry.functions.registerAsset(cxpt.address))
+        asset = self.registry.functions.assetId(cxpt.address).call()
+        terms = (100, 10_000, 10**12, 10**9, ZERO, tuple(NO_DERIVATIVE.values()))
+        self.send(owner, self.registry.functions.createMarket(("CXPT-USDC", SPOT, asset, 0, *terms)))
         return cxpt
 
     # -- accounts ------------------------------------------------------------------------------------------------------

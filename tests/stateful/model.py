@@ -11,11 +11,9 @@ from itertools import groupby
 
 from offchain.domain.commands import (
     BatchSettled,
-    CancelRequested,
     ChainLog,
     Deposited,
     EpochBumped,
-    EpochBumpRequested,
     PlaceOrder,
     WithdrawalCanceled,
     WithdrawalRequested,
@@ -23,16 +21,17 @@ from offchain.domain.commands import (
 )
 from offchain.domain.market import USDC, Market
 from offchain.domain.order import Address, Order, SelfTrade, TimeInForce
-from tests.stateful.naive import Answer, NaiveFill, NaiveOrder, NaiveRelease, Pocket
+from tests.stateful.naive import Answer, History, NaiveFill, NaiveOrder, NaiveRelease, Pocket, take
 from tests.utils.exchange import ENGINE
 
 
-class Model:
+class Model(History):
     """All quantities are lots, prices micro-USDC per lot, amounts quanta."""
 
     def __init__(
         self, accounts: Sequence[Address], markets: Sequence[Market], fee_bps: int, confirmations: int
     ) -> None:
+        super().__init__()
         self.accounts = sorted((*accounts, ENGINE))
         self.markets = {market.id: market for market in markets}
         self.fee_bps = fee_bps
@@ -40,17 +39,12 @@ class Model:
         self.orders: list[NaiveOrder] = []
         self.fills: list[NaiveFill] = []
         self.items: list[NaiveFill | NaiveRelease] = []
-        self.blocks: list[tuple[int, list[ChainLog]]] = []
         self.credited: list[Deposited] = []
-        self.confirmed = -1
         self.latest: dict[tuple[Address, int], tuple[int, bytes, Answer]] = {}
         self.pinned: dict[tuple[Address, int], int] = {}
         self.clock = 0
 
     # Money ------------------------------------------------------------------------------------------------------------
-
-    def logs(self) -> list[ChainLog]:
-        return [log for _, logs in self.blocks for log in logs]
 
     def effects(self, fill: NaiveFill) -> list[tuple[Pocket, int]]:
         market = self.markets[fill.maker.order.market]
@@ -91,16 +85,6 @@ class Model:
             for owner, change in self.effects(fill)
             if owner == pocket
         )
-
-    def requests(self) -> dict[tuple[Address, int, int], WithdrawalRequested]:
-        """Open requests by (account, kind, asset)."""
-        found: dict[tuple[Address, int, int], WithdrawalRequested] = {}
-        for log in self.logs():
-            if isinstance(log, WithdrawalRequested):
-                found[log.account, log.kind, log.asset] = log
-            elif isinstance(log, WithdrawalCanceled | WithdrawalSettled):
-                found.pop((log.account, log.kind, log.asset), None)
-        return found
 
     def held(self, pocket: Pocket) -> int:
         return sum(log.amount for log in self.requests().values() if (log.account, log.asset) == pocket)
@@ -151,7 +135,7 @@ class Model:
                 return answer
             if order.sequence <= sequence:
                 return Answer("rejected", rejection="nonceReused" if order.sequence == sequence else "staleNonce")
-        if order.sequence <= self.ended(order):
+        if order.sequence <= self._ended(order):
             return Answer("rejected", rejection="staleNonce")
         answer = self._execute(command, now_ms)
         self.latest[name] = (order.sequence, command.order_hash, answer)
@@ -192,7 +176,7 @@ class Model:
             self.pinned[name] = order.market
             return Answer("canceled", code="fokUnfilled")
 
-        taken = [(one, lots) for one, lots in _take(offers, order.quantity) if lots]
+        taken = [(one, lots) for one, lots in take(offers, order.quantity) if lots]
         left = order.quantity - sum(lots for _, lots in taken)
         rests = order.time_in_force <= TimeInForce.GTD and left > 0 and not met_own
         if not self._covers(order, taken, left if rests else 0, old):
@@ -296,33 +280,13 @@ class Model:
 
     # What traders do on chain -----------------------------------------------------------------------------------------
 
-    def epoch(self, account: Address) -> int:
-        return sum(isinstance(log, EpochBumped) and log.account == account for log in self.logs())
-
-    def is_bumping(self, account: Address) -> bool:
-        is_requested = False
-        for log in self.logs():
-            if isinstance(log, EpochBumped | EpochBumpRequested) and log.account == account:
-                is_requested = isinstance(log, EpochBumpRequested)
-        fresh = [log for block, logs in self.blocks if block > self.confirmed for log in logs]
-        return is_requested or any(isinstance(log, EpochBumped) and log.account == account for log in fresh)
-
-    def ended(self, order: Order) -> int:
-        """The highest sequence of the order's nonce key that was canceled on chain."""
-        wanted = (order.account, self.markets[order.market].instrument, order.key)
-        return max(
-            (
-                log.sequence
-                for log in self.logs()
-                if isinstance(log, CancelRequested) and (log.account, log.instrument, log.key) == wanted
-            ),
-            default=-1,
-        )
+    def _ended(self, order: Order) -> int:
+        return self.ended(order.account, self.markets[order.market].instrument, order.key)
 
     def _end_on_chain(self) -> None:
         for one in self.open_orders():
             account = one.order.account
-            is_ended = one.order.sequence <= self.ended(one.order) or one.order.epoch != self.epoch(account)
+            is_ended = one.order.sequence <= self._ended(one.order) or one.order.epoch != self.epoch(account)
             if is_ended or self.is_bumping(account):
                 one.status = "canceled"
 
@@ -452,12 +416,3 @@ class Model:
                 one.status = "canceled"
         self._fit()
         return dropped
-
-
-def _take(offers: list[NaiveOrder], wanted: int) -> list[tuple[NaiveOrder, int]]:
-    taken = []
-    for one in offers:
-        lots = min(one.remaining, wanted)
-        wanted -= lots
-        taken.append((one, lots))
-    return taken
