@@ -337,7 +337,8 @@ abstract contract Settlement is EngineBase {
         if (key != 0) slot = _useSlot(tables, tables.slot(slot).ofKey(key));
         (uint32 stored, uint64 filled) = tables.word(slot).nonceState(key);
         uint32 sequence = terms.sequence();
-        if (stored > sequence) revert StaleNonce(i);
+        // A forced order has the stored sequence: nobody signs it, so nobody may use up the account's sequences by it.
+        if (stored > sequence || (stored < sequence && terms.isForced())) revert StaleNonce(i);
         order.setNonce(slot, keyHead, stored == sequence ? filled : 0);
     }
 

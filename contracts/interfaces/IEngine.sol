@@ -46,7 +46,8 @@ pragma solidity ^0.8.37;
 /// # Forced orders
 /// Liquidations, exits and the insurance fund's unwinding carry no signature (group 2^16-1, leaf 0): they are IOC,
 /// reduce-only, in a perpetual or future, and under the nonce key 2^32-1, which no other order of a derivative market
-/// may use. The Clearinghouse decides whether one is due. Their epoch is that of the account's entry and is not
+/// may use; their sequence is the stored one and no other (StaleNonce), so that a position has at most one in a batch
+/// and none can use up the key. The Clearinghouse decides whether one is due. Their epoch is that of the account's entry and is not
 /// compared if it says that nothing was signed; their maxFeeBps is not checked.
 ///
 /// # Order of checks
@@ -238,6 +239,7 @@ interface IEngine {
     /// @dev The account's entry says that it signed nothing.
     error EpochExhausted(uint256 order);
     error FeeAboveCap(uint256 order);
+    /// @dev Also a forced order whose sequence is above the stored one.
     error StaleNonce(uint256 order);
     /// @dev Another order has set the leaf, or it is absent.
     error LeafSetTwice(uint256 order);

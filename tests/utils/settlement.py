@@ -197,8 +197,6 @@ class BatchFactory:
         maker = self._maker(market, maker_side, makers, now, matched_at)
         quantity = self.random.randint(1, max(1, min(maker.remaining, abs(size))))
         stored = self.state.keys.get((account, market.id, RESERVED_KEY), KeyState())
-        sequence = max(stored.sequence, self._acted.get((account, market.id, RESERVED_KEY), 0)) + 1
-        self._acted[account, market.id, RESERVED_KEY] = sequence
         order = Order(
             account,
             market.id,
@@ -207,7 +205,7 @@ class BatchFactory:
             True,
             maker.row.order.price,
             quantity,
-            RESERVED_KEY << 32 | sequence,
+            RESERVED_KEY << 32 | stored.sequence,
             NOTHING_SIGNED,
             now + 10,
             0,

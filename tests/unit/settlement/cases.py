@@ -39,13 +39,14 @@ def row(each: Order, signer: Trader | None = None) -> OrderRow:
 def forced(
     trader: Trader, side: int, quantity: int, price: int = INDEX, market: int = BTC_PERP, **changes: object
 ) -> OrderRow:
-    """The protocol's own order for an account."""
+    """The protocol's own order for an account, the first in its market."""
     terms: dict[str, object] = {
         "time_in_force": TimeInForce.IOC,
         "expiry": NOW + 60,
         "reduce_only": True,
         "epoch": NOTHING_SIGNED,
         "key": RESERVED_KEY,
+        "sequence": 0,
         "max_fee_bps": 0,
     }
     signed = create_order_row(trader, order(trader, side, quantity, market, price, **(terms | changes)), DOMAIN)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from offchain.domain.batch import NO_GROUP, NOTHING_SIGNED, RESERVED_KEY, Batch
-from offchain.domain.ledger import FUND, LedgerState
+from offchain.domain.ledger import FUND, ExitRequest, KeyState, LedgerState
 from offchain.domain.order import TimeInForce
 from tests.utils.products import BTC_CALL, BTC_PERP, BTC_USDC, DOMAIN, NOW
 from tests.utils.settlement import settle_model
@@ -45,7 +45,7 @@ def test_a_liquidation_pays_fee_and_penalty_from_what_is_left(state: LedgerState
     fee, penalty = 23_500, 47_000  # 50 and 100 bps of 4,700,000
     assert result.usdc[TAKER.address] == before + 200_000 - fee - penalty
     assert result.usdc[FUND] == 10**9 + penalty
-    assert result.keys[TAKER.address, BTC_PERP, RESERVED_KEY].sequence == 2
+    assert result.keys[TAKER.address, BTC_PERP, RESERVED_KEY].sequence == 1
 
 
 def test_what_a_liquidation_leaves_bounds_fee_and_penalty(state: LedgerState) -> None:
@@ -79,6 +79,26 @@ def test_an_exit_has_a_band_of_its_own_and_no_penalty(state: LedgerState) -> Non
     result = settle_model(state, liquidation(490_000), NOW, DOMAIN)
     assert result.usdc[TAKER.address] == before + 500_000 - 100_000 - 24_500
     assert_refused(state, liquidation(489_999), "PriceOutOfBand", 0)
+
+
+def test_what_was_matched_on_a_cancelled_exit_settles_until_its_end(state: LedgerState) -> None:
+    state = long_and_short(state)
+    index_moves_to(state, 100)
+    state.exits[TAKER.address, BTC_PERP] = ExitRequest(NOW - 5_000, NOW + 1)
+    settle_model(state, liquidation(490_000), NOW, DOMAIN)
+    state.exits[TAKER.address, BTC_PERP] = ExitRequest(NOW - 5_000, NOW)
+    assert_refused(state, liquidation(490_000), "NotForceable", 0)
+
+
+@pytest.mark.parametrize("sequence", [0, 2, 4, 2**32 - 2])
+def test_a_forced_order_has_the_stored_sequence(state: LedgerState, sequence: int) -> None:
+    """One fill must not use up the account's forced orders for ever."""
+    state = long_and_short(state)
+    index_moves_to(state, 94)
+    state.keys[TAKER.address, BTC_PERP, RESERVED_KEY] = KeyState(3)
+    batch = liquidation(470_000, sequence=sequence)
+    assert_refused(state, batch, "StaleNonce", batch.fills[0].taker)
+    settle_model(state, liquidation(470_000, sequence=3), NOW, DOMAIN)
 
 
 def test_a_forced_order_needs_its_round_and_a_round_a_forced_order(state: LedgerState) -> None:
