@@ -188,7 +188,8 @@ interface IEngine {
     error ZeroAddress();
     error FeeTooHigh(uint16 feeBps, uint16 highest);
     error FeeChangeTooSoon(uint40 notBefore);
-    /// @dev The last fee change has begun, but a batch that was matched before it may still come.
+    /// @dev The last fee change begins in less than a WINDOW, or has begun while a batch that was matched before it may
+    ///      still come.
     error FeeChangePending(uint40 at);
     /// @dev The packed bytes end before `offset`, or go on after it. For the readable form: a table of `offset`
     ///      entries, more than 65,535.
@@ -320,7 +321,7 @@ interface IEngine {
     function setGuardian(address guardian) external;
 
     /// @notice Let batches that are matched at `at` or later pay `feeBps`; `at` is a WINDOW from now or later. Replaces
-    ///         a change that has not begun. Owner only.
+    ///         a change that begins a WINDOW from now or later; one that begins sooner stays. Owner only.
     function scheduleFee(uint16 feeBps, uint40 at) external;
 
     /// @notice Move the fees that no rebate can claim any more (Vault.collectableFees) to `recipient`'s Vault account.
