@@ -283,8 +283,8 @@ interface IClearinghouse {
     function expire(uint32 market, uint80 round) external;
 
     /// @notice Expire any market at the latest index if the operator has given no sign of life for 48 hours: no batch,
-    ///         no funding in any market, and at least as long since the market was opened or last changed its status;
-    ///         or a dated market that nobody could expire by its round within 48 hours of its expiry. Anyone.
+    ///         no funding in any market, and the market is at least as old; or a dated market that nobody could expire by
+    ///         its round within 48 hours of its expiry. Anyone.
     /// @dev    Checks: WrongKind, NotOpen, NotAbandoned, then the oracle's.
     function expireAbandoned(uint32 market) external;
 

@@ -110,7 +110,7 @@ def expire_abandoned(state: LedgerState, call: Call, market: int) -> Changes:
     desk.check_kind(DERIVATIVES)
     desk.check_open()
     expiry = desk.rules.expiry
-    sign_of_life = max(state.matched_at, state.last_hour * HOUR, state.markets[market].status_at)
+    sign_of_life = max(state.matched_at, state.last_hour * HOUR, state.markets[market].created_at)
     until = (expiry if 0 < expiry <= call.now else sign_of_life) + ABANDONED_AFTER
     if call.now < until:
         raise SettlementError("NotAbandoned", (until,))

@@ -84,9 +84,10 @@ class MarketRules:
     is_cross_quoted: bool = False
     derivative: DerivativeRules | None = None
     """None of spot markets"""
+    created_at: int = 0
 
     @classmethod
-    def from_word(cls, word: int, derivative_word: int = 0) -> MarketRules:
+    def from_word(cls, word: int, derivative_word: int = 0, created_at: int = 0) -> MarketRules:
         """Unpack `MarketWord` (see the drawing in contracts/libraries/MarketWord.sol) and `DerivativeWord`."""
         kind = _bits(word, 216, 8)
         return cls(
@@ -101,6 +102,7 @@ class MarketRules:
             base_decimals=_bits(word, 0, 5),
             is_cross_quoted=bool(_bits(word, 7, 1)),
             derivative=None if kind == Kind.SPOT else DerivativeRules.from_word(derivative_word),
+            created_at=created_at,
         )
 
     @property

@@ -147,7 +147,7 @@ class Exchange:
         ids = list(self.markets)
         terms, _ = self.registry.derivatives(ids)
         for market, word, term in zip(ids, self.registry.marketWords(ids), terms, strict=True):
-            state.markets[market] = MarketRules.from_word(word, term)
+            state.markets[market] = MarketRules.from_word(word, term, self.registry.createdAt(market))
         state.feeds = {market: self.feed(market) for market in self.aggregators}
         for account in (state.engine, state.clearinghouse, FUND, *(trader.address for trader in traders)):
             state.usdc[account] = self.vault.sharesOf(account)
