@@ -167,7 +167,6 @@ interface IClearinghouse {
     error NotAbandoned(uint40 until);
     error NoPosition(address account, uint32 market);
     error FundAccount();
-    error NotLiquidatable(int256 equity, uint256 maintenance);
     error Healthy(int256 equity, uint256 maintenance);
     error Unhealthy(int256 equity, uint256 maintenance);
     error AlreadyFlagged(uint40 at);
