@@ -188,7 +188,7 @@ abstract contract ClearingFills is ClearingStorage {
         } else if (_isBelowMaintenance(market, size, quote, index)) {
             cause = Cause.LIQUIDATION;
         } else {
-            bool wantsExit = market.notices != 0 && _notice(account, market.id).exitRequestedAt() != 0;
+            bool wantsExit = market.notices != 0 && _notice(account, market.id).exitRequestedAt(_clock()) != 0;
             if (!wantsExit) revert NotForceable(fill.fill());
             cause = Cause.EXIT;
             band = market.terms.exitPenaltyBps();

@@ -41,7 +41,7 @@ pragma solidity ^0.8.37;
 /// A forced order is due, first that applies,
 ///     - if the account is FUND:                                     the band is bandBps
 ///     - if E(I) < MM after step 0, before step 2 (a liquidation):   the band is bandBps
-///     - if the account has requested its exit from the market:      the band is exitPenaltyBps
+///     - if the account has an exit request that has not ended:      the band is exitPenaltyBps
 /// where I is the index of the market's round in the batch, which held at matchedAt (RoundMissing(market) if it is 0,
 /// else the oracle's error). In band: a sell P * 1e4 >= I * (1e4 - band), a buy P * 1e4 <= I * (1e4 + band).
 ///
@@ -118,7 +118,9 @@ interface IClearinghouse {
     event Flagged(address indexed account, uint32 indexed market, uint40 at);
     event Unflagged(address indexed account, uint32 indexed market);
     event ExitRequested(address indexed account, uint32 indexed market, uint40 at);
-    /// @notice Cancelled, or done because the position was closed.
+    /// @notice The request ends at `endsAt` in the Engine's clock, and nothing more is emitted then.
+    event ExitCancelled(address indexed account, uint32 indexed market, uint40 endsAt);
+    /// @notice Done, because the position was closed.
     event ExitEnded(address indexed account, uint32 indexed market);
     /// @notice The fund has the position (size, quote) now, and put `topUp` into its own (or took out -topUp).
     event TakenOver(address indexed account, uint32 indexed market, int64 size, int96 quote, int256 topUp);
@@ -227,7 +229,8 @@ interface IClearinghouse {
     // Liquidation by the fund, deleveraging. Perpetuals and futures, at the oracle's latest index.
     // ---------------------------------------------------------------------------------------------------------------
 
-    /// @notice Record that E(I) < MM. Anyone.
+    /// @notice Record that E(I) < MM. Anyone. A flag counts for a window, in which nobody may act on it, and for 24 hours
+    ///         after that; then it is as if there were none.
     /// @dev    Checks: WrongKind, NotOpen, PastExpiry, AlreadyFlagged, NoPosition, Healthy.
     function flag(address account, uint32 market) external;
 
@@ -236,7 +239,7 @@ interface IClearinghouse {
     function unflag(address account, uint32 market) external;
 
     /// @notice Move a position to the fund, which tops its own position up to E(I) >= MM. The account gets nothing.
-    ///         Operator if E(I) < MM/2; anyone if E(I) < MM and the flag is a window old.
+    ///         Operator if E(I) < MM/2; anyone if E(I) < MM and the flag counts and is a window old.
     /// @dev    If the fund's size becomes 0, what is left of its quote goes to its account, as far as the pool has it.
     ///         Checks: WrongKind, NotOpen, PastExpiry, FundAccount, NoPosition, Healthy, then for all but the
     ///         operator's own right NotFlagged and WindowOpen, then FundShort.
@@ -244,7 +247,7 @@ interface IClearinghouse {
 
     /// @notice Close `quantity` lots of a bankrupt position against an opposite one at the price that leaves the loser
     ///         nothing: credit = floorDiv(Q * quantity, |s|) of both, to the winner. Operator; anyone if the loser's
-    ///         flag is a window old.
+    ///         flag counts and is a window old.
     /// @dev    Checks: WrongKind, NotOpen, PastExpiry, NoPosition (loser), Solvent if E(I) > 0 of the loser; NotFlagged
     ///         and WindowOpen as above; FundSuffices if a takeover is possible (if the loser is FUND: if its account
     ///         could top its position up to MM); NotOpposite, InvalidQuantity, CreditNegative, PoolShort.
@@ -255,11 +258,14 @@ interface IClearinghouse {
     // ---------------------------------------------------------------------------------------------------------------
 
     /// @notice Ask to leave: from now on the operator may close the caller's position at I less the exit penalty or
-    ///         better, one window later anyone may make the fund take it. A second request restarts the window.
+    ///         better, one window later anyone may make the fund take it. A second request restarts the window
+    ///         and goes on if the first was cancelled.
     /// @dev    Checks: WrongKind, NotOpen, PastExpiry, NoPosition.
     function requestExit(uint32 market) external;
 
-    /// @notice Withdraw the caller's request.
+    /// @notice Let the caller's request end a window from now. Until then it counts, so that what was matched on it can
+    ///         settle.
+    /// @dev    Checks: NoExitRequest, also if it was cancelled before.
     function cancelExit(uint32 market) external;
 
     /// @notice Pay the account max(0, floor(E(I) - exitPenalty * |s| * I / 1e4)) and move the rest of its position to
@@ -324,10 +330,13 @@ interface IClearinghouse {
     /// @return whether E(I) < MM at the latest index, in an open market
     function isLiquidatable(address account, uint32 market) external view returns (bool);
 
-    /// @return the Engine's clock at the exit request, 0 if there is none
+    /// @return the Engine's clock at the exit request, 0 if there is none or it has ended
     function exitRequestedAt(address account, uint32 market) external view returns (uint40);
 
-    /// @return the Engine's clock at the flag, 0 if there is none
+    /// @return the Engine's clock at which the exit request ends or has ended, 0 if it was not cancelled
+    function exitEndsAt(address account, uint32 market) external view returns (uint40);
+
+    /// @return the Engine's clock at the flag, 0 if there is none that counts
     function flaggedAt(address account, uint32 market) external view returns (uint40);
 
     /// @return Unix seconds of the operator's last sign of life, a batch or an accrual of funding

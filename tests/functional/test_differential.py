@@ -23,7 +23,7 @@ from offchain.chain.batch import decode, encode
 from offchain.chain.calldata import settle_calldata
 from offchain.chain.eip712 import keccak
 from offchain.domain.batch import Batch, SettlementError
-from offchain.domain.ledger import FUND, LedgerState, SettlementResult
+from offchain.domain.ledger import FLAG_TERM, FUND, LedgerState, SettlementResult
 from offchain.domain.market import MarketStatus
 from offchain.domain.oracle import PriceFeed, Round
 from offchain.domain.order import NO_EXPIRY
@@ -171,10 +171,15 @@ def assert_equal_state(exchange: Exchange, state: LedgerState, now: int) -> None
     for (account, market), position in state.positions.items():
         held = read(exchange.clearinghouse, "positionOf(address,uint32)", account, market)
         assert held == (position.size, position.quote, position.funding)
-    for notices, function in ((state.exits, "exitRequestedAt"), (state.flags, "flaggedAt")):
-        for (account, market), time in notices.items():
-            noticed = read(exchange.clearinghouse, f"{function}(address,uint32)", account, market)
-            assert noticed == (time or 0,)
+    for (account, market), request in state.exits.items():
+        requested_at = request.requested_at if request and state.wants_exit((account, market), now) else 0
+        ends_at = (request.ends_at or 0) if request else 0
+        for function, time in (("exitRequestedAt", requested_at), ("exitEndsAt", ends_at)):
+            assert read(exchange.clearinghouse, f"{function}(address,uint32)", account, market) == (time,)
+    for (account, market), flagged_at in state.flags.items():
+        counts = flagged_at is not None and state.clock(now) < flagged_at + FLAG_TERM
+        noticed = read(exchange.clearinghouse, "flaggedAt(address,uint32)", account, market)
+        assert noticed == (flagged_at if counts else 0,)
 
 
 def assert_settles_alike(

@@ -102,7 +102,7 @@ class BatchFactory:
         items: list[ItemRow] = []
         for _ in range(groups):
             market = self.markets[self.random.choice(self._tradable(now))]
-            wanted = [each for each in self._tradable(now) if self._due(self.markets[each], matched_at)]
+            wanted = [each for each in self._tradable(now) if self._due(self.markets[each], now, matched_at)]
             if wanted and self.random.random() < 0.3:
                 self._try_group(self._add_forced, items, self.markets[self.random.choice(wanted)], now, matched_at)
             elif market.kind == Kind.SPOT:
@@ -190,7 +190,7 @@ class BatchFactory:
 
     def _add_forced(self, items: list[ItemRow], market: Market, now: int, matched_at: int) -> None:
         """The protocol closes a position that is due, at a price near the index."""
-        account = self.random.choice(self._due(market, matched_at))
+        account = self.random.choice(self._due(market, now, matched_at))
         size = self.state.positions[account, market.id].size
         maker_side = Side.BUY if size > 0 else Side.SELL
         makers = [trader for trader in self.traders if trader.address != account]
@@ -214,7 +214,7 @@ class BatchFactory:
         row = msgspec.structs.replace(row, signature=b"", forced=True)
         self._add_fills(items, [maker], LiveOrder(None, row, 0), [quantity])
 
-    def _due(self, market: Market, matched_at: int) -> list[Address]:
+    def _due(self, market: Market, now: int, matched_at: int) -> list[Address]:
         """Who may be traded for without a signature."""
         rules = self.state.markets[market.id]
         if rules.kind not in MARGINED or rules.derivative is None:
@@ -233,7 +233,7 @@ class BatchFactory:
                 index,
                 margin_bps,
                 account == FUND,
-                self.state.exits.get((account, market.id)) is not None,
+                self.state.wants_exit((account, market.id), now),
             )
         ]
 

@@ -74,7 +74,7 @@ def test_when_a_forced_order_is_refused(state: LedgerState, percent: int, price:
 def test_an_exit_has_a_band_of_its_own_and_no_penalty(state: LedgerState) -> None:
     state = long_and_short(state)
     index_moves_to(state, 100)
-    state.exits[TAKER.address, BTC_PERP] = NOW - 5
+    state.exits[TAKER.address, BTC_PERP] = ExitRequest(NOW - 5)
     before = state.usdc[TAKER.address]
     result = settle_model(state, liquidation(490_000), NOW, DOMAIN)
     assert result.usdc[TAKER.address] == before + 500_000 - 100_000 - 24_500

@@ -10,7 +10,7 @@ import pytest
 from offchain.chain import eip712
 from offchain.domain.batch import Batch, SettlementError
 from offchain.domain.clearing import PositionState
-from offchain.domain.ledger import FUND, ClearingMarket, ClearingStatus, LedgerState
+from offchain.domain.ledger import FUND, ClearingMarket, ClearingStatus, ExitRequest, LedgerState
 from offchain.domain.oracle import PriceFeed, Round
 from tests.utils.products import (
     BTC_CALL,
@@ -63,7 +63,8 @@ def test_closing_at_the_same_price_returns_all_but_the_fees(state: LedgerState) 
 
 def test_an_exit_request_ends_with_its_position(state: LedgerState) -> None:
     state = long_and_short(state)
-    state.exits[MAKER.address, BTC_PERP] = state.flags[MAKER.address, BTC_PERP] = NOW - 5
+    state.exits[MAKER.address, BTC_PERP] = ExitRequest(NOW - 5)
+    state.flags[MAKER.address, BTC_PERP] = NOW - 5
     state = settled(state, batch_of((order(TAKER, SELL, 9, key=1), order(MAKER, BUY, 9, key=1), 9)))
     assert state.exits[MAKER.address, BTC_PERP] is not None
     state = settled(state, batch_of((order(TAKER, SELL, 9, key=2), order(MAKER, BUY, 9, key=2), 9)))
