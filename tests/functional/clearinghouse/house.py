@@ -69,7 +69,13 @@ def position_word(account: str, market: int, index: int) -> int:
 def fill_word(fill: Fill, buyer: int, seller: int, market: int, index: int) -> int:
     flags = sum(bit << n for n, bit in enumerate((*fill.reduce_only, *fill.forced)))
     return (
-        buyer << 240 | seller << 224 | market << 208 | flags << 200 | index << 184 | fill.price << 128 | fill.quantity << 88
+        buyer << 240
+        | seller << 224
+        | market << 208
+        | flags << 200
+        | index << 184
+        | fill.price << 128
+        | fill.quantity << 88
     )
 
 

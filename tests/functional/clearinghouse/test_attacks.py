@@ -115,9 +115,7 @@ def test_liquidation_by_a_round_of_another_time(house, maker, taker, rescuer):
     house.wait(100)
     house.trade(maker, taker, LOTS)
     with reverts("WrongRound", round=low, time=house.now()):
-        house.trade(
-            rescuer, maker, LOTS, DUE, forced=(False, True), rounds={house.market: low}, matched_at=house.now()
-        )
+        house.trade(rescuer, maker, LOTS, DUE, forced=(False, True), rounds={house.market: low}, matched_at=house.now())
 
 
 def test_a_forced_order_to_steal_from_a_healthy_position(house, maker, taker, rescuer):

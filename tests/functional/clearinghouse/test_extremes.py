@@ -59,7 +59,9 @@ def test_a_size_beyond_64_bits(house, maker, taker):
         house.settle([Fill(taker, maker, 1, 1, market=market), Fill(maker, taker, 2, 1, market=market)])
 
 
-@pytest.mark.parametrize(("size", "quote"), [(1, QUOTE_MAX), (-1, QUOTE_MAX), (1, -QUOTE_MAX - 1), (-1, -QUOTE_MAX - 1)])
+@pytest.mark.parametrize(
+    ("size", "quote"), [(1, QUOTE_MAX), (-1, QUOTE_MAX), (1, -QUOTE_MAX - 1), (-1, -QUOTE_MAX - 1)]
+)
 def test_quotes_at_both_ends_round_trip(house, maker, size, quote):
     store_position(house, maker, house.market, size, quote)
     assert house.position(maker) == (size, quote)
