@@ -45,8 +45,8 @@ test-long: $(READY)  ## the randomised tests with many more examples
 demo: $(READY)  ## a running exchange on a local chain; ARGS="--batches 3 --min-fills 500 --kill-once" ends by itself
 	@. $(BIN)/activate && ape run demo $(ARGS)
 
-gas: $(READY)  ## gas per fill by batch size
-	. $(BIN)/activate && ape test tests/functional/engine/test_gas.py -s $(ARGS)
+gas: $(READY)  ## gas per fill and per action, beside the floor of the EVM's prices; ARGS="--json", "--trace", "--quick"
+	@. $(BIN)/activate && python benchmarks/gas.py $(ARGS)
 
 bench: $(READY)  ## orders per second through HTTP
 	. $(BIN)/activate && PYTHONPATH=. python benchmarks/http_orders.py $(ARGS)

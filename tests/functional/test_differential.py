@@ -30,6 +30,7 @@ from offchain.domain.order import NO_EXPIRY
 from tests.strategies import PROFILE
 from tests.utils.clearing import AFTER_EXPIRY, Action, ActionFactory
 from tests.utils.deployed import Exchange, Reverted, address_of, deploy_exchange
+from tests.utils.isolation import isolated
 from tests.utils.mutator import Mutator
 from tests.utils.settlement import BatchFactory, settle_model
 from tests.utils.signing import Trader
@@ -208,7 +209,7 @@ def profile(share: int) -> settings:
 @given(random=SEEDS.map(Random))
 def test_batches_settle_alike(exchange: Exchange, ledger: LedgerState, random: Random) -> None:
     """Several batches one after the other, in either form, on one state."""
-    with exchange.chain.isolate():
+    with isolated(exchange.chain):
         state = copy.deepcopy(ledger)
         now = exchange.chain.pending_timestamp + 10
         factory = create_factory(exchange, state, random)
@@ -265,7 +266,7 @@ def assert_acts_alike(exchange: Exchange, state: LedgerState, action: Action, no
 @given(random=SEEDS.map(Random))
 def test_clearing_goes_alike(exchange: Exchange, ledger: LedgerState, random: Random) -> None:
     """Batches, price moves, funding, liquidations, the fund, deleveraging, exits and expiries in any order."""
-    with exchange.chain.isolate():
+    with isolated(exchange.chain):
         state = copy.deepcopy(ledger)
         now = exchange.chain.pending_timestamp + 10
         factory = create_factory(exchange, state, random)
@@ -295,7 +296,7 @@ def pause_market(exchange: Exchange, state: LedgerState, market: int, now: int) 
 @profile(share=2)
 @given(random=SEEDS.map(Random))
 def test_wrong_batches_are_refused_alike(exchange: Exchange, ledger: LedgerState, random: Random) -> None:
-    with exchange.chain.isolate():
+    with isolated(exchange.chain):
         state = copy.deepcopy(ledger)
         now = exchange.chain.pending_timestamp + 10
         traders = TRADERS if random.random() < 0.5 else RICH

@@ -4,6 +4,7 @@ import pytest
 
 from tests.functional.queue.conftest import CXPT_REDEEM, INSTRUMENT, USDC, USDC_AS_CXPT
 from tests.utils.custody import WINDOW
+from tests.utils.isolation import isolated
 from tests.utils.reverts import reverts
 
 
@@ -12,7 +13,7 @@ def gas_of_settling(system, queue, chain, maker):
     """Gas of the maker's settlement, measured on a copy of the chain."""
 
     def measure():
-        with chain.isolate():
+        with isolated(chain):
             chain.mine(deltatime=WINDOW)
             return queue.settle(maker, USDC, 0, sender=maker).gas_used
 
