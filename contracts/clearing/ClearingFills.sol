@@ -181,6 +181,8 @@ abstract contract ClearingFills is ClearingStorage {
         int256 quote
     ) private view returns (Cause cause) {
         uint256 index = _roundIndex(batch, market);
+        // What grew in this batch must have its margin at the batch's end; it cannot be closed instead.
+        if (batch.marks.get(fill.position(isSell)) & GREW != 0) revert NotForceable(fill.fill());
         address account = _keyOf(batch, fill, isSell).account();
         uint256 band = market.terms.bandBps();
         if (account == FUND) {

@@ -42,8 +42,9 @@ pragma solidity ^0.8.37;
 ///     - if the account is FUND:                                     the band is bandBps
 ///     - if E(I) < MM after step 0, before step 2 (a liquidation):   the band is bandBps
 ///     - if the account has an exit request that has not ended:      the band is exitPenaltyBps
-/// where I is the index of the market's round in the batch, which held at matchedAt (RoundMissing(market) if it is 0,
-/// else the oracle's error). In band: a sell P * 1e4 >= I * (1e4 - band), a buy P * 1e4 <= I * (1e4 + band).
+/// but never in a position that grew in the same batch before it (g > 0): no own order is filled below maintenance only
+/// to be liquidated. I is the index of the market's round in the batch, which held at matchedAt (RoundMissing(market) if
+/// it is 0, else the oracle's error). In band: a sell P * 1e4 >= I * (1e4 - band), a buy P * 1e4 <= I * (1e4 + band).
 ///
 /// Options
 ///     1  as above; a forced order is never due (NotForceable)
