@@ -8,7 +8,7 @@ READY := .venv/.ready
 AUDIT := .venv-audit/.ready
 ARGS ?=
 
-.PHONY: help setup lint test test-long demo gas bench slither halmos coverage lock clean
+.PHONY: help setup lint test test-long demo gas bench slither halmos coverage mutants lock clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -45,8 +45,8 @@ test-long: $(READY)  ## the randomised tests with many more examples
 demo: $(READY)  ## a running exchange on a local chain; ARGS="--batches 3 --min-fills 500 --kill-once" ends by itself
 	@. $(BIN)/activate && ape run demo $(ARGS)
 
-gas: $(READY)  ## gas per fill by batch size
-	. $(BIN)/activate && ape test tests/functional/engine/test_gas.py -s $(ARGS)
+gas: $(READY)  ## gas per fill and per action, beside the floor of the EVM's prices; ARGS="--json", "--trace", "--quick"
+	@. $(BIN)/activate && python benchmarks/gas.py $(ARGS)
 
 bench: $(READY)  ## orders per second through HTTP
 	. $(BIN)/activate && PYTHONPATH=. python benchmarks/http_orders.py $(ARGS)
@@ -61,6 +61,9 @@ halmos: $(AUDIT)  ## symbolic checks of share, margin and word arithmetic (tests
 
 coverage: $(READY)  ## line and branch coverage of the contracts; ARGS="tests/functional/vault" for a part
 	. $(BIN)/activate && python -m scripts._audit.coverage $(ARGS)
+
+mutants: $(READY)  ## mutation testing of Engine, Vault and Clearinghouse; goes on where it was stopped
+	. $(BIN)/activate && python -m scripts._audit.mutants $(ARGS)
 
 lock:  ## resolve the requirements' lock files again (needs uv)
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \

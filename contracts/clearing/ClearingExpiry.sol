@@ -71,8 +71,8 @@ abstract contract ClearingExpiry is ClearingStorage {
         Market memory market = _loadMarket(id);
         if (market.word.kind() == uint8(IMarketRegistry.Kind.SPOT)) revert WrongKind(id);
         if (!_isOpen(market.state)) revert NotOpen(id);
-        uint256 since = Math.max(lastSignOfLife(), market.word.statusAt());
-        if (_isPast(market.terms.expiry())) since = Math.max(since, market.terms.expiry());
+        uint40 expiry = market.terms.expiry();
+        uint256 since = _isPast(expiry) ? expiry : Math.max(lastSignOfLife(), market.word.statusAt());
         if (block.timestamp < since + ABANDONED_AFTER) {
             revert NotAbandoned(SafeCast.toUint40(since + ABANDONED_AFTER));
         }

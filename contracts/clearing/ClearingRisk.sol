@@ -81,8 +81,8 @@ abstract contract ClearingRisk is ClearingStorage {
         _move(account, 0, -merger.topUp);
     }
 
-    /// @dev What the fund's position becomes with (size, quote) added, and what its account must put in for E(I) >= MM. If
-    ///      nothing is open afterwards, it takes its quote out, as far as the pool has it.
+    /// @dev What the fund's position becomes with (size, quote) added, and what its account must put in for E(I) >= MM.
+    ///      If nothing is open afterwards, it takes its quote out, as far as the pool has it.
     function _merge(Market memory market, int256 size, int256 quote) internal view returns (Merger memory merger) {
         (int256 fundSize, int256 fundQuote) = _loadPosition(market, ClearingKeyLib.make(FUND, market.id));
         merger.size = fundSize + size;

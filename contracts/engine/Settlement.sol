@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.37;
 
-import {MessageHashUtils} from "@openzeppelin/contracts/utils/cryptography/MessageHashUtils.sol";
 import {IClearinghouse} from "../interfaces/IClearinghouse.sol";
 import {IMarketRegistry} from "../interfaces/IMarketRegistry.sol";
 import {IOrderControl} from "../interfaces/IOrderControl.sol";
@@ -21,11 +20,12 @@ import {
     Position,
     PositionLib
 } from "../libraries/BatchWords.sol";
+import {Bools} from "../libraries/Bools.sol";
 import {FillLib} from "../libraries/FillLib.sol";
 import {MarketWord} from "../libraries/MarketWord.sol";
 import {OrderLib, OrderPreimage} from "../libraries/OrderLib.sol";
 import {PositionSlot, PositionWord} from "../libraries/PositionSlot.sol";
-import {SignatureLib} from "../libraries/SignatureLib.sol";
+import {DigestPreimage, SignatureLib} from "../libraries/SignatureLib.sol";
 import {EngineBase} from "./EngineBase.sol";
 
 /// @title  Settlement
@@ -42,6 +42,9 @@ abstract contract Settlement is EngineBase {
 
     uint256 private constant MAX_LEAVES = 10;
 
+    /// @dev The head of a group of one order.
+    uint256 private constant SINGLE_ORDER = 1 << 16;
+
     /// @dev An oracle's 18 decimals to the 6 of USDC.
     uint256 private constant RATE_SCALE = 1e12;
 
@@ -56,7 +59,8 @@ abstract contract Settlement is EngineBase {
         _loadMarkets(tables);
         _loadPositions(tables);
         _loadGroups(tables);
-        _loadOrders(tables, fee);
+        uint256 limits = _loadOrders(tables, fee);
+        if (limits != tables.limitCount) revert LimitNotUsed(limits);
         _checkRounds(tables);
         _checkSignatures(tables);
         FillLib.applyAll(tables, fee);
@@ -169,33 +173,34 @@ abstract contract Settlement is EngineBase {
         tables.slotCount = count;
     }
 
-    /// @dev Reserve memory for the leaves of every group and set those that are absent.
+    /// @dev Check the head of every group. Most have one order, for which nothing is to be done.
     function _loadGroups(BatchTables memory tables) private pure {
         uint256 count = tables.groupCount;
         uint256 absents; // how many hashes of the absent table are used
         for (uint256 i; i < count; ++i) {
-            (uint256 leafCount, uint256 absentMask) = tables.groupRow(i);
-            if (leafCount == 0 || leafCount > MAX_LEAVES) revert InvalidLeafCount(i);
-            uint256 leaves = (1 << leafCount) - 1;
-            if (absentMask >= leaves) revert InvalidAbsentMask(i);
-            Group group = GroupLib.make(leafCount, leaves ^ absentMask);
-            tables.setGroup(i, group);
-            if (absentMask != 0) absents = _setAbsentLeaves(tables, group, absentMask, absents, i);
+            uint256 head = tables.groupHead(i);
+            if (head != SINGLE_ORDER) absents = _loadArray(tables, head, absents, i);
         }
         if (absents != tables.absentCount) revert AbsentNotUsed(absents);
     }
 
+    /// @dev Reserve memory for the leaves of a group and set those that are absent.
     /// @return next the first hash of the absent table that is not used yet
-    function _setAbsentLeaves(BatchTables memory tables, Group group, uint256 absentMask, uint256 first, uint256 i)
+    function _loadArray(BatchTables memory tables, uint256 head, uint256 first, uint256 i)
         private
         pure
         returns (uint256 next)
     {
+        (uint256 leafCount, uint256 absentMask) = (head >> 16, uint16(head));
+        if (leafCount == 0 || leafCount > MAX_LEAVES) revert InvalidLeafCount(i);
+        if (absentMask >= (1 << leafCount) - 1) revert InvalidAbsentMask(i);
+        tables.setGroup(i, GroupLib.make(leafCount, absentMask));
+        tables.allocateLeaves(i, leafCount);
         next = first;
         for (uint256 leaf; absentMask >> leaf != 0; ++leaf) {
             if ((absentMask >> leaf) & 1 == 0) continue;
             if (next == tables.absentCount) revert IndexOutOfRange(Table.GROUPS, i);
-            group.setHash(leaf, tables.absentHash(next++));
+            tables.setLeafHash(i, leaf, tables.absentHash(next++));
         }
     }
 
@@ -204,18 +209,20 @@ abstract contract Settlement is EngineBase {
     // ---------------------------------------------------------------------------------------------------------------
 
     /// @dev Check every order, load the state of its nonce key and set its leaf.
-    function _loadOrders(BatchTables memory tables, uint256 fee) private view {
-        OrderPreimage preimage = OrderLib.allocatePreimage();
+    /// @return limits how many conversion limits are used
+    function _loadOrders(BatchTables memory tables, uint256 fee) private view returns (uint256 limits) {
         uint256 count = tables.orderCount;
+        // (The compiler copies a function without an early return into its caller, whose variables then lie in memory.)
+        if (count == 0) return 0;
+        OrderPreimage preimage = OrderLib.allocatePreimage();
         uint256 nextKey; // the lowest sort key that may follow
         uint256 nonceKey = type(uint256).max; // position and nonce key of the order before
-        uint256 limits; // how many conversion limits are used
         OrderState keyHead;
+        OrderState order = tables.order(0);
         for (uint256 i; i < count; ++i) {
-            OrderState order = tables.order(i);
-            OrderTerms terms = tables.terms(i);
+            (OrderTerms terms, OrderLinks links) = (tables.terms(i), tables.links(i));
             uint64 limit;
-            _checkIndices(tables, terms, tables.links(i), i);
+            _checkIndices(tables, terms, links, i);
             if (terms.has(OrderTermsLib.HAS_CONVERSION_LIMIT)) {
                 if (limits == tables.limitCount) revert IndexOutOfRange(Table.ORDERS, i);
                 limit = tables.limit(limits++);
@@ -232,30 +239,44 @@ abstract contract Settlement is EngineBase {
             _checkTerms(tables, terms, position, i, fee);
             _loadNonce(tables, order, terms, keyHead, i);
             bytes32 hash = preimage.hash(
-                terms, position.account(), tables.marketId(terms.market()), position.epoch(), limit
+                terms, position.account(), tables.marketIds.get(terms.market()), position.epoch(), limit
             );
             order.setIdentity(terms, hash, position.accountIndex());
-            if (!terms.isForced()) _setLeaf(tables, tables.links(i), hash, position.accountIndex(), i);
+            if (!terms.isForced()) _setLeaf(tables, links, hash, position.accountIndex(), i);
+            order = order.next();
         }
-        if (limits != tables.limitCount) revert LimitNotUsed(limits);
     }
 
     function _checkIndices(BatchTables memory tables, OrderTerms terms, OrderLinks links, uint256 i) private pure {
-        if (terms.position() >= tables.positionCount) revert IndexOutOfRange(Table.ORDERS, i);
-        if (terms.market() >= tables.marketCount) revert IndexOutOfRange(Table.ORDERS, i);
+        bool isInside = Bools.both(terms.position() < tables.positionCount, terms.market() < tables.marketCount);
+        bool hasGroup = Bools.either(links.group() < tables.groupCount, terms.isForced());
+        if (!Bools.both(isInside, hasGroup)) revert IndexOutOfRange(Table.ORDERS, i);
+        if (links.leaf() != 0) _checkLeaf(tables, terms, links, i);
+    }
+
+    /// @dev Every group has a leaf 0.
+    function _checkLeaf(BatchTables memory tables, OrderTerms terms, OrderLinks links, uint256 i) private pure {
         if (terms.isForced()) return;
-        if (links.group() >= tables.groupCount) revert IndexOutOfRange(Table.ORDERS, i);
         if (links.leaf() >= tables.group(links.group()).leafCount()) revert IndexOutOfRange(Table.ORDERS, i);
     }
 
-    /// @dev Check the order's flags and what they bring with them. Most orders have none and are in a market in USDC.
+    /// @dev Check the order's flags and what they bring with them: of most orders nothing, as they are without flags in
+    ///      the market of their position, which is in USDC.
     function _checkFlags(BatchTables memory tables, OrderTerms terms, Position position, uint64 limit, uint256 i)
         private
         pure
     {
+        uint256 market = terms.market();
+        uint256 mismatch = position.instrument() ^ tables.market(market).instrument();
+        uint256 special = terms.rareFlags() | tables.termsOf(market).special() | mismatch;
+        if (special != 0) _checkSpecial(tables, terms, mismatch == 0, limit, i);
+    }
+
+    function _checkSpecial(BatchTables memory tables, OrderTerms terms, bool isOfMarket, uint64 limit, uint256 i)
+        private
+        pure
+    {
         MarketTerms marketTerms = tables.termsOf(terms.market());
-        bool isOfMarket = position.instrument() == tables.market(terms.market()).instrument();
-        if (isOfMarket && marketTerms.isPlain() && !terms.has(OrderTermsLib.RARE_FLAGS)) return;
         if (terms.has(OrderTermsLib.UNKNOWN_FLAGS)) revert InvalidFlags(i);
         if (!isOfMarket) revert InstrumentMismatch(i);
         if (terms.isForced()) _admitForced(tables, terms, i);
@@ -263,10 +284,10 @@ abstract contract Settlement is EngineBase {
         uint256 rate = marketTerms.rate();
         if (rate == 0) {
             if (terms.has(OrderTermsLib.HAS_CONVERSION_LIMIT)) revert UnexpectedConversionLimit(i);
-        } else {
-            if (limit == 0) revert ConversionLimitMissing(i);
-            if (terms.isSell() ? rate < limit : rate > limit) revert ConversionLimitExceeded(i);
+            return;
         }
+        if (limit == 0) revert ConversionLimitMissing(i);
+        if (terms.isSell() ? rate < limit : rate > limit) revert ConversionLimitExceeded(i);
     }
 
     /// @dev Check the form of a forced order. The Clearinghouse decides whether one is due.
@@ -281,27 +302,26 @@ abstract contract Settlement is EngineBase {
         tables.setTermsOf(market, tables.termsOf(market).withForced());
     }
 
-    /// @dev Check what an order says.
+    /// @dev Check what an order says. A number minus one, unchecked, is above every bound if the number is zero.
     function _checkTerms(BatchTables memory tables, OrderTerms terms, Position position, uint256 i, uint256 fee)
         private
         pure
     {
         MarketWord word = tables.market(terms.market());
-        uint256 price = terms.price();
-        if (price == 0) revert InvalidPrice(i);
-        if (price > word.maxPricePerLot()) revert InvalidPrice(i);
-        if (price % word.tickPerLot() != 0) revert InvalidPrice(i);
-        uint256 quantity = terms.quantity();
-        if (quantity == 0) revert InvalidQuantity(i);
-        if (quantity > word.maxQuantity()) revert InvalidQuantity(i);
         uint256 expiry = terms.expiry(); // 0 stands for never
-        if (terms.isGtc() != (expiry == 0)) revert InvalidExpiry(i);
-        if (expiry < tables.matchedAt && expiry != 0) revert OrderExpired(i);
+        unchecked {
+            bool isAbove = uint256(terms.price()) - 1 >= word.maxPricePerLot();
+            if (Bools.either(isAbove, !word.isOnTick(terms.price()))) revert InvalidPrice(i);
+            if (uint256(terms.quantity()) - 1 >= word.maxQuantity()) revert InvalidQuantity(i);
+            if (terms.isGtc() != (expiry == 0)) revert InvalidExpiry(i);
+            if (expiry - 1 < tables.matchedAt - 1) revert OrderExpired(i);
+        }
         if (terms.sequence() == type(uint32).max) revert SequenceExhausted(i);
-        if (terms.isForced()) return;
-        if (terms.key() == RESERVED_KEY && tables.termsOf(terms.market()).isDerivative()) revert ReservedKey(i);
-        if (position.epoch() == type(uint32).max) revert EpochExhausted(i);
-        if (terms.maxFeeBps() < fee) revert FeeAboveCap(i);
+        if (!terms.isForced()) {
+            if (terms.key() == RESERVED_KEY && tables.termsOf(terms.market()).isDerivative()) revert ReservedKey(i);
+            if (position.epoch() == type(uint32).max) revert EpochExhausted(i);
+            if (terms.maxFeeBps() < fee) revert FeeAboveCap(i);
+        }
     }
 
     /// @dev Find the storage word of the order's nonce key and take `filled` from it.
@@ -339,10 +359,16 @@ abstract contract Settlement is EngineBase {
         private
         pure
     {
-        Group group = tables.group(links.group());
-        if (!group.isMissing(links.leaf())) revert LeafSetTwice(i);
-        if (!group.isOf(account)) revert GroupAccountMismatch(i);
-        tables.setGroup(links.group(), group.set(links.leaf(), hash, account));
+        (uint256 index, uint256 leaf) = (links.group(), links.leaf());
+        Group group = tables.group(index);
+        if (group.isDone(leaf)) revert LeafSetTwice(i);
+        if (group.isSingle()) {
+            tables.leaves.put(index, uint256(hash));
+        } else {
+            if (!group.isOf(account)) revert GroupAccountMismatch(i);
+            tables.setLeafHash(index, leaf, hash);
+        }
+        tables.setGroup(index, group.withLeaf(leaf, account));
     }
 
     /// @dev A derivative market has a round only for a forced order.
@@ -359,16 +385,18 @@ abstract contract Settlement is EngineBase {
     // ---------------------------------------------------------------------------------------------------------------
 
     function _checkSignatures(BatchTables memory tables) private view {
-        bytes32 separator = OrderLib.domainSeparator(address(this));
+        DigestPreimage preimage = SignatureLib.allocatePreimage(OrderLib.domainSeparator(address(this)));
         uint256 count = tables.groupCount;
+        if (count == 0) return;
         for (uint256 i; i < count; ++i) {
             Group group = tables.group(i);
-            if (group.isIncomplete()) revert LeafNotSet(i);
-            bytes32 hash = group.leafCount() == 1
-                ? group.singleHash()
-                : OrderLib.arrayHash(group.concatenatedHash());
+            bool isSingle = group.isSingle();
+            if (isSingle ? !group.isDone(0) : group.isIncomplete()) revert LeafNotSet(i);
+            bytes32 hash = isSingle
+                ? bytes32(tables.leaves.get(i))
+                : OrderLib.arrayHash(tables.concatenatedHash(i, group.leafCount()));
             (bytes32 r, bytes32 vs) = tables.signature(i);
-            address signer = SignatureLib.recover(MessageHashUtils.toTypedDataHash(separator, hash), r, vs);
+            address signer = SignatureLib.recover(preimage.digest(hash), r, vs);
             // A group has a leaf that an order set, and so an account.
             address account = tables.entry(group.account()).account();
             // The zero address, the answer to a malformed signature, is no account: their table starts above it.
@@ -434,8 +462,10 @@ abstract contract Settlement is EngineBase {
     /// @dev Change the nonce states and write each storage word once.
     function _storeNonces(BatchTables memory tables) private {
         uint256 count = tables.orderCount;
+        OrderState next = tables.order(0);
         for (uint256 i; i < count; ++i) {
-            OrderState order = tables.order(i);
+            OrderState order = next;
+            next = order.next();
             if (!order.isUsed()) continue;
             // Of several sequences of a key the last that acted stays. A closed IOC or FOK order leaves its successor
             // with nothing filled. The sequence is below 2^32-1, and `filled` at most the order's quantity.

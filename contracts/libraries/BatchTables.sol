@@ -59,6 +59,7 @@ struct BatchTables {
     uint256[] baseDeltas; // int256, quanta
     // by group
     uint256[] groups; // Group
+    uint256[] leaves; // hash of the order, or pointer to the hashes of several
     // by order
     uint256[] orders; // seven words each, see OrderState
     // storage words in use; word p is position p's first
@@ -99,6 +100,28 @@ library WordTable {
         }
     }
 
+    /// @notice Take `amount` from one int256 entry and add it to another, unchecked as well.
+    function move(uint256[] memory table, uint256 from, uint256 to, uint256 amount) internal pure {
+        assembly ("memory-safe") {
+            let start := add(table, 0x20)
+            let entry := add(start, shl(5, from))
+            mstore(entry, sub(mload(entry), amount))
+            entry := add(start, shl(5, to))
+            mstore(entry, add(mload(entry), amount))
+        }
+    }
+
+    /// @notice Add `amount` to two entries, unchecked as well.
+    function addToBoth(uint256[] memory table, uint256 first, uint256 second, uint256 amount) internal pure {
+        assembly ("memory-safe") {
+            let start := add(table, 0x20)
+            let entry := add(start, shl(5, first))
+            mstore(entry, add(mload(entry), amount))
+            entry := add(start, shl(5, second))
+            mstore(entry, add(mload(entry), amount))
+        }
+    }
+
     /// @notice Make a table shorter, or as long again as its memory is.
     function setLength(uint256[] memory table, uint256 length) internal pure {
         assembly ("memory-safe") {
@@ -120,7 +143,7 @@ library BatchTablesLib {
 
     uint256 private constant PROTOCOL_ENTRIES = 3;
     uint256 private constant STATE_WORDS = 7;
-    uint256 private constant STATE_SIZE = 7 * 32;
+    uint256 internal constant STATE_SIZE = 7 * 32;
 
     // ---------------------------------------------------------------------------------------------------------------
     // Layout
@@ -158,6 +181,7 @@ library BatchTablesLib {
         tables.positions = new uint256[](positions);
         tables.baseDeltas = new uint256[](positions);
         tables.groups = new uint256[](tables.groupCount);
+        tables.leaves = new uint256[](tables.groupCount);
         tables.orders = new uint256[](orders * STATE_WORDS);
         tables.slots = new uint256[](positions + orders);
         tables.words = new uint256[](positions + orders);
@@ -208,13 +232,9 @@ library BatchTablesLib {
         return _row(tables.positionRows, index, POSITION_SIZE, 0) >> 208;
     }
 
-    function groupRow(BatchTables memory tables, uint256 index)
-        internal
-        pure
-        returns (uint256 leafCount, uint256 absentMask)
-    {
-        uint256 row = _row(tables.groupRows, index, GROUP_SIZE, 0);
-        return (row >> 248, uint16(row >> 232));
+    /// @return head leaf count 8 (bits 16-23), mask of absent leaves 16 (0-15)
+    function groupHead(BatchTables memory tables, uint256 index) internal pure returns (uint256 head) {
+        return _row(tables.groupRows, index, GROUP_SIZE, 0) >> 232;
     }
 
     function signature(BatchTables memory tables, uint256 group_) internal pure returns (bytes32 r, bytes32 vs) {
@@ -259,6 +279,36 @@ library BatchTablesLib {
 
     function setGroup(BatchTables memory tables, uint256 index, Group group_) internal pure {
         tables.groups.put(index, Group.unwrap(group_));
+    }
+
+    /// @notice Reserve memory for the hashes of a group of several orders.
+    function allocateLeaves(BatchTables memory tables, uint256 group_, uint256 count) internal pure {
+        uint256 pointer;
+        assembly ("memory-safe") {
+            pointer := mload(0x40)
+            mstore(0x40, add(pointer, shl(5, count)))
+        }
+        tables.leaves.put(group_, pointer);
+    }
+
+    /// @notice Keep the hash of one of a group's several orders.
+    function setLeafHash(BatchTables memory tables, uint256 group_, uint256 leaf, bytes32 hash) internal pure {
+        uint256 pointer = tables.leaves.get(group_);
+        assembly ("memory-safe") {
+            mstore(add(pointer, shl(5, leaf)), hash)
+        }
+    }
+
+    /// @return hash keccak256 of the hashes of a group's several orders, one after another
+    function concatenatedHash(BatchTables memory tables, uint256 group_, uint256 count)
+        internal
+        pure
+        returns (bytes32 hash)
+    {
+        uint256 pointer = tables.leaves.get(group_);
+        assembly ("memory-safe") {
+            hash := keccak256(pointer, shl(5, count))
+        }
     }
 
     function setTermsOf(BatchTables memory tables, uint256 market_, MarketTerms terms_) internal pure {
@@ -374,6 +424,13 @@ library BatchTablesLib {
 library OrderStateLib {
     uint256 private constant USED = 1 << 64;
     uint256 private constant CLOSED = 1 << 65;
+
+    /// @notice The order behind this one, if there is one.
+    function next(OrderState order) internal pure returns (OrderState) {
+        unchecked {
+            return OrderState.wrap(OrderState.unwrap(order) + BatchTablesLib.STATE_SIZE);
+        }
+    }
 
     function terms(OrderState order) internal pure returns (OrderTerms) {
         return OrderTerms.wrap(_word(order, 0x00));

@@ -33,13 +33,13 @@ type Entry is uint256;
 
 /// @notice A group of orders under one signature while its orders are read, as one word.
 ///
-///   255                                                  48 47           32 31         16 15         0
-///  +-------------------------------------------------------+---------------+-------------+-----------+
-///  | pointer to the leaves' hashes                         | account 16    |leafCount 16 | missing 16|
-///  +-------------------------------------------------------+---------------+-------------+-----------+
+///   255                                      49 48               32 31         16 15               0
+///  +-------------------------------------------+-------------------+-------------+-----------------+
+///  | 0                                         | account + 1    17 | last leaf 16| done 16         |
+///  +-------------------------------------------+-------------------+-------------+-----------------+
 ///
-/// Missing are the leaves, bit by bit, that are neither absent nor set by an order yet; the account is an index, 2^16-1
-/// until an order has set the first leaf.
+/// Done are the leaves, bit by bit, that are absent or set by an order; the account is an index, and the field 0 until
+/// an order has set the first leaf. So zero is a group of one order that is still missing.
 type Group is uint256;
 
 /// @notice What fills need to know of a market, as one word.
@@ -78,8 +78,9 @@ library OrderTermsLib {
     uint256 internal constant HAS_CONVERSION_LIMIT = 1 << 4;
     uint256 internal constant FORCED = 1 << 5;
     uint256 internal constant UNKNOWN_FLAGS = 3 << 6;
-    uint256 internal constant RARE_FLAGS = UNKNOWN_FLAGS | FORCED | REDUCE_ONLY | HAS_CONVERSION_LIMIT;
+    uint256 private constant RARE_FLAGS = UNKNOWN_FLAGS | FORCED | REDUCE_ONLY | HAS_CONVERSION_LIMIT;
     uint256 internal constant FLAGS_SHIFT = 216;
+    uint256 private constant MARKET_MASK = type(uint16).max << 8; // beside the flags
     uint256 private constant TIME_IN_FORCE_SHIFT = 1;
     uint256 private constant IMMEDIATE = 1 << 2; // the upper bit of time in force: IOC or FOK
     uint256 private constant GTC = 0;
@@ -97,6 +98,11 @@ library OrderTermsLib {
     /// @notice Whether one of the given flags is set.
     function has(OrderTerms terms, uint256 flags) internal pure returns (bool) {
         return (OrderTerms.unwrap(terms) >> FLAGS_SHIFT) & flags != 0;
+    }
+
+    /// @notice The flags that most orders do not have.
+    function rareFlags(OrderTerms terms) internal pure returns (uint256) {
+        return (OrderTerms.unwrap(terms) >> FLAGS_SHIFT) & RARE_FLAGS;
     }
 
     function isSell(OrderTerms terms) internal pure returns (bool) {
@@ -127,6 +133,12 @@ library OrderTermsLib {
 
     function isGtc(OrderTerms terms) internal pure returns (bool) {
         return timeInForce(terms) == GTC;
+    }
+
+    /// @notice Whether the orders are on the two sides of one market.
+    function isOpposite(OrderTerms terms, OrderTerms other) internal pure returns (bool) {
+        uint256 difference = OrderTerms.unwrap(terms) ^ OrderTerms.unwrap(other);
+        return (difference >> FLAGS_SHIFT) & (MARKET_MASK | SIDE) == SIDE;
     }
 
     function side(OrderTerms terms) internal pure returns (uint8) {
@@ -160,14 +172,9 @@ library OrderTermsLib {
         return uint40(OrderTerms.unwrap(terms) >> 56);
     }
 
-    /// @return the record's expiry in Unix seconds, which is 0 for GTC; see `signedExpiry`
+    /// @return the record's expiry in Unix seconds, which is 0 for GTC
     function expiry(OrderTerms terms) internal pure returns (uint64) {
         return uint40(OrderTerms.unwrap(terms) >> 16);
-    }
-
-    /// @return the expiry that the trader signs, 2^64-1 for GTC
-    function signedExpiry(OrderTerms terms) internal pure returns (uint64) {
-        return isGtc(terms) ? type(uint64).max : expiry(terms);
     }
 
     function maxFeeBps(OrderTerms terms) internal pure returns (uint16) {
@@ -247,75 +254,60 @@ library EntryLib {
 
 /// @title  Fields of Group
 library GroupLib {
-    uint256 private constant POINTER_SHIFT = 48;
     uint256 private constant ACCOUNT_SHIFT = 32;
-    uint256 private constant LEAF_COUNT_SHIFT = 16;
-    uint256 private constant NO_ACCOUNT = type(uint16).max;
+    uint256 private constant LAST_LEAF_SHIFT = 16;
 
-    /// @notice Reserve memory for the hashes of a group's leaves.
-    function make(uint256 leafCount_, uint256 missing_) internal pure returns (Group) {
-        uint256 leaves;
-        assembly ("memory-safe") {
-            leaves := mload(0x40)
-            mstore(0x40, add(leaves, shl(5, leafCount_)))
-        }
-        return Group.wrap(
-            (leaves << POINTER_SHIFT) | (NO_ACCOUNT << ACCOUNT_SHIFT) | (leafCount_ << LEAF_COUNT_SHIFT) | missing_
-        );
+    /// @notice A group of which some leaves are absent.
+    function make(uint256 leafCount_, uint256 absentMask) internal pure returns (Group) {
+        return Group.wrap(((leafCount_ - 1) << LAST_LEAF_SHIFT) | absentMask);
     }
 
     function leafCount(Group group) internal pure returns (uint256) {
-        return uint16(Group.unwrap(group) >> LEAF_COUNT_SHIFT);
+        unchecked {
+            return lastLeaf(group) + 1;
+        }
+    }
+
+    function isSingle(Group group) internal pure returns (bool) {
+        return lastLeaf(group) == 0;
     }
 
     /// @notice Whether leaves are neither absent nor set.
     function isIncomplete(Group group) internal pure returns (bool) {
-        return uint16(Group.unwrap(group)) != 0;
+        unchecked {
+            return uint16(Group.unwrap(group)) != (2 << lastLeaf(group)) - 1;
+        }
     }
 
-    function isMissing(Group group, uint256 leaf) internal pure returns (bool) {
+    /// @notice Whether a leaf is absent or set.
+    function isDone(Group group, uint256 leaf) internal pure returns (bool) {
         return (Group.unwrap(group) >> leaf) & 1 != 0;
     }
 
     /// @notice Whether orders of this account may be in the group: it is that of the first order.
     function isOf(Group group, uint256 account_) internal pure returns (bool) {
-        uint256 own = account(group);
-        return own == account_ || own == NO_ACCOUNT;
+        uint256 next = Group.unwrap(group) >> ACCOUNT_SHIFT;
+        unchecked {
+            return next == 0 || next == account_ + 1;
+        }
     }
 
+    /// @notice The account's index, once an order has set a leaf.
     function account(Group group) internal pure returns (uint256) {
-        return uint16(Group.unwrap(group) >> ACCOUNT_SHIFT);
-    }
-
-    /// @notice Set a leaf that is missing, by an order of `account_`.
-    function set(Group group, uint256 leaf, bytes32 hash, uint256 account_) internal pure returns (Group) {
-        setHash(group, leaf, hash);
-        uint256 cleared = Group.unwrap(group) & ~((NO_ACCOUNT << ACCOUNT_SHIFT) | (1 << leaf));
-        return Group.wrap(cleared | (account_ << ACCOUNT_SHIFT));
-    }
-
-    function setHash(Group group, uint256 leaf, bytes32 hash) internal pure {
-        uint256 leaves = Group.unwrap(group) >> POINTER_SHIFT;
-        assembly ("memory-safe") {
-            mstore(add(leaves, shl(5, leaf)), hash)
+        unchecked {
+            return (Group.unwrap(group) >> ACCOUNT_SHIFT) - 1;
         }
     }
 
-    /// @return hash the leaf's, if there is one only
-    function singleHash(Group group) internal pure returns (bytes32 hash) {
-        uint256 leaves = Group.unwrap(group) >> POINTER_SHIFT;
-        assembly ("memory-safe") {
-            hash := mload(leaves)
+    /// @notice The group with a leaf that an order of `account_` set, which `isOf` it.
+    function withLeaf(Group group, uint256 leaf, uint256 account_) internal pure returns (Group) {
+        unchecked {
+            return Group.wrap(Group.unwrap(group) | ((account_ + 1) << ACCOUNT_SHIFT) | (1 << leaf));
         }
     }
 
-    /// @return hash keccak256 of all leaves' hashes, one after another
-    function concatenatedHash(Group group) internal pure returns (bytes32 hash) {
-        uint256 leaves = Group.unwrap(group) >> POINTER_SHIFT;
-        uint256 count = leafCount(group);
-        assembly ("memory-safe") {
-            hash := keccak256(leaves, shl(5, count))
-        }
+    function lastLeaf(Group group) private pure returns (uint256) {
+        return uint16(Group.unwrap(group) >> LAST_LEAF_SHIFT);
     }
 }
 
@@ -338,13 +330,13 @@ library MarketTermsLib {
         return MarketTerms.wrap(MarketTerms.unwrap(terms) | HAS_FORCED);
     }
 
-    function isDerivative(MarketTerms terms) internal pure returns (bool) {
-        return MarketTerms.unwrap(terms) & DERIVATIVE != 0;
+    /// @notice What is zero for a spot market that is quoted in USDC only.
+    function special(MarketTerms terms) internal pure returns (uint256) {
+        return MarketTerms.unwrap(terms) >> RATE_SHIFT;
     }
 
-    /// @notice Whether it is a spot market that is quoted in USDC.
-    function isPlain(MarketTerms terms) internal pure returns (bool) {
-        return MarketTerms.unwrap(terms) >> RATE_SHIFT == 0;
+    function isDerivative(MarketTerms terms) internal pure returns (bool) {
+        return MarketTerms.unwrap(terms) & DERIVATIVE != 0;
     }
 
     function hasForced(MarketTerms terms) internal pure returns (bool) {

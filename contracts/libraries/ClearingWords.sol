@@ -25,8 +25,8 @@ type ClearingPosition is uint256;
 ///  | funding i96          | lastHour u32   | settlePerLot u64 | state u8   | collateral u56   |
 ///  +----------------------+----------------+------------------+------------+------------------+
 ///
-/// `collateral`, per lot, is set when an option expires, so that closing positions needs no other word; it is 0 in every
-/// other market and at any other time. `state` is a value of IClearinghouse.State.
+/// `collateral`, per lot, is set when an option expires, so that closing positions needs no other word; it is 0 in
+/// every other market and at any other time. `state` is a value of IClearinghouse.State.
 type ClearingMarket is uint256;
 
 /// @notice A market's pool in micro-USDC: pool u128 (bits 128-255); and how many of its positions have a notice: u32

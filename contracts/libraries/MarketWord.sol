@@ -101,6 +101,14 @@ library MarketWordLib {
         return uint32(MarketWord.unwrap(word) >> TICK_SHIFT);
     }
 
+    /// @notice Whether a price is a multiple of the tick.
+    function isOnTick(MarketWord word, uint256 price) internal pure returns (bool result) {
+        uint256 tick = tickPerLot(word);
+        assembly ("memory-safe") {
+            result := iszero(mod(price, tick))
+        }
+    }
+
     function lotMantissa(MarketWord word) internal pure returns (uint24) {
         return uint24(MarketWord.unwrap(word) >> LOT_MANTISSA_SHIFT);
     }

@@ -58,7 +58,7 @@ library OrderLib {
         OrderPreimage preimage,
         OrderTerms terms,
         address account,
-        uint32 market,
+        uint256 market,
         uint32 epoch,
         uint64 conversionLimit
     ) internal pure returns (bytes32 result) {
@@ -68,7 +68,7 @@ library OrderLib {
         uint256 price = terms.price();
         uint256 quantity = terms.quantity();
         uint256 nonce = terms.nonce();
-        uint256 expiry = terms.signedExpiry();
+        uint256 expiry = terms.expiry();
         uint256 maxFeeBps = terms.maxFeeBps();
         assembly ("memory-safe") {
             mstore(add(preimage, 0x20), account)
@@ -80,7 +80,8 @@ library OrderLib {
             mstore(add(preimage, 0xe0), quantity)
             mstore(add(preimage, 0x100), nonce)
             mstore(add(preimage, 0x120), epoch)
-            mstore(add(preimage, 0x140), expiry)
+            // GTC, whose record has expiry 0, signs 2^64-1.
+            mstore(add(preimage, 0x140), or(expiry, mul(iszero(timeInForce), 0xffffffffffffffff)))
             mstore(add(preimage, 0x160), maxFeeBps)
             mstore(add(preimage, 0x180), conversionLimit)
             result := keccak256(preimage, PREIMAGE_SIZE)

@@ -104,14 +104,14 @@ def expire(state: LedgerState, call: Call, market: int, round_id: int) -> Change
 
 
 def expire_abandoned(state: LedgerState, call: Call, market: int) -> Changes:
-    """Expire any market at the newest index if the operator has given no sign of life for 48 hours."""
+    """Expire any market at the newest index if the operator has given no sign of life for 48 hours; or a dated one that
+    nobody could expire by its round for as long."""
     desk = Desk(state, call, market)
     desk.check_kind(DERIVATIVES)
     desk.check_open()
-    signs = [state.matched_at, state.last_hour * HOUR, state.markets[market].status_at]
-    if 0 < desk.rules.expiry <= call.now:
-        signs.append(desk.rules.expiry)
-    until = max(signs) + ABANDONED_AFTER
+    expiry = desk.rules.expiry
+    sign_of_life = max(state.matched_at, state.last_hour * HOUR, state.markets[market].status_at)
+    until = (expiry if 0 < expiry <= call.now else sign_of_life) + ABANDONED_AFTER
     if call.now < until:
         raise SettlementError("NotAbandoned", (until,))
     _set_expired(desk, desk.index())

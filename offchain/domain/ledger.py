@@ -223,9 +223,9 @@ class LedgerState:
         self.matched_at = result.matched_at
         self.base.update(result.base)
         self.keys.update(result.keys)
-        self.take_over(result.money)
+        self.apply_changes(result.money)
 
-    def take_over(self, changes: Changes) -> None:
+    def apply_changes(self, changes: Changes) -> None:
         """Take over what clearing changed."""
         self.usdc.update(changes.usdc)
         self.fees_paid.update(changes.fees_paid)

@@ -1,4 +1,4 @@
-"""Reads Anvil's output and writes down each probe's number the first time.
+"""Reads Anvil's output and writes down each probe's number once between two boundaries.
 
 Started beside Anvil by coverage.py; it imports nothing of the project, of which the tree has a copy.
 """
@@ -8,14 +8,19 @@ import sys
 from pathlib import Path
 
 
-def main(folder: Path, prefix: bytes) -> None:
+def main(folder: Path, probes: bytes, boundaries: bytes = b"none") -> None:
     seen: set[bytes] = set()
     with (folder / f"{os.getpid()}.txt").open("wb", buffering=0) as file:
         for line in sys.stdin.buffer:
-            if line.startswith(prefix) and line not in seen and line[:-1].isdigit():
+            if line in seen or not line[:-1].isdigit():
+                continue
+            if line.startswith(boundaries):
+                seen.clear()
+                file.write(line)
+            elif line.startswith(probes):
                 seen.add(line)
                 file.write(line)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2].encode())
+    main(Path(sys.argv[1]), *(argument.encode() for argument in sys.argv[2:]))

@@ -13,26 +13,19 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import shutil
 import subprocess
 import sys
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
-from scripts._audit.rewrite import IMPORTED, Rewriter, is_statement, lay_tree
+from scripts._audit.rewrite import IMPORTED, Rewriter, is_statement
 from scripts._audit.sources import ROOT, Json, closure, production_units, syntax_trees
+from scripts._audit.tree import PROBES, SELECTED, Tree
 
-TREE = ROOT / ".audit" / "coverage"
-HITS = TREE / "hits"
-REPORT = TREE / "coverage.json"
-BASE = 8_800_000_000
-"""first number: no other line of Anvil's output looks like these"""
+TREE = Tree(ROOT / ".audit" / "coverage")
+REPORT = TREE.folder / "coverage.json"
 LOWEST_LINES, LOWEST_BRANCHES = 98.0, 95.0
-LEFT_OUT = ("tests/functional/snapshots",)
-SELECTED = "not test_gas"
 NOTHING_SELECTED = 5  # pytest's status
 
 PROBE = """// SPDX-License-Identifier: MIT
@@ -59,11 +52,6 @@ function probeCondition(uint256 probe, bool outcome) pure returns (bool) {
     probeStatement(outcome ? probe : probe + 1);
     return outcome;
 }
-"""
-
-ANVIL = """#!/usr/bin/env bash
-# The real Anvil, its console output reduced to the numbers of the probes.
-exec "{anvil}" "$@" --disable-code-size-limit --gas-limit 1000000000 > >(exec "{python}" "{script}" "{hits}" {prefix})
 """
 
 
@@ -107,7 +95,7 @@ class Instrument(Rewriter):
     def _add(self, node: Json, kind: str) -> int:
         text = " ".join(self.text(node).split())
         self.probes.append(Probe(self.unit, self.line(node), kind, text[:70]))
-        return BASE + len(self.probes) - 1
+        return PROBES + len(self.probes) - 1
 
 
 def _is_requirement(node: Json) -> bool:
@@ -121,27 +109,19 @@ def instrument() -> list[Probe]:
     rewriter = Instrument()
     contracts = {unit: rewriter.rewrite(unit, trees[unit], sources[unit]) for unit in production_units()}
     contracts[IMPORTED] = PROBE
-    wrapper = ANVIL.format(
-        anvil=ROOT / ".venv" / "bin" / "anvil",
-        python=sys.executable,
-        script=ROOT / "scripts" / "_audit" / "collect.py",
-        hits=HITS,
-        prefix=str(BASE)[:3],
-    )
-    lay_tree(TREE, contracts, wrapper)
+    TREE.lay(contracts)
     return rewriter.probes
 
 
 def run_tests(paths: list[str], jobs: int) -> list[str]:
     """Run the tests below each path on the tree, `jobs` paths at a time; returns the paths that failed."""
-    shutil.rmtree(HITS, ignore_errors=True)
-    HITS.mkdir()
-    environment = os.environ | {"PATH": f"{TREE / 'bin'}:{os.environ['PATH']}", "PYTHONPATH": str(TREE)}
-    subprocess.run(["ape", "compile"], cwd=TREE, env=environment, check=False)
+    TREE.clear_hits()
 
     def run(path: str) -> str | None:
         command = ["ape", "test", "-q", "-k", SELECTED, path]
-        done = subprocess.run(command, cwd=TREE, env=environment, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, cwd=TREE.folder, env=TREE.environment(), capture_output=True, text=True, check=False
+        )
         print(f"{path:44}{done.stdout.strip().splitlines()[-1] if done.stdout.strip() else done.stderr}", flush=True)
         if done.returncode in (0, NOTHING_SELECTED):
             return None
@@ -149,26 +129,12 @@ def run_tests(paths: list[str], jobs: int) -> list[str]:
         return path
 
     with ThreadPoolExecutor(jobs) as pool:
-        return [path for path in pool.map(run, _shards(paths)) if path]
-
-
-def _shards(paths: list[str]) -> list[str]:
-    """Folders and files of tests that are run each on its own."""
-    shards = []
-    for path in map(Path, paths):
-        inner = (
-            sorted(entry for entry in (TREE / path).iterdir()) if (TREE / path / "engine").is_dir() else [TREE / path]
-        )
-        for entry in inner:
-            name = entry.relative_to(TREE).as_posix()
-            if name not in LEFT_OUT and (entry.name.startswith("test_") or any(entry.glob("test_*.py"))):
-                shards.append(name)
-    return shards
+        return [path for path in pool.map(run, TREE.shards(paths)) if path]
 
 
 def report(probes: list[Probe]) -> bool:
     """Print the table; whether the goals are met."""
-    numbers = {int(line) - BASE for path in HITS.iterdir() for line in path.read_text().split()}
+    numbers = {int(line) - PROBES for path in TREE.hits.iterdir() for line in path.read_text().split()}
     lines: dict[str, dict[int, bool]] = defaultdict(dict)
     branches: dict[str, list[tuple[Probe, bool]]] = defaultdict(list)
     for number, probe in enumerate(probes):

@@ -7,12 +7,9 @@ on a copy of the project with the rewritten contracts.
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 
-from scripts._audit.sources import ROOT, Json
+from scripts._audit.sources import Json
 
 IMPORTED = "contracts/Probe.sol"
 """the unit that declares the functions which rewritten code calls"""
@@ -112,33 +109,3 @@ def _bodies(tree: Json) -> Iterator[Json]:
                 yield node["body"]
         elif node["nodeType"] in ("SourceUnit", "ContractDefinition"):
             pending += [child for _, child in children(node)]
-
-
-def lay_tree(folder: Path, contracts: dict[str, str], wrapper: str) -> None:
-    """Copy the project to a folder, with these units in the contracts' place and `wrapper` as its `anvil`."""
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.split("\n")
-    shutil.rmtree(folder / "contracts", ignore_errors=True)
-    for folder_name in ("tests", "scripts", "offchain"):
-        shutil.rmtree(folder / folder_name, ignore_errors=True)
-    for name in filter(None, listed):
-        if (ROOT / name).is_file() and (not name.startswith("contracts/") or name not in contracts):
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, folder / name)
-    for name, text in contracts.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text)
-    for name in ("node_modules", ".venv", "contracts/.cache/@openzeppelin"):
-        target = ROOT / ("node_modules/@openzeppelin" if name.endswith("openzeppelin") else name)
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        if not (folder / name).is_symlink():
-            (folder / name).symlink_to(target.resolve())
-    anvil = folder / "bin" / "anvil"
-    anvil.parent.mkdir(exist_ok=True)
-    anvil.write_text(wrapper)
-    anvil.chmod(0o755)

@@ -63,9 +63,7 @@ def empty_house(project: ProjectManager, chain: ChainManager, owner: AccountAPI,
 
 
 @pytest.fixture(scope="module")
-def house(
-    empty_house: House, maker: AccountAPI, taker: AccountAPI, rescuer: AccountAPI, stranger: AccountAPI
-) -> House:
+def house(empty_house: House, maker: AccountAPI, taker: AccountAPI, rescuer: AccountAPI, stranger: AccountAPI) -> House:
     """A perpetual at an index of 100 USDC per lot, traders and a fund with money."""
     empty_house.create_market(PERP)
     for account in (maker, taker, rescuer, FUND):

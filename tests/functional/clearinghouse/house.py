@@ -20,6 +20,7 @@ OPEN, EXPIRED = range(2)
 BY_FUND, BY_LIQUIDATION, BY_EXIT = range(3)  # causes of forced fills
 
 HOUR = 3_600
+STORAGE = 0xC03F04ED5266639A927C17E01FDD32D07F7CCA80DBB024A0D1D284FAE4E9E100  # the Clearinghouse's first slot
 WINDOW = HOUR
 PRICE_OF_INDEX = 10**15
 FUND = "0x" + keccak(text="crosspoint.insurance-fund")[12:].hex()
@@ -68,7 +69,13 @@ def position_word(account: str, market: int, index: int) -> int:
 def fill_word(fill: Fill, buyer: int, seller: int, market: int, index: int) -> int:
     flags = sum(bit << n for n, bit in enumerate((*fill.reduce_only, *fill.forced)))
     return (
-        buyer << 240 | seller << 224 | market << 208 | flags << 200 | index << 184 | fill.price << 128 | fill.quantity << 88
+        buyer << 240
+        | seller << 224
+        | market << 208
+        | flags << 200
+        | index << 184
+        | fill.price << 128
+        | fill.quantity << 88
     )
 
 
@@ -132,6 +139,12 @@ class House:
 
     def balance(self, account: AccountAPI | ContractInstance | str) -> int:
         return self.vault.sharesOf(address_of(account))
+
+    def drain_fund(self) -> None:
+        """Move all that the fund's account holds to the owner's."""
+        held = self.balance(FUND)
+        entries = [int(account, 16) << 96 | NOTHING_SIGNED << 64 for account in (FUND, self.owner.address)]
+        self.vault.settle(entries, [-held, held], sender=self.as_engine())
 
     # Settlement ------------------------------------------------------------------------------------------------------
 
@@ -198,6 +211,22 @@ class House:
         """The oracle's last round, as `settle` takes it."""
         market = market or self.market
         return {market: self.oracles[market].lastRound()}
+
+    # Storage, to reach states that would take years -------------------------------------------------------------------
+
+    def slot_of_position(self, account: AccountAPI | str, market: int) -> int:
+        return _mapping_slot(int(address_of(account), 16) << 32 | market, STORAGE + 1)
+
+    def slot_of_market(self, market: int) -> int:
+        return _mapping_slot(market, STORAGE + 2)
+
+    def store(self, slot: int, word: int) -> None:
+        parameters = [self.clearing.address, f"0x{slot:064x}", f"0x{word:064x}"]
+        self.chain.provider.make_request("anvil_setStorageAt", parameters)
+
+
+def _mapping_slot(key: int, slot: int) -> int:
+    return int.from_bytes(keccak(key.to_bytes(32, "big") + slot.to_bytes(32, "big")), "big")
 
 
 def _components(registry: ContractInstance) -> list[dict[str, Any]]:

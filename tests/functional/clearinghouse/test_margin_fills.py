@@ -80,7 +80,9 @@ def test_fees_come_on_top_and_are_not_part_of_the_pool(house, maker, taker):
 
 
 def test_fills_of_a_batch_net_by_position(house, maker, taker, rescuer):
-    result = house.settle([Fill(maker, taker, 4, INDEX), Fill(rescuer, maker, 4, INDEX + 1), Fill(taker, rescuer, 1, INDEX)])
+    result = house.settle(
+        [Fill(maker, taker, 4, INDEX), Fill(rescuer, maker, 4, INDEX + 1), Fill(taker, rescuer, 1, INDEX)]
+    )
     assert result.deltas[maker.address] == 4
     assert house.position(maker) == (0, 0)
     assert house.position(taker)[0] + house.position(rescuer)[0] == 0

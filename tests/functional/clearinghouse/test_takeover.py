@@ -150,7 +150,7 @@ def test_a_position_that_has_recovered_stays(house, long, stranger):
 
 
 def test_the_fund_must_have_the_top_up(house, long, stranger):
-    drain(house)
+    house.drain_fund()
     house.set_index(BAD)
     top_up = LOTS * BAD * 5 // 100 - (LOTS * BAD + QUOTE)
     house.deposit(FUND, top_up - 1)
@@ -200,14 +200,6 @@ def test_the_fund_cannot_take_itself_over(house, long):
         take_over(house, FUND)
     with reverts("NoPosition", account=long.address, market=house.market):
         take_over(house, long)
-
-
-def drain(house):
-    """Empty the fund's account."""
-    word = int(FUND, 16) << 96 | (2**32 - 1) << 64
-    target = int(house.owner.address, 16) << 96 | (2**32 - 1) << 64
-    held = house.balance(FUND)
-    house.vault.settle([word, target], [-held, held], sender=house.as_engine())
 
 
 def short_first(house, taker, lots):

@@ -38,6 +38,22 @@ def test_a_proposal_changes_a_parameter(governance, governor, custody, parameter
     assert [tuple(tier) for tier in custody.vault.rebateTiers()] == [(1_000, 1_000)]
 
 
+def test_a_proposal_changes_the_fee(governance, governor, custody, chain, holder, stranger):
+    """The new fee applies at a time that lies beyond vote, delay and settlement window."""
+    engine = custody.engine
+    applies_at = chain.blocks.head.timestamp + 6 * DAY
+    call = (engine, engine.scheduleFee.encode_input(20, applies_at))
+    proposal = governance.accept(holder, call)
+    governance.queue(call, sender=stranger)
+    governance.wait(DAY)
+    assert engine.feeBps() == 50
+    governance.execute(call, sender=stranger)
+    assert governor.state(proposal) == EXECUTED
+    assert engine.feeBps() == 50
+    chain.mine(timestamp=applies_at)
+    assert engine.feeBps() == 20
+
+
 def test_the_guardian_vetoes_a_proposal(
     governance, governor, timelock, custody, parameter_change, holder, guardian, stranger
 ):

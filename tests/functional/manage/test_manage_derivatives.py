@@ -53,14 +53,19 @@ def position(owned, at, clearinghouse, option, maker, taker, chain, accounts):
 
 
 @pytest.fixture
-def expired(feed, option, owned, chain, stranger):
-    """Half a day after the expiry, across which the feed stood at 75,000 USD."""
-    expiry = owned.markets[OPTION]["expiry"]
-    for time, usd in ((expiry - 900, 74_000), (expiry - 60, 75_000), (expiry + 600, 90_000), (expiry + HOUR, 91_000)):
-        chain.pending_timestamp = time
-        feed.push(usd * 10**8, sender=stranger)
-    chain.mine(timestamp=expiry + DAY // 2)
-    return expiry
+def let_expire(feed, owned, chain, stranger):
+    """Pass half a day after the expiry, across which the feed stands at 75,000 USD. Returns the expiry."""
+
+    def run():
+        expiry = owned.markets[OPTION]["expiry"]
+        prices = ((-900, 74_000), (-60, 75_000), (600, 90_000), (HOUR, 91_000))
+        for offset, usd in prices:
+            chain.pending_timestamp = expiry + offset
+            feed.push(usd * 10**8, sender=stranger)
+        chain.mine(timestamp=expiry + DAY // 2)
+        return expiry
+
+    return run
 
 
 # -- funding ---------------------------------------------------------------------------------------------------------
@@ -98,7 +103,8 @@ def test_hour_and_round_can_be_named(owned, desk, clearinghouse, operator, feed,
 # -- rounds ----------------------------------------------------------------------------------------------------------
 
 
-def test_round_across_a_time_is_found(desk, expired, feed, option, stranger):
+def test_round_across_a_time_is_found(desk, let_expire, feed, option, stranger):
+    expired = let_expire()
     newest = feed.latestRound()
     assert find_round(desk(stranger), option, expired, ACROSS) == newest - 2
     assert find_round(desk(stranger), option, expired + HOUR, HELD) in (newest, newest - 1)
@@ -114,10 +120,9 @@ def test_round_that_is_yet_to_come_is_named(owned, desk, option, chain, stranger
 # -- expiry ----------------------------------------------------------------------------------------------------------
 
 
-def test_anybody_expires_and_closes_every_position(
-    owned, at, desk, clearinghouse, position, expired, maker, taker, stranger
-):
+def test_anybody_expires_and_closes_all(owned, at, desk, clearinghouse, position, let_expire, maker, taker, stranger):
     option = owned.markets[OPTION]["id"]
+    let_expire()
     actions.expire(desk(stranger), OPTION, None, False)
     assert clearinghouse.marketState(option).settlePerLot == 5_000_000  # 75,000 less 70,000 USDC, per 0.001 BTC
     actions.close_positions(desk(stranger), OPTION, [])
@@ -126,7 +131,8 @@ def test_anybody_expires_and_closes_every_position(
     assert vault.sharesOf(maker) == 10 * (CALL_COLLATERAL - 5_000_000)
 
 
-def test_closed_positions_are_not_closed_again(desk, position, expired, maker, stranger, lines):
+def test_closed_positions_are_not_closed_again(desk, position, let_expire, maker, stranger, lines):
+    let_expire()
     actions.expire(desk(stranger), OPTION, None, False)
     actions.close_positions(desk(stranger), OPTION, [maker.address])
     lines.clear()
@@ -136,11 +142,10 @@ def test_closed_positions_are_not_closed_again(desk, position, expired, maker, s
     assert lines[-1] == f"{OPTION}: no position is open"
 
 
-def test_wrong_round_is_refused_by_the_oracle(desk, expired, feed, stranger):
-    with pytest.raises(
-        DeploymentError, match=rf"would revert: WrongRound\(round={feed.latestRound()}, time={expired}\)"
-    ):
-        actions.expire(desk(stranger), OPTION, feed.latestRound(), False)
+def test_wrong_round_is_refused_by_the_oracle(desk, let_expire, feed, stranger):
+    expiry, newest = let_expire(), feed.latestRound()
+    with pytest.raises(DeploymentError, match=rf"would revert: WrongRound\(round={newest}, time={expiry}\)"):
+        actions.expire(desk(stranger), OPTION, newest, False)
 
 
 def test_expiry_has_its_time(owned, desk, stranger):

@@ -1,0 +1,99 @@
+"""A copy of the project with other contracts, on which the tests run beside an Anvil whose console is listened to."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from scripts._audit.sources import ROOT
+
+PROBES = 8_800_000_000
+"""first number of a probe: no other line of Anvil's output looks like these"""
+BOUNDARIES = 8_900_000_000
+"""first number of a boundary, after which probes are written down anew"""
+LEFT_OUT = ("tests/functional/snapshots",)
+SELECTED = "not test_gas"
+"""Tests of gas and of code as it was compiled say nothing about rewritten contracts."""
+
+ANVIL = """#!/usr/bin/env bash
+# The real Anvil; its console output goes to the collector, which writes down the numbers of the probes.
+exec "{anvil}" "$@" --disable-code-size-limit --gas-limit 1000000000 \\
+  > >(exec "{python}" "{script}" "{hits}" {probes} {boundaries})
+"""
+
+
+class Tree:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.hits = folder / "hits"
+
+    def lay(self, contracts: dict[str, str]) -> None:
+        """Copy the project, with these units in the contracts' place, and compile it."""
+        for name in ("contracts", "tests", "scripts", "offchain"):
+            shutil.rmtree(self.folder / name, ignore_errors=True)
+        for name in _own_files():
+            if name not in contracts:
+                self._copy(name)
+        for name, text in contracts.items():
+            (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (self.folder / name).write_text(text)
+        self._link(".venv", ROOT / ".venv")
+        self._link("node_modules", ROOT / "node_modules")
+        self._link("contracts/.cache/@openzeppelin", ROOT / "node_modules" / "@openzeppelin")
+        self.hits.mkdir(exist_ok=True)
+        self._write_anvil()
+        subprocess.run(["ape", "compile"], cwd=self.folder, env=self.environment(), check=True)
+
+    def environment(self, **more: str) -> dict[str, str]:
+        """For programs that run on the tree."""
+        path = f"{self.folder / 'bin'}:{os.environ['PATH']}"
+        return os.environ | {"PATH": path, "PYTHONPATH": str(self.folder)} | more
+
+    def clear_hits(self) -> None:
+        for path in self.hits.iterdir():
+            path.unlink()
+
+    def shards(self, paths: list[str]) -> list[str]:
+        """The folders and files of tests below these paths that are run each on its own."""
+        shards = []
+        for path in paths:
+            folder = self.folder / path
+            has_folders = folder.is_dir() and any(entry.glob("test_*.py") for entry in folder.iterdir())
+            for entry in sorted(folder.iterdir()) if path == "tests/functional" and has_folders else [folder]:
+                name = entry.relative_to(self.folder).as_posix()
+                if name not in LEFT_OUT and (entry.name.startswith("test_") or any(entry.glob("test_*.py"))):
+                    shards.append(name)
+        return shards
+
+    def _copy(self, name: str) -> None:
+        (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, self.folder / name)
+
+    def _link(self, name: str, target: Path) -> None:
+        link = self.folder / name
+        link.parent.mkdir(parents=True, exist_ok=True)
+        if not link.is_symlink():
+            link.symlink_to(target.resolve())
+
+    def _write_anvil(self) -> None:
+        wrapper = self.folder / "bin" / "anvil"
+        wrapper.parent.mkdir(exist_ok=True)
+        text = ANVIL.format(
+            anvil=ROOT / ".venv" / "bin" / "anvil",
+            python=sys.executable,
+            script=ROOT / "scripts" / "_audit" / "collect.py",
+            hits=self.hits,
+            probes=str(PROBES)[:2],
+            boundaries=str(BOUNDARIES)[:2],
+        )
+        wrapper.write_text(text)
+        wrapper.chmod(0o755)
+
+
+def _own_files() -> list[str]:
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    return [name for name in listed.split("\n") if name and (ROOT / name).is_file()]
