@@ -48,7 +48,7 @@ abstract contract ClearingExit is ClearingRisk, ClearingExpiry {
         if (requestedAt == 0 || notice.exitEndsAt() != 0) revert NoExitRequest();
         uint40 endsAt = time + WINDOW;
         _setNotice(market, ClearingKeyLib.make(msg.sender, id), notice, notice.withExit(requestedAt, endsAt));
-        emit ExitCancelled(msg.sender, id, endsAt);
+        emit ExitCanceled(msg.sender, id, endsAt);
     }
 
     /// @dev Whether an exit was requested at least so long ago.

@@ -120,7 +120,7 @@ interface IClearinghouse {
     event Unflagged(address indexed account, uint32 indexed market);
     event ExitRequested(address indexed account, uint32 indexed market, uint40 at);
     /// @notice The request ends at `endsAt` in the Engine's clock, and nothing more is emitted then.
-    event ExitCancelled(address indexed account, uint32 indexed market, uint40 endsAt);
+    event ExitCanceled(address indexed account, uint32 indexed market, uint40 endsAt);
     /// @notice Done, because the position was closed.
     event ExitEnded(address indexed account, uint32 indexed market);
     /// @notice The fund has the position (size, quote) now, and put `topUp` into its own (or took out -topUp).
@@ -260,13 +260,13 @@ interface IClearinghouse {
 
     /// @notice Ask to leave: from now on the operator may close the caller's position at I less the exit penalty or
     ///         better, one window later anyone may make the fund take it. A second request restarts the window
-    ///         and goes on if the first was cancelled.
+    ///         and goes on if the first was canceled.
     /// @dev    Checks: WrongKind, NotOpen, PastExpiry, NoPosition.
     function requestExit(uint32 market) external;
 
     /// @notice Let the caller's request end a window from now. Until then it counts, so that what was matched on it can
     ///         settle.
-    /// @dev    Checks: NoExitRequest, also if it was cancelled before.
+    /// @dev    Checks: NoExitRequest, also if it was canceled before.
     function cancelExit(uint32 market) external;
 
     /// @notice Pay the account max(0, floor(E(I) - exitPenalty * |s| * I / 1e4)) and move the rest of its position to
@@ -334,7 +334,7 @@ interface IClearinghouse {
     /// @return the Engine's clock at the exit request, 0 if there is none or it has ended
     function exitRequestedAt(address account, uint32 market) external view returns (uint40);
 
-    /// @return the Engine's clock at which the exit request ends or has ended, 0 if it was not cancelled
+    /// @return the Engine's clock at which the exit request ends or has ended, 0 if it was not canceled
     function exitEndsAt(address account, uint32 market) external view returns (uint40);
 
     /// @return the Engine's clock at the flag, 0 if there is none that counts

@@ -34,7 +34,7 @@ type ClearingMarket is uint256;
 type ClearingPool is uint256;
 
 /// @notice Exit request and flag of a position: exitEndsAt u40 (bits 80-119), exitRequestedAt u40 (40-79), flaggedAt u40
-///         (0-39), in the Engine's clock; 0 if there is none. A request that was cancelled has an end, a flag a term:
+///         (0-39), in the Engine's clock; 0 if there is none. A request that was canceled has an end, a flag a term:
 ///         what is over may stay in the word, but counts as none.
 type ClearingNotice is uint256;
 
@@ -178,7 +178,7 @@ library ClearingNoticeLib {
     uint256 private constant EXIT_SHIFT = 40;
     uint256 private constant END_SHIFT = 80;
 
-    /// @notice The notice with another exit request; its end is 0 unless it was cancelled.
+    /// @notice The notice with another exit request; its end is 0 unless it was canceled.
     function withExit(ClearingNotice word, uint40 requestedAt, uint40 endsAt) internal pure returns (ClearingNotice) {
         return ClearingNotice.wrap(
             (uint256(endsAt) << END_SHIFT) | (uint256(requestedAt) << EXIT_SHIFT) | uint40(ClearingNotice.unwrap(word))
@@ -196,7 +196,7 @@ library ClearingNoticeLib {
         return end != 0 && time >= end ? 0 : uint40(ClearingNotice.unwrap(word) >> EXIT_SHIFT);
     }
 
-    /// @return when the exit request ends, or has ended; 0 if it was not cancelled
+    /// @return when the exit request ends, or has ended; 0 if it was not canceled
     function exitEndsAt(ClearingNotice word) internal pure returns (uint40) {
         return uint40(ClearingNotice.unwrap(word) >> END_SHIFT);
     }

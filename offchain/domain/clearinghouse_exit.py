@@ -35,7 +35,7 @@ ABANDONED_AFTER = 48 * HOUR
 
 
 def request_exit(state: LedgerState, call: Call, market: int) -> Changes:
-    """Ask to leave; a second request starts the window again, and goes on if the first was cancelled."""
+    """Ask to leave; a second request starts the window again, and goes on if the first was canceled."""
     desk = Desk(state, call, market)
     desk.check_tradable()
     desk.check_position(call.sender)

@@ -173,7 +173,7 @@ class ExitRequest:
 
     requested_at: int
     ends_at: int | None = None
-    """None unless it was cancelled"""
+    """None unless it was canceled"""
 
     def has_ended(self, clock: int) -> bool:
         return self.ends_at is not None and clock >= self.ends_at

@@ -57,8 +57,8 @@ def test_off_market_round_trip_beyond_the_balance(house, maker, stranger):
 
 @pytest.mark.parametrize("wants_exit", [False, True])
 def test_own_order_filled_below_maintenance_and_closed_by_force_in_one_batch(house, maker, taker, rescuer, wants_exit):
-    """A trader who signs a loose limit is safe by the margin check after growth. An accomplice who sells at that limit must
-    not go around it by closing the position at the band's edge, at the trader's cost, before the batch ends."""
+    """A trader who signs a loose limit is safe by the margin check after growth. An accomplice who sells at that limit
+    must not go around it by closing the position at the band's edge, at the trader's cost, before the batch ends."""
     house.trade(maker, taker, 1)
     if wants_exit:
         house.clearing.requestExit(house.market, sender=maker)

@@ -49,12 +49,12 @@ def test_a_request_needs_a_position(house, stranger):
 def cancel(house, account):
     """When the request ends."""
     receipt = house.clearing.cancelExit(house.market, sender=account)
-    (event,) = house.clearing.ExitCancelled.from_receipt(receipt)
+    (event,) = house.clearing.ExitCanceled.from_receipt(receipt)
     assert event.endsAt == receipt.timestamp + WINDOW == house.clearing.exitEndsAt(account, house.market)
     return event.endsAt
 
 
-def test_a_cancelled_request_ends_a_window_later(house, long, requested_at):
+def test_a_canceled_request_ends_a_window_later(house, long, requested_at):
     ends_at = cancel(house, long)
     house.wait(5)
     with reverts("NoExitRequest"):  # nor can its end be put off
@@ -68,14 +68,14 @@ def test_a_cancelled_request_ends_a_window_later(house, long, requested_at):
             action(house, long)
 
 
-def test_a_cancelled_request_can_be_used_until_its_end(house, long, requested_at):
+def test_a_canceled_request_can_be_used_until_its_end(house, long, requested_at):
     ends_at = cancel(house, long)
     house.chain.pending_timestamp = ends_at - 1
     leave(house, long)
     assert house.clearing.exitEndsAt(long, house.market) == 0
 
 
-def test_a_halt_puts_off_the_end_of_a_cancelled_request(house, long, requested_at):
+def test_a_halt_puts_off_the_end_of_a_canceled_request(house, long, requested_at):
     ends_at = cancel(house, long)
     house.engine.stopClock(100, sender=house.owner)
     house.move_to(ends_at + 99)
@@ -95,7 +95,7 @@ def test_a_new_request_goes_on_after_a_cancel(house, long, requested_at, waited)
     leave(house, long)
 
 
-def test_a_matched_exit_cannot_be_cancelled_by_its_trader(house, long, rescuer, requested_at):
+def test_a_matched_exit_cannot_be_canceled_by_its_trader(house, long, rescuer, requested_at):
     """What the operator matched on a request settles within half a window, whatever the trader does meanwhile."""
     matched_at = house.now()
     ends_at = cancel(house, long)

@@ -81,7 +81,7 @@ def test_an_exit_has_a_band_of_its_own_and_no_penalty(state: LedgerState) -> Non
     assert_refused(state, liquidation(489_999), "PriceOutOfBand", 0)
 
 
-def test_what_was_matched_on_a_cancelled_exit_settles_until_its_end(state: LedgerState) -> None:
+def test_what_was_matched_on_a_canceled_exit_settles_until_its_end(state: LedgerState) -> None:
     state = long_and_short(state)
     index_moves_to(state, 100)
     state.exits[TAKER.address, BTC_PERP] = ExitRequest(NOW - 5_000, NOW + 1)
