@@ -182,16 +182,15 @@ abstract contract ClearingFills is ClearingStorage {
     ) private view returns (Cause cause) {
         uint256 index = _roundIndex(batch, market);
         // What grew in this batch must have its margin at the batch's end; it cannot be closed instead.
-        if (batch.marks.get(fill.position(isSell)) & GREW != 0) revert NotForceable(fill.fill());
+        bool hasGrown = batch.marks.get(fill.position(isSell)) & GREW != 0;
         address account = _keyOf(batch, fill, isSell).account();
         uint256 band = market.terms.bandBps();
         if (account == FUND) {
             cause = Cause.FUND;
-        } else if (_isBelowMaintenance(market, size, quote, index)) {
+        } else if (!hasGrown && _isBelowMaintenance(market, size, quote, index)) {
             cause = Cause.LIQUIDATION;
         } else {
-            bool wantsExit = market.notices != 0 && _notice(account, market.id).exitRequestedAt(_clock()) != 0;
-            if (!wantsExit) revert NotForceable(fill.fill());
+            if (hasGrown || market.notices == 0 || !_wantsExit(account, market.id)) revert NotForceable(fill.fill());
             cause = Cause.EXIT;
             band = market.terms.exitPenaltyBps();
         }

@@ -315,6 +315,12 @@ def test_limit_of_a_forced_order_holds(exchange, maker, taker, order, forced, pe
     exchange.refuse(exchange.batch([(order(maker, BUY), sell, 4)], rounds={perpetual: ROUND}), "NotCrossing", 0)
 
 
+def test_account_does_not_trade_with_the_order_that_closes_it(exchange, taker, order, forced, perpetual):
+    """Else it could choose the price of its own liquidation."""
+    batch = exchange.batch([(order(taker, BUY), forced(taker.address), 4)], rounds={perpetual: ROUND})
+    exchange.refuse(batch, "SelfTrade", 0)
+
+
 def test_forced_order_needs_a_round(exchange, maker, taker, order, forced):
     exchange.refuse(exchange.batch([(order(maker, BUY), forced(taker.address), 4)]), "RoundMissing", 0)
 

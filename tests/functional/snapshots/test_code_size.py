@@ -13,7 +13,7 @@ from tests.utils import snapshots
 
 SNAPSHOT = Path(__file__).with_name("code_sizes.json")
 LIMIT = 24_576
-ROOM = 512
+ROOM = 128
 """bytes, for a repair that cannot wait for a rearrangement"""
 
 
