@@ -59,7 +59,8 @@ abstract contract Settlement is EngineBase {
         _loadMarkets(tables);
         _loadPositions(tables);
         _loadGroups(tables);
-        _loadOrders(tables, fee);
+        uint256 limits = _loadOrders(tables, fee);
+        if (limits != tables.limitCount) revert LimitNotUsed(limits);
         _checkRounds(tables);
         _checkSignatures(tables);
         FillLib.applyAll(tables, fee);
@@ -208,12 +209,14 @@ abstract contract Settlement is EngineBase {
     // ---------------------------------------------------------------------------------------------------------------
 
     /// @dev Check every order, load the state of its nonce key and set its leaf.
-    function _loadOrders(BatchTables memory tables, uint256 fee) private view {
-        OrderPreimage preimage = OrderLib.allocatePreimage();
+    /// @return limits how many conversion limits are used
+    function _loadOrders(BatchTables memory tables, uint256 fee) private view returns (uint256 limits) {
         uint256 count = tables.orderCount;
+        // (The compiler copies a function without an early return into its caller, whose variables then lie in memory.)
+        if (count == 0) return 0;
+        OrderPreimage preimage = OrderLib.allocatePreimage();
         uint256 nextKey; // the lowest sort key that may follow
         uint256 nonceKey = type(uint256).max; // position and nonce key of the order before
-        uint256 limits; // how many conversion limits are used
         OrderState keyHead;
         OrderState order = tables.order(0);
         for (uint256 i; i < count; ++i) {
@@ -242,7 +245,6 @@ abstract contract Settlement is EngineBase {
             if (!terms.isForced()) _setLeaf(tables, links, hash, position.accountIndex(), i);
             order = order.next();
         }
-        if (limits != tables.limitCount) revert LimitNotUsed(limits);
     }
 
     function _checkIndices(BatchTables memory tables, OrderTerms terms, OrderLinks links, uint256 i) private pure {
@@ -385,6 +387,7 @@ abstract contract Settlement is EngineBase {
     function _checkSignatures(BatchTables memory tables) private view {
         DigestPreimage preimage = SignatureLib.allocatePreimage(OrderLib.domainSeparator(address(this)));
         uint256 count = tables.groupCount;
+        if (count == 0) return;
         for (uint256 i; i < count; ++i) {
             Group group = tables.group(i);
             if (group.isIncomplete()) revert LeafNotSet(i);
