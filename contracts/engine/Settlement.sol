@@ -390,8 +390,9 @@ abstract contract Settlement is EngineBase {
         if (count == 0) return;
         for (uint256 i; i < count; ++i) {
             Group group = tables.group(i);
-            if (group.isIncomplete()) revert LeafNotSet(i);
-            bytes32 hash = group.isSingle()
+            bool isSingle = group.isSingle();
+            if (isSingle ? !group.isDone(0) : group.isIncomplete()) revert LeafNotSet(i);
+            bytes32 hash = isSingle
                 ? bytes32(tables.leaves.get(i))
                 : OrderLib.arrayHash(tables.concatenatedHash(i, group.leafCount()));
             (bytes32 r, bytes32 vs) = tables.signature(i);
