@@ -135,8 +135,8 @@ contract BatchTablesReference {
     }
 
     function _number(bytes calldata data) private pure returns (uint256 number) {
-        for (uint256 i; i < data.length; ++i) number = (number << 8) {
-            | uint8(data[i]);
+        for (uint256 i; i < data.length; ++i) {
+            number = (number << 8) | uint8(data[i]);
         }
     }
 
