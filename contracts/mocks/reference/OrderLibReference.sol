@@ -78,7 +78,7 @@ contract OrderLibReference {
         order.nonce = uint64((terms >> 152) % 2 ** 64);
         order.epoch = uint32((packed.position >> 32) % 2 ** 32);
         order.expiry = uint64((terms >> 16) % 2 ** 40);
-        if (order.timeInForce == 0 && order.expiry == 0) order.expiry = type(uint64).max;
+        if (order.timeInForce == 0) order.expiry = type(uint64).max;
         order.maxFeeBps = uint16(terms % 2 ** 16);
         order.conversionLimit = packed.limit;
     }
