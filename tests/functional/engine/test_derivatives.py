@@ -240,7 +240,7 @@ def test_forced_sequence_is_the_stored_one(exchange, maker, taker, order, forced
             refused = batch(wrong, stored + 1)
             exchange.refuse(refused, "StaleNonce", refused.fills[0][1])
         exchange.settle(batch(stored, stored + 1))
-        assert exchange.engine.orderState(taker, perpetual, RESERVED_KEY) == (stored + 1, 0)
+        assert exchange.engine.orderState(taker.address, perpetual, RESERVED_KEY) == (stored + 1, 0)
 
 
 def test_position_has_one_forced_order_in_a_batch(exchange, maker, taker, order, forced, perpetual, answer):
