@@ -91,15 +91,13 @@ abstract contract ClearingFills is ClearingStorage {
     {
         markets = new Market[](ids.length);
         uint256 count;
-        for (uint256 i; i < ids.length; ++i) {
-            if (_isDerivative(words[i])) ++count;
-        }
-        uint32[] memory wanted = new uint32[](count);
-        count = 0;
+        uint256[] memory wanted = new uint256[](ids.length);
         for (uint256 i; i < ids.length; ++i) {
             if (_isDerivative(words[i])) wanted[count++] = ids[i];
         }
-        (DerivativeWord[] memory terms, address[] memory oracles) = IMarketRegistry(registry).derivatives(wanted);
+        wanted.setLength(count); // not more than it had
+        (DerivativeWord[] memory terms, address[] memory oracles) =
+            IMarketRegistry(registry).derivatives(TableCasts.toUint32s(wanted));
 
         count = 0;
         for (uint256 i; i < ids.length; ++i) {
