@@ -88,12 +88,17 @@ contract Clearinghouse is Ownable2StepUpgradeable, UUPSUpgradeable, ClearingFill
 
     /// @inheritdoc IClearinghouse
     function exitRequestedAt(address account, uint32 market) external view returns (uint40) {
-        return _notice(account, market).exitRequestedAt();
+        return _notice(account, market).exitRequestedAt(_clock());
+    }
+
+    /// @inheritdoc IClearinghouse
+    function exitEndsAt(address account, uint32 market) external view returns (uint40) {
+        return _notice(account, market).exitEndsAt();
     }
 
     /// @inheritdoc IClearinghouse
     function flaggedAt(address account, uint32 market) external view returns (uint40) {
-        return _notice(account, market).flaggedAt();
+        return _notice(account, market).flaggedAt(_clock());
     }
 
     /// @inheritdoc IClearinghouse

@@ -128,9 +128,10 @@ contract Engine is Ownable2StepUpgradeable, UUPSUpgradeable, Settlement, EngineC
         if (feeBps_ > MAX_FEE_BPS) revert FeeTooHigh(feeBps_, MAX_FEE_BPS);
         uint40 notBefore = _now() + WINDOW;
         if (at < notBefore) revert FeeChangeTooSoon(notBefore);
-        uint40 begun = $.feeChangeAt;
-        if (begun != 0 && begun <= block.timestamp) {
-            if (_lowestMatch($) < begun) revert FeeChangePending(begun);
+        uint40 pending = $.feeChangeAt;
+        if (pending != 0 && pending < notBefore) {
+            // A batch from before it may still come. (If it has not begun, one from now at least.)
+            if (_lowestMatch($) < pending) revert FeeChangePending(pending);
             $.feeBps = $.nextFeeBps;
         }
         $.nextFeeBps = feeBps_;

@@ -46,6 +46,12 @@ contract MarketRegistry is Ownable2Step, IMarketRegistry {
     // Storage
     // ---------------------------------------------------------------------------------------------------------------
 
+    /// @dev What a market is created with and batches do not read.
+    struct Origin {
+        address oracle;
+        uint40 createdAt; // Unix seconds
+    }
+
     /// @inheritdoc IMarketRegistry
     address public override guardian;
 
@@ -58,9 +64,7 @@ contract MarketRegistry is Ownable2Step, IMarketRegistry {
     /// @inheritdoc IMarketRegistry
     mapping(address synth => uint32 id) public override assetId;
 
-    /// @inheritdoc IMarketRegistry
-    mapping(uint32 id => address) public override oracleOf;
-
+    mapping(uint32 id => Origin) private _origins;
     mapping(uint32 id => Asset) private _assets;
     mapping(uint32 id => MarketWord) private _words;
     mapping(uint32 id => DerivativeWord) private _derivatives;
@@ -121,7 +125,7 @@ contract MarketRegistry is Ownable2Step, IMarketRegistry {
 
         _words[id] = word;
         _derivatives[id] = derivative;
-        oracleOf[id] = params.oracle;
+        _origins[id] = Origin(params.oracle, uint40(block.timestamp));
         _markets[id] = params;
         _marketIds[params.symbol] = id;
         emit MarketCreated(id, instrument, params);
@@ -185,8 +189,18 @@ contract MarketRegistry is Ownable2Step, IMarketRegistry {
         oracles = new address[](length);
         for (uint256 i; i < length; ++i) {
             words[i] = _derivatives[ids[i]];
-            oracles[i] = oracleOf[ids[i]];
+            oracles[i] = _origins[ids[i]].oracle;
         }
+    }
+
+    /// @inheritdoc IMarketRegistry
+    function oracleOf(uint32 id) external view returns (address) {
+        return _origins[id].oracle;
+    }
+
+    /// @inheritdoc IMarketRegistry
+    function createdAt(uint32 id) external view returns (uint40) {
+        return _origins[id].createdAt;
     }
 
     /// @inheritdoc IMarketRegistry

@@ -89,12 +89,14 @@ contract PythOracle is PriceOracle {
         }
     }
 
-    /// @dev Pyth checks signatures, the id and that the time is within what is fresh.
+    /// @dev Pyth checks signatures, the id and that the time is within what is fresh: less than TOLERANCE ago, so that the
+    ///      round that anybody had used before is still good for every time up to now.
     function _verified(bytes[] calldata updateData, uint256 fee) private returns (IPyth.Price memory) {
         bytes32[] memory ids = new bytes32[](1);
         ids[0] = priceId;
         uint64 time = uint64(block.timestamp);
-        return pyth.parsePriceFeedUpdates{value: fee}(updateData, ids, time - uint64(maxAge), time)[0].price;
+        uint64 earliest = time - uint64(TOLERANCE) + 1;
+        return pyth.parsePriceFeedUpdates{value: fee}(updateData, ids, earliest, time)[0].price;
     }
 
     function _store(IPyth.Price memory price) private returns (uint80 id) {

@@ -144,8 +144,7 @@ contract Vault is Ownable2StepUpgradeable, UUPSUpgradeable, ReentrancyGuardTrans
     function withdraw(uint256 assets, bool asCxpt) external {
         address queue_ = _vaultStorage().queue;
         if (queue_ == address(0)) revert NotConnected();
-        IWithdrawalQueue.Kind kind = asCxpt ? IWithdrawalQueue.Kind.USDC_AS_CXPT : IWithdrawalQueue.Kind.USDC;
-        IWithdrawalQueue(queue_).requestFor(msg.sender, kind, assets);
+        IWithdrawalQueue(queue_).requestFor(msg.sender, assets, asCxpt);
     }
 
     modifier onlyQueue() {
@@ -159,7 +158,7 @@ contract Vault is Ownable2StepUpgradeable, UUPSUpgradeable, ReentrancyGuardTrans
         if (paid == 0) return 0;
         _vaultStorage().totalAssets -= paid;
         emit PaidOut(account, paid);
-        IERC20(asset).safeTransfer(account, paid);
+        _send(account, paid);
     }
 
     /// @inheritdoc IVault
@@ -183,7 +182,7 @@ contract Vault is Ownable2StepUpgradeable, UUPSUpgradeable, ReentrancyGuardTrans
         $.totalAssets -= amount;
         emit CxptRedeemed(account, amount);
         token.burn(amount);
-        IERC20(asset).safeTransfer(account, amount);
+        _send(account, amount);
     }
 
     // ---------------------------------------------------------------------------------------------------------------
@@ -509,6 +508,15 @@ contract Vault is Ownable2StepUpgradeable, UUPSUpgradeable, ReentrancyGuardTrans
         taken = Math.min(assets, slot.shares());
         // The cast is exact: taken <= shares < 2^128.
         if (taken != 0) $.accounts[account] = slot.withShares(slot.shares() - uint128(taken));
+    }
+
+    /// @dev A token that takes more from the sender than it was told would eat into what is owed to others.
+    function _send(address account, uint256 assets) private {
+        IERC20 token = IERC20(asset);
+        uint256 before = token.balanceOf(address(this));
+        token.safeTransfer(account, assets);
+        uint256 left = token.balanceOf(address(this));
+        if (left < before - assets) revert AssetMismatch(assets, before - left);
     }
 
     /// @dev Upgrades are the owner's alone.

@@ -97,9 +97,10 @@ contract WithdrawalQueue is ReentrancyGuardTransient, IWithdrawalQueue {
     }
 
     /// @inheritdoc IWithdrawalQueue
-    function requestFor(address account, Kind kind, uint256 amount) external {
+    /// @dev    No other kind, so that not even another version of the Vault takes CXPT from a wallet.
+    function requestFor(address account, uint256 amount, bool asCxpt) external {
         if (msg.sender != vault) revert NotVault(msg.sender);
-        _request(account, kind, 0, amount);
+        _request(account, asCxpt ? Kind.USDC_AS_CXPT : Kind.USDC, 0, amount);
     }
 
     /// @inheritdoc IWithdrawalQueue

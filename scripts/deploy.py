@@ -21,6 +21,7 @@ from scripts._lib.fields import DeploymentError, parse_decimal
 from scripts._lib.listing import CXPT_DECIMALS, LOCAL_MARKETS, ROOT, Listing
 from scripts._lib.publish import find_explorer, publish_all
 from scripts._lib.settings import DEV_CHAINS, MAX_FEE_BPS, DeploySettings, GovernanceSettings
+from scripts._lib.sources import Sources
 from scripts._lib.steps import Action, Report
 
 HELP = """Deploy Crosspoint, or go on where an interrupted run ended.
@@ -32,8 +33,9 @@ With --governance, holders of CXPT own the contracts: a governor decides and a t
 or 72 (upgrades, owners). The deployer keeps no role, so --operator and --guardian must be other accounts. Governance
 can act once CXPT was taken out of the exchange and enough of it is delegated; until then nobody can change anything.
 
-With --publish, the sources of all contracts are verified at the network's explorer: it needs ETHERSCAN_API_KEY and is
-repeated by running the command again.
+With --publish, the sources of all contracts are verified at the network's explorer: it needs ETHERSCAN_API_KEY and
+`pip install ape-etherscan==0.8.7`, and is repeated by running the command again. Build everything at once before such a
+deployment (`ape compile -f`), so that the registry's copy of the synth is the one that is published.
 
 \b
 Networks:
@@ -111,7 +113,7 @@ def cli(
         deployment = _deploy(deployer, settings, console)
         _show(deployment, settings, console)
         if explorer is not None:
-            publish_all(explorer, deployment.path, echo=_printer(console))
+            publish_all(explorer, deployment.path, Sources(), echo=_printer(console))
     except DeploymentError as error:
         raise click.ClickException(str(error)) from error
 

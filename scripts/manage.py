@@ -41,7 +41,7 @@ vote after a day, queue after three more, and execute when the timelock has wait
 
 The contracts are those of deployments/<chain id>.json. An account is chosen and unlocked as in `ape run deploy`; on a
 local chain it may be TEST::0, TEST::1 and so on. (The service's own tool, for batches that do not settle, is
-`crosspoint-service manage`.)
+`crosspoint-service settlement`.)
 """
 
 Action = Callable[..., None]

@@ -4,7 +4,7 @@ pragma solidity ^0.8.37;
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {SignedMath} from "@openzeppelin/contracts/utils/math/SignedMath.sol";
 import {IClearinghouse} from "../interfaces/IClearinghouse.sol";
-import {ClearingKeyLib, ClearingNotice, ClearingNoticeLib} from "../libraries/ClearingWords.sol";
+import {ClearingKeyLib, ClearingNotice} from "../libraries/ClearingWords.sol";
 import {MarginLib} from "../libraries/MarginLib.sol";
 import {ClearingExpiry} from "./ClearingExpiry.sol";
 import {ClearingRisk} from "./ClearingRisk.sol";
@@ -34,29 +34,29 @@ abstract contract ClearingExit is ClearingRisk, ClearingExpiry {
         _loadSized(market, msg.sender);
         ClearingNotice notice = _notice(msg.sender, id);
         uint40 time = _clock();
-        ClearingNotice next = ClearingNoticeLib.make(time, notice.flaggedAt());
-        _setNotice(market, ClearingKeyLib.make(msg.sender, id), notice, next);
+        _setNotice(market, ClearingKeyLib.make(msg.sender, id), notice, notice.withExit(time, 0));
         _storePool(market);
         emit ExitRequested(msg.sender, id, time);
     }
 
     /// @inheritdoc IClearinghouse
     function cancelExit(uint32 id) external {
-        Market memory market;
-        market.id = id;
-        _loadState(market);
+        Market memory market; // whose count of notices does not change
         ClearingNotice notice = _notice(msg.sender, id);
-        if (notice.exitRequestedAt() == 0) revert NoExitRequest();
-        ClearingNotice next = ClearingNoticeLib.make(0, notice.flaggedAt());
-        _setNotice(market, ClearingKeyLib.make(msg.sender, id), notice, next);
-        _storePool(market);
+        uint40 time = _clock();
+        uint40 requestedAt = notice.exitRequestedAt(time);
+        if (requestedAt == 0 || notice.exitEndsAt() != 0) revert NoExitRequest();
+        uint40 endsAt = time + WINDOW;
+        _setNotice(market, ClearingKeyLib.make(msg.sender, id), notice, notice.withExit(requestedAt, endsAt));
+        emit ExitCanceled(msg.sender, id, endsAt);
     }
 
     /// @dev Whether an exit was requested at least so long ago.
     function _checkRequest(address account, uint32 id, uint40 age) private view {
-        uint40 requestedAt = _notice(account, id).exitRequestedAt();
+        uint40 time = _clock();
+        uint40 requestedAt = _notice(account, id).exitRequestedAt(time);
         if (requestedAt == 0) revert NoExitRequest();
-        if (_clock() < requestedAt + age) revert WindowOpen(requestedAt + age);
+        if (time < requestedAt + age) revert WindowOpen(requestedAt + age);
     }
 
     // ---------------------------------------------------------------------------------------------------------------

@@ -72,7 +72,8 @@ abstract contract ClearingExpiry is ClearingStorage {
         if (market.word.kind() == uint8(IMarketRegistry.Kind.SPOT)) revert WrongKind(id);
         if (!_isOpen(market.state)) revert NotOpen(id);
         uint40 expiry = market.terms.expiry();
-        uint256 since = _isPast(expiry) ? expiry : Math.max(lastSignOfLife(), market.word.statusAt());
+        uint256 since =
+            _isPast(expiry) ? expiry : Math.max(lastSignOfLife(), IMarketRegistry(registry).createdAt(id));
         if (block.timestamp < since + ABANDONED_AFTER) {
             revert NotAbandoned(SafeCast.toUint40(since + ABANDONED_AFTER));
         }

@@ -181,6 +181,8 @@ abstract contract ClearingFills is ClearingStorage {
         int256 quote
     ) private view returns (Cause cause) {
         uint256 index = _roundIndex(batch, market);
+        // What grew in this batch must have its margin at the batch's end; it cannot be closed instead.
+        if (batch.marks.get(fill.position(isSell)) & GREW != 0) revert NotForceable(fill.fill());
         address account = _keyOf(batch, fill, isSell).account();
         uint256 band = market.terms.bandBps();
         if (account == FUND) {
@@ -188,7 +190,7 @@ abstract contract ClearingFills is ClearingStorage {
         } else if (_isBelowMaintenance(market, size, quote, index)) {
             cause = Cause.LIQUIDATION;
         } else {
-            bool wantsExit = market.notices != 0 && _notice(account, market.id).exitRequestedAt() != 0;
+            bool wantsExit = market.notices != 0 && _notice(account, market.id).exitRequestedAt(_clock()) != 0;
             if (!wantsExit) revert NotForceable(fill.fill());
             cause = Cause.EXIT;
             band = market.terms.exitPenaltyBps();

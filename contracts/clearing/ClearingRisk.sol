@@ -5,7 +5,7 @@ import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {SignedMath} from "@openzeppelin/contracts/utils/math/SignedMath.sol";
 import {IClearinghouse} from "../interfaces/IClearinghouse.sol";
-import {ClearingKeyLib, ClearingNotice, ClearingNoticeLib} from "../libraries/ClearingWords.sol";
+import {ClearingKeyLib, ClearingNotice} from "../libraries/ClearingWords.sol";
 import {MarginLib} from "../libraries/MarginLib.sol";
 import {ClearingStorage} from "./ClearingStorage.sol";
 
@@ -26,14 +26,14 @@ abstract contract ClearingRisk is ClearingStorage {
     function flag(address account, uint32 id) external {
         Market memory market = _loadOpen(id);
         ClearingNotice notice = _notice(account, id);
-        if (notice.flaggedAt() != 0) revert AlreadyFlagged(notice.flaggedAt());
+        uint40 time = _clock();
+        uint40 flagged = notice.flaggedAt(time);
+        if (flagged != 0) revert AlreadyFlagged(flagged);
         (int256 size, int256 quote) = _loadSized(market, account);
         (int256 equity_, int256 maintenance) = _health(market, size, quote);
         if (equity_ >= maintenance) revert Healthy(equity_, uint256(maintenance));
 
-        uint40 time = _clock();
-        ClearingNotice next = ClearingNoticeLib.make(notice.exitRequestedAt(), time);
-        _setNotice(market, ClearingKeyLib.make(account, id), notice, next);
+        _setNotice(market, ClearingKeyLib.make(account, id), notice, notice.withFlag(time));
         _storePool(market);
         emit Flagged(account, id, time);
     }
@@ -42,22 +42,23 @@ abstract contract ClearingRisk is ClearingStorage {
     function unflag(address account, uint32 id) external {
         Market memory market = _loadOpen(id);
         ClearingNotice notice = _notice(account, id);
-        if (notice.flaggedAt() == 0) revert NotFlagged();
+        if (notice.flaggedAt(_clock()) == 0) revert NotFlagged();
         // A flag ends with its position, so there is one.
         (int256 size, int256 quote) = _loadSized(market, account);
         (int256 equity_, int256 maintenance) = _health(market, size, quote);
         if (equity_ < maintenance) revert Unhealthy(equity_, uint256(maintenance));
 
-        ClearingNotice next = ClearingNoticeLib.make(notice.exitRequestedAt(), 0);
-        _setNotice(market, ClearingKeyLib.make(account, id), notice, next);
+        _setNotice(market, ClearingKeyLib.make(account, id), notice, notice.withFlag(0));
         _storePool(market);
     }
 
-    /// @dev Whoever is not the operator, or lacks its condition, needs a flag that is a window old.
+    /// @dev Whoever is not the operator, or lacks its condition, needs a flag that is a window old, and a day older at
+    ///      most.
     function _checkFlag(address account, uint32 id) private view {
-        uint40 flagged = _notice(account, id).flaggedAt();
+        uint40 time = _clock();
+        uint40 flagged = _notice(account, id).flaggedAt(time);
         if (flagged == 0) revert NotFlagged();
-        if (_clock() < flagged + WINDOW) revert WindowOpen(flagged + WINDOW);
+        if (time < flagged + WINDOW) revert WindowOpen(flagged + WINDOW);
     }
 
     // ---------------------------------------------------------------------------------------------------------------
@@ -81,8 +82,8 @@ abstract contract ClearingRisk is ClearingStorage {
         _move(account, 0, -merger.topUp);
     }
 
-    /// @dev What the fund's position becomes with (size, quote) added, and what its account must put in for E(I) >= MM. If
-    ///      nothing is open afterwards, it takes its quote out, as far as the pool has it.
+    /// @dev What the fund's position becomes with (size, quote) added, and what its account must put in for E(I) >= MM.
+    ///      If nothing is open afterwards, it takes its quote out, as far as the pool has it.
     function _merge(Market memory market, int256 size, int256 quote) internal view returns (Merger memory merger) {
         (int256 fundSize, int256 fundQuote) = _loadPosition(market, ClearingKeyLib.make(FUND, market.id));
         merger.size = fundSize + size;

@@ -229,15 +229,15 @@ abstract contract ClearingStorage is IClearinghouse {
         if (from.isNone() && !to.isNone()) ++market.notices;
         if (!from.isNone() && to.isNone()) --market.notices;
         _clearinghouseStorage().notices[key] = to;
-        if (from.exitRequestedAt() != 0 && to.exitRequestedAt() == 0) emit ExitEnded(key.account(), key.market());
-        if (from.flaggedAt() != 0 && to.flaggedAt() == 0) emit Unflagged(key.account(), key.market());
+        if (from.hasExit() && !to.hasExit()) emit ExitEnded(key.account(), key.market());
+        if (from.hasFlag() && !to.hasFlag()) emit Unflagged(key.account(), key.market());
     }
 
     /// @dev A position was closed: neither its exit request nor its flag must outlive it.
     function _endNotice(Market memory market, ClearingKey key) internal {
         if (market.notices == 0) return;
         ClearingNotice notice = _clearinghouseStorage().notices[key];
-        if (!notice.isNone()) _setNotice(market, key, notice, ClearingNoticeLib.make(0, 0));
+        if (!notice.isNone()) _setNotice(market, key, notice, ClearingNoticeLib.NONE);
     }
 
     // ---------------------------------------------------------------------------------------------------------------

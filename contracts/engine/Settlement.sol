@@ -59,7 +59,8 @@ abstract contract Settlement is EngineBase {
         _loadMarkets(tables);
         _loadPositions(tables);
         _loadGroups(tables);
-        _loadOrders(tables, fee);
+        uint256 limits = _loadOrders(tables, fee);
+        if (limits != tables.limitCount) revert LimitNotUsed(limits);
         _checkRounds(tables);
         _checkSignatures(tables);
         FillLib.applyAll(tables, fee);
@@ -208,18 +209,20 @@ abstract contract Settlement is EngineBase {
     // ---------------------------------------------------------------------------------------------------------------
 
     /// @dev Check every order, load the state of its nonce key and set its leaf.
-    function _loadOrders(BatchTables memory tables, uint256 fee) private view {
-        OrderPreimage preimage = OrderLib.allocatePreimage();
+    /// @return limits how many conversion limits are used
+    function _loadOrders(BatchTables memory tables, uint256 fee) private view returns (uint256 limits) {
         uint256 count = tables.orderCount;
+        // (The compiler copies a function without an early return into its caller, whose variables then lie in memory.)
+        if (count == 0) return 0;
+        OrderPreimage preimage = OrderLib.allocatePreimage();
         uint256 nextKey; // the lowest sort key that may follow
         uint256 nonceKey = type(uint256).max; // position and nonce key of the order before
-        uint256 limits; // how many conversion limits are used
         OrderState keyHead;
+        OrderState order = tables.order(0);
         for (uint256 i; i < count; ++i) {
-            OrderState order = tables.order(i);
-            OrderTerms terms = tables.terms(i);
+            (OrderTerms terms, OrderLinks links) = (tables.terms(i), tables.links(i));
             uint64 limit;
-            _checkIndices(tables, terms, tables.links(i), i);
+            _checkIndices(tables, terms, links, i);
             if (terms.has(OrderTermsLib.HAS_CONVERSION_LIMIT)) {
                 if (limits == tables.limitCount) revert IndexOutOfRange(Table.ORDERS, i);
                 limit = tables.limit(limits++);
@@ -236,12 +239,12 @@ abstract contract Settlement is EngineBase {
             _checkTerms(tables, terms, position, i, fee);
             _loadNonce(tables, order, terms, keyHead, i);
             bytes32 hash = preimage.hash(
-                terms, position.account(), tables.marketId(terms.market()), position.epoch(), limit
+                terms, position.account(), tables.marketIds.get(terms.market()), position.epoch(), limit
             );
             order.setIdentity(terms, hash, position.accountIndex());
-            if (!terms.isForced()) _setLeaf(tables, tables.links(i), hash, position.accountIndex(), i);
+            if (!terms.isForced()) _setLeaf(tables, links, hash, position.accountIndex(), i);
+            order = order.next();
         }
-        if (limits != tables.limitCount) revert LimitNotUsed(limits);
     }
 
     function _checkIndices(BatchTables memory tables, OrderTerms terms, OrderLinks links, uint256 i) private pure {
@@ -334,7 +337,8 @@ abstract contract Settlement is EngineBase {
         if (key != 0) slot = _useSlot(tables, tables.slot(slot).ofKey(key));
         (uint32 stored, uint64 filled) = tables.word(slot).nonceState(key);
         uint32 sequence = terms.sequence();
-        if (stored > sequence) revert StaleNonce(i);
+        // A forced order has the stored sequence: nobody signs it, so nobody may use up the account's sequences by it.
+        if (stored > sequence || (stored < sequence && terms.isForced())) revert StaleNonce(i);
         order.setNonce(slot, keyHead, stored == sequence ? filled : 0);
     }
 
@@ -384,10 +388,12 @@ abstract contract Settlement is EngineBase {
     function _checkSignatures(BatchTables memory tables) private view {
         DigestPreimage preimage = SignatureLib.allocatePreimage(OrderLib.domainSeparator(address(this)));
         uint256 count = tables.groupCount;
+        if (count == 0) return;
         for (uint256 i; i < count; ++i) {
             Group group = tables.group(i);
-            if (group.isIncomplete()) revert LeafNotSet(i);
-            bytes32 hash = group.isSingle()
+            bool isSingle = group.isSingle();
+            if (isSingle ? !group.isDone(0) : group.isIncomplete()) revert LeafNotSet(i);
+            bytes32 hash = isSingle
                 ? bytes32(tables.leaves.get(i))
                 : OrderLib.arrayHash(tables.concatenatedHash(i, group.leafCount()));
             (bytes32 r, bytes32 vs) = tables.signature(i);
@@ -457,8 +463,10 @@ abstract contract Settlement is EngineBase {
     /// @dev Change the nonce states and write each storage word once.
     function _storeNonces(BatchTables memory tables) private {
         uint256 count = tables.orderCount;
+        OrderState next = tables.order(0);
         for (uint256 i; i < count; ++i) {
-            OrderState order = tables.order(i);
+            OrderState order = next;
+            next = order.next();
             if (!order.isUsed()) continue;
             // Of several sequences of a key the last that acted stays. A closed IOC or FOK order leaves its successor
             // with nothing filled. The sequence is below 2^32-1, and `filled` at most the order's quantity.

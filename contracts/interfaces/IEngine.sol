@@ -46,7 +46,8 @@ pragma solidity ^0.8.37;
 /// # Forced orders
 /// Liquidations, exits and the insurance fund's unwinding carry no signature (group 2^16-1, leaf 0): they are IOC,
 /// reduce-only, in a perpetual or future, and under the nonce key 2^32-1, which no other order of a derivative market
-/// may use. The Clearinghouse decides whether one is due. Their epoch is that of the account's entry and is not
+/// may use; their sequence is the stored one and no other (StaleNonce), so that a position has at most one in a batch
+/// and none can use up the key. The Clearinghouse decides whether one is due. Their epoch is that of the account's entry and is not
 /// compared if it says that nothing was signed; their maxFeeBps is not checked.
 ///
 /// # Order of checks
@@ -187,7 +188,8 @@ interface IEngine {
     error ZeroAddress();
     error FeeTooHigh(uint16 feeBps, uint16 highest);
     error FeeChangeTooSoon(uint40 notBefore);
-    /// @dev The last fee change has begun, but a batch that was matched before it may still come.
+    /// @dev The last fee change begins in less than a WINDOW, or has begun while a batch that was matched before it may
+    ///      still come.
     error FeeChangePending(uint40 at);
     /// @dev The packed bytes end before `offset`, or go on after it. For the readable form: a table of `offset`
     ///      entries, more than 65,535.
@@ -238,6 +240,7 @@ interface IEngine {
     /// @dev The account's entry says that it signed nothing.
     error EpochExhausted(uint256 order);
     error FeeAboveCap(uint256 order);
+    /// @dev Also a forced order whose sequence is above the stored one.
     error StaleNonce(uint256 order);
     /// @dev Another order has set the leaf, or it is absent.
     error LeafSetTwice(uint256 order);
@@ -318,7 +321,7 @@ interface IEngine {
     function setGuardian(address guardian) external;
 
     /// @notice Let batches that are matched at `at` or later pay `feeBps`; `at` is a WINDOW from now or later. Replaces
-    ///         a change that has not begun. Owner only.
+    ///         a change that begins a WINDOW from now or later; one that begins sooner stays. Owner only.
     function scheduleFee(uint16 feeBps, uint40 at) external;
 
     /// @notice Move the fees that no rebate can claim any more (Vault.collectableFees) to `recipient`'s Vault account.

@@ -155,6 +155,9 @@ interface IMarketRegistry {
     ///         else 0
     function oracleOf(uint32 id) external view returns (address);
 
+    /// @return Unix seconds of the market's creation, 0 if `id` is not a market
+    function createdAt(uint32 id) external view returns (uint40);
+
     /// @notice The only address at which a synth over `underlying` is accepted.
     function predictSynth(address underlying) external view returns (address);
 }

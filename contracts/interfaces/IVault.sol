@@ -53,6 +53,8 @@ interface IVault {
     error CxptAlreadySet();
     /// @dev The token is not wired to this Vault, its Engine and its queue, or has a supply already.
     error CxptMismatch(address cxpt);
+    /// @dev The token took more from the Vault than the payout.
+    error AssetMismatch(uint256 expected, uint256 paid);
     error LengthMismatch();
     /// @dev The account's shares would exceed 2^128-1.
     error SharesOverflow(address account);

@@ -85,8 +85,8 @@ interface IWithdrawalQueue {
     /// @notice Use up the caller's nonce, so that what it signed with it is never accepted.
     function useNonce() external;
 
-    /// @notice The Vault's door to `request` for the account that called it. Vault only.
-    function requestFor(address account, Kind kind, uint256 amount) external;
+    /// @notice The Vault's door to `request` for the account that called it: USDC, paid as CXPT or as it is. Vault only.
+    function requestFor(address account, uint256 amount, bool asCxpt) external;
 
     /// @notice Withdraw the caller's request.
     function cancel(Kind kind, uint32 instrument) external;

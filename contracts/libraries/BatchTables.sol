@@ -100,6 +100,28 @@ library WordTable {
         }
     }
 
+    /// @notice Take `amount` from one int256 entry and add it to another, unchecked as well.
+    function move(uint256[] memory table, uint256 from, uint256 to, uint256 amount) internal pure {
+        assembly ("memory-safe") {
+            let start := add(table, 0x20)
+            let entry := add(start, shl(5, from))
+            mstore(entry, sub(mload(entry), amount))
+            entry := add(start, shl(5, to))
+            mstore(entry, add(mload(entry), amount))
+        }
+    }
+
+    /// @notice Add `amount` to two entries, unchecked as well.
+    function addToBoth(uint256[] memory table, uint256 first, uint256 second, uint256 amount) internal pure {
+        assembly ("memory-safe") {
+            let start := add(table, 0x20)
+            let entry := add(start, shl(5, first))
+            mstore(entry, add(mload(entry), amount))
+            entry := add(start, shl(5, second))
+            mstore(entry, add(mload(entry), amount))
+        }
+    }
+
     /// @notice Make a table shorter, or as long again as its memory is.
     function setLength(uint256[] memory table, uint256 length) internal pure {
         assembly ("memory-safe") {
@@ -121,7 +143,7 @@ library BatchTablesLib {
 
     uint256 private constant PROTOCOL_ENTRIES = 3;
     uint256 private constant STATE_WORDS = 7;
-    uint256 private constant STATE_SIZE = 7 * 32;
+    uint256 internal constant STATE_SIZE = 7 * 32;
 
     // ---------------------------------------------------------------------------------------------------------------
     // Layout
@@ -402,6 +424,13 @@ library BatchTablesLib {
 library OrderStateLib {
     uint256 private constant USED = 1 << 64;
     uint256 private constant CLOSED = 1 << 65;
+
+    /// @notice The order behind this one, if there is one.
+    function next(OrderState order) internal pure returns (OrderState) {
+        unchecked {
+            return OrderState.wrap(OrderState.unwrap(order) + BatchTablesLib.STATE_SIZE);
+        }
+    }
 
     function terms(OrderState order) internal pure returns (OrderTerms) {
         return OrderTerms.wrap(_word(order, 0x00));

@@ -80,6 +80,7 @@ library OrderTermsLib {
     uint256 internal constant UNKNOWN_FLAGS = 3 << 6;
     uint256 private constant RARE_FLAGS = UNKNOWN_FLAGS | FORCED | REDUCE_ONLY | HAS_CONVERSION_LIMIT;
     uint256 internal constant FLAGS_SHIFT = 216;
+    uint256 private constant MARKET_MASK = uint256(type(uint16).max) << 8; // beside the flags
     uint256 private constant TIME_IN_FORCE_SHIFT = 1;
     uint256 private constant IMMEDIATE = 1 << 2; // the upper bit of time in force: IOC or FOK
     uint256 private constant GTC = 0;
@@ -132,6 +133,12 @@ library OrderTermsLib {
 
     function isGtc(OrderTerms terms) internal pure returns (bool) {
         return timeInForce(terms) == GTC;
+    }
+
+    /// @notice Whether the orders are on the two sides of one market.
+    function isOpposite(OrderTerms terms, OrderTerms other) internal pure returns (bool) {
+        uint256 difference = OrderTerms.unwrap(terms) ^ OrderTerms.unwrap(other);
+        return (difference >> FLAGS_SHIFT) & (MARKET_MASK | SIDE) == SIDE;
     }
 
     function side(OrderTerms terms) internal pure returns (uint8) {

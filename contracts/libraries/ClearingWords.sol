@@ -25,16 +25,17 @@ type ClearingPosition is uint256;
 ///  | funding i96          | lastHour u32   | settlePerLot u64 | state u8   | collateral u56   |
 ///  +----------------------+----------------+------------------+------------+------------------+
 ///
-/// `collateral`, per lot, is set when an option expires, so that closing positions needs no other word; it is 0 in every
-/// other market and at any other time. `state` is a value of IClearinghouse.State.
+/// `collateral`, per lot, is set when an option expires, so that closing positions needs no other word; it is 0 in
+/// every other market and at any other time. `state` is a value of IClearinghouse.State.
 type ClearingMarket is uint256;
 
 /// @notice A market's pool in micro-USDC: pool u128 (bits 128-255); and how many of its positions have a notice: u32
 ///         (0-31).
 type ClearingPool is uint256;
 
-/// @notice Exit request and flag of a position: exitRequestedAt u40 (bits 40-79), flaggedAt u40 (0-39), in the Engine's
-///         clock; 0 if there is none.
+/// @notice Exit request and flag of a position: exitEndsAt u40 (bits 80-119), exitRequestedAt u40 (40-79), flaggedAt u40
+///         (0-39), in the Engine's clock; 0 if there is none. A request that was canceled has an end, a flag a term:
+///         what is over may stay in the word, but counts as none.
 type ClearingNotice is uint256;
 
 using ClearingKeyLib for ClearingKey global;
@@ -169,18 +170,51 @@ library ClearingPoolLib {
 
 /// @title  Fields of ClearingNotice
 library ClearingNoticeLib {
+    ClearingNotice internal constant NONE = ClearingNotice.wrap(0);
+
+    /// @dev Seconds after which a flag counts no more: a window in which nobody may act on it, and a day.
+    uint40 private constant FLAG_TERM = 25 hours;
+
     uint256 private constant EXIT_SHIFT = 40;
+    uint256 private constant END_SHIFT = 80;
 
-    function make(uint40 exitRequestedAt_, uint40 flaggedAt_) internal pure returns (ClearingNotice) {
-        return ClearingNotice.wrap((uint256(exitRequestedAt_) << EXIT_SHIFT) | flaggedAt_);
+    /// @notice The notice with another exit request; its end is 0 unless it was canceled.
+    function withExit(ClearingNotice word, uint40 requestedAt, uint40 endsAt) internal pure returns (ClearingNotice) {
+        return ClearingNotice.wrap(
+            (uint256(endsAt) << END_SHIFT) | (uint256(requestedAt) << EXIT_SHIFT) | uint40(ClearingNotice.unwrap(word))
+        );
     }
 
-    function exitRequestedAt(ClearingNotice word) internal pure returns (uint40) {
-        return uint40(ClearingNotice.unwrap(word) >> EXIT_SHIFT);
+    /// @notice The notice with another flag.
+    function withFlag(ClearingNotice word, uint40 flaggedAt_) internal pure returns (ClearingNotice) {
+        return ClearingNotice.wrap((ClearingNotice.unwrap(word) >> EXIT_SHIFT << EXIT_SHIFT) | flaggedAt_);
     }
 
-    function flaggedAt(ClearingNotice word) internal pure returns (uint40) {
-        return uint40(ClearingNotice.unwrap(word));
+    /// @return 0 unless there is an exit request that has not ended by `time`
+    function exitRequestedAt(ClearingNotice word, uint40 time) internal pure returns (uint40) {
+        uint40 end = exitEndsAt(word);
+        return end != 0 && time >= end ? 0 : uint40(ClearingNotice.unwrap(word) >> EXIT_SHIFT);
+    }
+
+    /// @return when the exit request ends, or has ended; 0 if it was not canceled
+    function exitEndsAt(ClearingNotice word) internal pure returns (uint40) {
+        return uint40(ClearingNotice.unwrap(word) >> END_SHIFT);
+    }
+
+    /// @return 0 unless there is a flag whose term is not over at `time`
+    function flaggedAt(ClearingNotice word, uint40 time) internal pure returns (uint40) {
+        uint40 at = uint40(ClearingNotice.unwrap(word));
+        return time >= at + FLAG_TERM ? 0 : at;
+    }
+
+    /// @notice Whether it has an exit request, also one that has ended.
+    function hasExit(ClearingNotice word) internal pure returns (bool) {
+        return ClearingNotice.unwrap(word) >> EXIT_SHIFT != 0;
+    }
+
+    /// @notice Whether it has a flag, also one whose term is over.
+    function hasFlag(ClearingNotice word) internal pure returns (bool) {
+        return uint40(ClearingNotice.unwrap(word)) != 0;
     }
 
     function isNone(ClearingNotice word) internal pure returns (bool) {

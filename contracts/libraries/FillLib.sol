@@ -4,6 +4,7 @@ pragma solidity ^0.8.37;
 import {IEngine} from "../interfaces/IEngine.sol";
 import {BatchTables, OrderState, WordTable} from "./BatchTables.sol";
 import {FillWord, MarketTerms, OrderTerms} from "./BatchWords.sol";
+import {Bools} from "./Bools.sol";
 import {DerivativeFill, DerivativeFillLib} from "./DerivativeFill.sol";
 import {OrderLib} from "./OrderLib.sol";
 
@@ -28,13 +29,13 @@ library FillLib {
         for (uint256 i; i < count; ++i) {
             FillWord fill = tables.fill(i);
             OrderState taker = tables.order(fill.taker());
-            if (!_same(group, NO_GROUP) && !_same(group, taker)) {
+            if (Bools.both(!_same(group, NO_GROUP), !_same(group, taker))) {
                 _closeGroup(tables, group);
                 (group, groupFills) = (NO_GROUP, 0);
             }
             // Until the next check has passed, `taker` may point beyond the table.
-            if (fill.maker() >= tables.orderCount) revert IEngine.IndexOutOfRange(IEngine.Table.FILLS, i);
-            if (fill.taker() >= tables.orderCount) revert IEngine.IndexOutOfRange(IEngine.Table.FILLS, i);
+            bool isInside = Bools.both(fill.maker() < tables.orderCount, fill.taker() < tables.orderCount);
+            if (!isInside) revert IEngine.IndexOutOfRange(IEngine.Table.FILLS, i);
             OrderState maker = tables.order(fill.maker());
             _checkPair(maker, taker, fill, i);
             if (taker.terms().isImmediate()) {
@@ -54,12 +55,21 @@ library FillLib {
 
     function _checkPair(OrderState maker, OrderState taker, FillWord fill, uint256 i) private pure {
         (OrderTerms make, OrderTerms take) = (maker.terms(), taker.terms());
+        bool isPair = Bools.both(make.isOpposite(take), maker.account() != taker.account());
+        bool isDone = Bools.either(make.isImmediate(), taker.isClosed());
+        bool isValid = Bools.both(Bools.both(isPair, fill.quantity() != 0), !isDone);
+        if (!isValid) _refusePair(maker, taker, fill, i);
+    }
+
+    /// @dev Say what is wrong with a pair.
+    function _refusePair(OrderState maker, OrderState taker, FillWord fill, uint256 i) private pure {
+        (OrderTerms make, OrderTerms take) = (maker.terms(), taker.terms());
         if (fill.quantity() == 0) revert IEngine.ZeroQuantity(i);
         if (make.market() != take.market()) revert IEngine.MarketMismatch(i);
         if (make.side() == take.side()) revert IEngine.SameSide(i);
         if (maker.account() == taker.account()) revert IEngine.SelfTrade(i);
         if (make.isImmediate()) revert IEngine.MakerNotResting(i);
-        if (taker.isClosed()) revert IEngine.GroupClosed(i);
+        revert IEngine.GroupClosed(i);
     }
 
     /// @dev Trade `fill.quantity()` lots at the maker's price.
@@ -128,13 +138,11 @@ library FillLib {
             uint256 rate = marketTerms.rate();
             if (rate != 0) notional = notional * rate / RATE_SCALE;
             uint256 feeDown = notional * fee / BPS;
-            int256 quanta = int256(quantity * marketTerms.lotSize());
+            uint256 quanta = quantity * marketTerms.lotSize();
             tables.usdcDeltas.add(buyer.account(), -int256(notional + feeDown));
             tables.usdcDeltas.add(seller.account(), int256(notional - feeDown));
-            tables.fees.add(buyer.account(), int256(feeDown));
-            tables.fees.add(seller.account(), int256(feeDown));
-            tables.baseDeltas.add(buyer.terms().position(), quanta);
-            tables.baseDeltas.add(seller.terms().position(), -quanta);
+            tables.fees.addToBoth(buyer.account(), seller.account(), feeDown);
+            tables.baseDeltas.move(seller.terms().position(), buyer.terms().position(), quanta);
             return 2 * feeDown;
         }
     }

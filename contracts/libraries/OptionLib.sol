@@ -26,8 +26,8 @@ library OptionLib {
         return intrinsic < cap ? intrinsic : cap;
     }
 
-    /// @notice What the holder of an expired position receives: `payment` per lot if long, the rest of its collateral if
-    ///         short.
+    /// @notice What the holder of an expired position receives: `payment` per lot if long, the rest of its collateral
+    ///         if short.
     function settlement(int256 size, uint256 payment, uint256 collateral) internal pure returns (uint256) {
         // Sizes are below 2^63 and payment <= collateral < 2^56.
         unchecked {

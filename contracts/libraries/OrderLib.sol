@@ -58,7 +58,7 @@ library OrderLib {
         OrderPreimage preimage,
         OrderTerms terms,
         address account,
-        uint32 market,
+        uint256 market,
         uint32 epoch,
         uint64 conversionLimit
     ) internal pure returns (bytes32 result) {

@@ -30,6 +30,7 @@ contract MockMarkets {
     mapping(uint32 id => MarketWord) private _words;
     mapping(uint32 id => DerivativeWord) private _derivatives;
     mapping(uint32 id => address) public oracleOf;
+    mapping(uint32 id => uint40) public createdAt;
 
     function create(Terms calldata terms, address oracle) external {
         uint32 id = ++lastId;
@@ -47,6 +48,7 @@ contract MockMarkets {
             isCrossQuoted_: false
         });
         oracleOf[id] = oracle;
+        createdAt[id] = uint40(block.timestamp);
         if (terms.kind == 0) return;
         _derivatives[id] = DerivativeWordLib.pack({
             initialMarginBps_: terms.initialMarginBps,
@@ -60,6 +62,10 @@ contract MockMarkets {
             capPerLot_: terms.capPerLot,
             isPut_: terms.isPut
         });
+    }
+
+    function setStatus(uint32 id, uint8 status) external {
+        _words[id] = _words[id].withStatus(status, uint40(block.timestamp));
     }
 
     function marketWords(uint32[] calldata ids) external view returns (MarketWord[] memory words) {

@@ -28,7 +28,9 @@ from offchain.domain.events import (
     AssetListed,
     BatchUpdate,
     Configured,
+    DelegateUpdate,
     Event,
+    FeeUpdate,
     MarketUpdate,
     OrderUpdate,
     Trade,
@@ -157,7 +159,7 @@ class Hub:
                             trades.setdefault(event.market, []).append(self._present.public_trade(event, seq))
                     case TradeBusted():
                         self._bust(event, seq)
-                    case AssetListed() | Configured():
+                    case AssetListed() | Configured() | FeeUpdate() | DelegateUpdate():
                         self._catalogue.apply((event,))
                     case MarketUpdate():
                         self._catalogue.apply((event,))

@@ -108,8 +108,8 @@ class Desk:
         return position
 
     def check_flag(self, account: Address) -> None:
-        """Anyone may act on what was flagged a window ago."""
-        flagged_at = self.draft.flag_of(self.key(account))
+        """Anyone may act on what was flagged a window ago, but not more than a day before that."""
+        flagged_at = self.draft.flag_of(self.key(account), self.clock())
         if flagged_at is None:
             raise SettlementError("NotFlagged", ())
         self.check_window(flagged_at, WINDOW)
@@ -175,10 +175,10 @@ def accrue_funding(state: LedgerState, call: Call, market: int, hour: int, rate:
 
 
 def flag(state: LedgerState, call: Call, account: Address, market: int) -> Changes:
-    """Record that E(I) < MM: one window later anyone may hand the position to the fund."""
+    """Record that E(I) < MM: one window later, for a day, anyone may hand the position to the fund."""
     desk = Desk(state, call, market)
     desk.check_tradable()
-    flagged_at = desk.draft.flag_of(desk.key(account))
+    flagged_at = desk.draft.flag_of(desk.key(account), desk.clock())
     if flagged_at is not None:
         raise SettlementError("AlreadyFlagged", (flagged_at,))
     position = desk.check_position(account)
@@ -193,7 +193,7 @@ def unflag(state: LedgerState, call: Call, account: Address, market: int) -> Cha
     """Remove the flag of a position with E(I) >= MM."""
     desk = Desk(state, call, market)
     desk.check_tradable()
-    if desk.draft.flag_of(desk.key(account)) is None:
+    if desk.draft.flag_of(desk.key(account), desk.clock()) is None:
         raise SettlementError("NotFlagged", ())
     position, index = desk.check_position(account), desk.index()
     if is_due(position, index, desk.margin_bps):

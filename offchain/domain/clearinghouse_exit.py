@@ -18,7 +18,7 @@ from offchain.domain.exits import leave
 from offchain.domain.expiry import close
 from offchain.domain.funding import HOUR
 from offchain.domain.indices import index_across
-from offchain.domain.ledger import FUND, WINDOW, Changes, ClearingStatus, LedgerState
+from offchain.domain.ledger import FUND, WINDOW, Changes, ClearingStatus, ExitRequest, LedgerState
 from offchain.domain.options import payoff, settlement_value
 from offchain.domain.order import Address
 
@@ -35,18 +35,21 @@ ABANDONED_AFTER = 48 * HOUR
 
 
 def request_exit(state: LedgerState, call: Call, market: int) -> Changes:
-    """Ask to leave; a second request starts the window again."""
+    """Ask to leave; a second request starts the window again, and goes on if the first was canceled."""
     desk = Desk(state, call, market)
     desk.check_tradable()
     desk.check_position(call.sender)
-    desk.draft.set_exit(desk.key(call.sender), desk.clock())
+    desk.draft.set_exit(desk.key(call.sender), ExitRequest(desk.clock()))
     return desk.changes()
 
 
 def cancel_exit(state: LedgerState, call: Call, market: int) -> Changes:
+    """Let a request end a window from now: until then what was matched on it can settle."""
     desk = Desk(state, call, market)
-    _requested_at(desk, call.sender)
-    desk.draft.set_exit(desk.key(call.sender), None)
+    request = _request(desk, call.sender)
+    if request.ends_at is not None:
+        raise SettlementError("NoExitRequest", ())
+    desk.draft.set_exit(desk.key(call.sender), replace(request, ends_at=desk.clock() + WINDOW))
     return desk.changes()
 
 
@@ -69,16 +72,16 @@ def expire_unserved(state: LedgerState, call: Call, account: Address, market: in
     return desk.changes()
 
 
-def _requested_at(desk: Desk, account: Address) -> int:
-    requested_at = desk.draft.exit_of(desk.key(account))
-    if requested_at is None:
+def _request(desk: Desk, account: Address) -> ExitRequest:
+    request = desk.draft.exit_of(desk.key(account), desk.clock())
+    if request is None:
         raise SettlementError("NoExitRequest", ())
-    return requested_at
+    return request
 
 
 def _try_exit(desk: Desk, account: Address, seconds: int) -> SettlementError | None:
     """Exit if the fund and the pool can bear it; else why not."""
-    desk.check_window(_requested_at(desk, account), seconds)
+    desk.check_window(_request(desk, account).requested_at, seconds)
     position, index = desk.check_position(account), desk.index()
     done = leave(desk.position(FUND), position, index, desk.rules.exit_penalty_bps, desk.margin_bps)
     shortage = shortage_of(desk, done.takeover, done.payout)
@@ -104,14 +107,14 @@ def expire(state: LedgerState, call: Call, market: int, round_id: int) -> Change
 
 
 def expire_abandoned(state: LedgerState, call: Call, market: int) -> Changes:
-    """Expire any market at the newest index if the operator has given no sign of life for 48 hours."""
+    """Expire any market at the newest index if the operator has given no sign of life for 48 hours; or a dated one that
+    nobody could expire by its round for as long."""
     desk = Desk(state, call, market)
     desk.check_kind(DERIVATIVES)
     desk.check_open()
-    signs = [state.matched_at, state.last_hour * HOUR, state.markets[market].status_at]
-    if 0 < desk.rules.expiry <= call.now:
-        signs.append(desk.rules.expiry)
-    until = max(signs) + ABANDONED_AFTER
+    expiry = desk.rules.expiry
+    sign_of_life = max(state.matched_at, state.last_hour * HOUR, state.markets[market].created_at)
+    until = (expiry if 0 < expiry <= call.now else sign_of_life) + ABANDONED_AFTER
     if call.now < until:
         raise SettlementError("NotAbandoned", (until,))
     _set_expired(desk, desk.index())

@@ -84,9 +84,10 @@ class MarketRules:
     is_cross_quoted: bool = False
     derivative: DerivativeRules | None = None
     """None of spot markets"""
+    created_at: int = 0
 
     @classmethod
-    def from_word(cls, word: int, derivative_word: int = 0) -> MarketRules:
+    def from_word(cls, word: int, derivative_word: int = 0, created_at: int = 0) -> MarketRules:
         """Unpack `MarketWord` (see the drawing in contracts/libraries/MarketWord.sol) and `DerivativeWord`."""
         kind = _bits(word, 216, 8)
         return cls(
@@ -101,6 +102,7 @@ class MarketRules:
             base_decimals=_bits(word, 0, 5),
             is_cross_quoted=bool(_bits(word, 7, 1)),
             derivative=None if kind == Kind.SPOT else DerivativeRules.from_word(derivative_word),
+            created_at=created_at,
         )
 
     @property
@@ -161,6 +163,22 @@ class KeyState:
     """lots of it that are filled"""
 
 
+FLAG_TERM = WINDOW + 24 * 3600
+"""Seconds of the window clock for which a flag counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExitRequest:
+    """Times of the window clock."""
+
+    requested_at: int
+    ends_at: int | None = None
+    """None unless it was canceled"""
+
+    def has_ended(self, clock: int) -> bool:
+        return self.ends_at is not None and clock >= self.ends_at
+
+
 Position = tuple[Address, int]
 """(account, instrument)"""
 
@@ -198,10 +216,10 @@ class LedgerState:
     """by market: the base asset's, of a cross-quoted market the quote asset's"""
     clearing: dict[int, ClearingMarket] = field(default_factory=dict)
     positions: dict[Position, PositionState] = field(default_factory=dict)
-    exits: dict[Position, int | None] = field(default_factory=dict)
-    """window clock at which an exit was requested; None: it has ended"""
+    exits: dict[Position, ExitRequest | None] = field(default_factory=dict)
+    """None: the position was closed"""
     flags: dict[Position, int | None] = field(default_factory=dict)
-    """window clock at which a position was flagged for the fund; None: it has ended"""
+    """window clock at which a position was flagged for the fund; None: it was removed, or the position closed"""
     last_hour: int = 0
     """hour (Unix time / 3600) of the last accrual of funding in any market"""
 
@@ -217,15 +235,20 @@ class LedgerState:
             halted += min(self.halt.end, now) - self.halt.start
         return now - halted
 
+    def wants_exit(self, position: Position, now: int) -> bool:
+        """Whether the account has asked to leave, and that has not ended."""
+        request = self.exits.get(position)
+        return request is not None and not request.has_ended(self.clock(now))
+
     def apply(self, result: SettlementResult) -> None:
         """Take over what a batch changed."""
         self.number = result.number
         self.matched_at = result.matched_at
         self.base.update(result.base)
         self.keys.update(result.keys)
-        self.take_over(result.money)
+        self.apply_changes(result.money)
 
-    def take_over(self, changes: Changes) -> None:
+    def apply_changes(self, changes: Changes) -> None:
         """Take over what clearing changed."""
         self.usdc.update(changes.usdc)
         self.fees_paid.update(changes.fees_paid)
@@ -244,7 +267,7 @@ class Changes:
     fees_paid: Mapping[Address, int]
     clearing: Mapping[int, ClearingMarket]
     positions: Mapping[Position, PositionState]
-    exits: Mapping[Position, int | None]
+    exits: Mapping[Position, ExitRequest | None]
     flags: Mapping[Position, int | None]
     last_hour: int
 

@@ -182,10 +182,11 @@ class _Clearing:
         if market.round == 0:
             raise SettlementError("RoundMissing", (fill.market,))
         index = index_at(self._state, market.id, market.round, self._matched_at)
+        if leg.index in self.cleared.grown:
+            raise SettlementError("NotForceable", (fill.fill,))
         key = self._positions[leg.index].position
-        reason = forcing_reason(
-            before, index, derivative.maintenance_margin_bps, key[0] == FUND, self._draft.exit_of(key) is not None
-        )
+        wants_exit = self._draft.exit_of(key, self._state.clock(self._now)) is not None
+        reason = forcing_reason(before, index, derivative.maintenance_margin_bps, key[0] == FUND, wants_exit)
         if reason is None:
             raise SettlementError("NotForceable", (fill.fill,))
         band = derivative.exit_penalty_bps if reason is Reason.EXIT else derivative.band_bps

@@ -101,7 +101,7 @@ def check_orders(
         account = batch.accounts[batch.positions[entry.position].account].account
         position = (account, batch.positions[entry.position].instrument)
         stored = state.keys.get((*position, entry.key), KeyState())
-        if stored.sequence > entry.sequence:
+        if stored.sequence > entry.sequence or (entry.forced and stored.sequence != entry.sequence):
             raise SettlementError("StaleNonce", (index,))
         if not entry.forced:
             if (entry.group, entry.leaf) in taken:

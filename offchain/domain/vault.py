@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from offchain.domain.batch import NOTHING_SIGNED, SettlementError
 from offchain.domain.clearing import PositionState
-from offchain.domain.ledger import Changes, ClearingMarket, LedgerState, Position
+from offchain.domain.ledger import FLAG_TERM, Changes, ClearingMarket, ExitRequest, LedgerState, Position
 from offchain.domain.order import Address
 
 _MAX_SHARES = 2**128 - 1
@@ -35,7 +35,7 @@ class Draft:
         self._fees_paid: dict[Address, int] = {}
         self._clearing: dict[int, ClearingMarket] = {}
         self._positions: dict[Position, PositionState] = {}
-        self._exits: dict[Position, int | None] = {}
+        self._exits: dict[Position, ExitRequest | None] = {}
         self._flags: dict[Position, int | None] = {}
 
     def changes(self) -> Changes:
@@ -66,26 +66,28 @@ class Draft:
     def set_position(self, position: Position, value: PositionState) -> None:
         self._positions[position] = value
 
-    def exit_of(self, position: Position) -> int | None:
-        """Window clock of the exit request, if there is one."""
-        return self._exits.get(position, self._state.exits.get(position))
+    def exit_of(self, position: Position, clock: int) -> ExitRequest | None:
+        """The exit request that counts at `clock`, if there is one."""
+        request = self._exits.get(position, self._state.exits.get(position))
+        return None if request is None or request.has_ended(clock) else request
 
-    def set_exit(self, position: Position, time: int | None) -> None:
-        self._exits[position] = time
+    def set_exit(self, position: Position, request: ExitRequest) -> None:
+        self._exits[position] = request
 
-    def flag_of(self, position: Position) -> int | None:
-        """Window clock of the flag, if there is one."""
-        return self._flags.get(position, self._state.flags.get(position))
+    def flag_of(self, position: Position, clock: int) -> int | None:
+        """When the position was flagged, if that counts at `clock`."""
+        time = self._flags.get(position, self._state.flags.get(position))
+        return None if time is None or clock >= time + FLAG_TERM else time
 
     def set_flag(self, position: Position, time: int | None) -> None:
         self._flags[position] = time
 
     def end_requests(self, position: Position) -> None:
         """What was asked of a position ends with it."""
-        if self.exit_of(position) is not None:
-            self.set_exit(position, None)
-        if self.flag_of(position) is not None:
-            self.set_flag(position, None)
+        if position in self._exits or position in self._state.exits:
+            self._exits[position] = None
+        if position in self._flags or position in self._state.flags:
+            self._flags[position] = None
 
     # The Vault --------------------------------------------------------------------------------------------------------
 

@@ -11,11 +11,12 @@ import web3
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
 from web3.contract import Contract
-from web3.contract.contract import ContractFunction
+from web3.contract.contract import ContractConstructor, ContractFunction
 from web3.types import TxReceipt
 
 from scripts._lib.anvil import rpc
 from scripts._lib.deployment import Deployment
+from tests.utils.markets import NO_DERIVATIVE, SPOT, ZERO
 
 FIAT_TOKEN_BALANCES = 9
 """Storage slot of the real USDC's balances."""
@@ -27,7 +28,17 @@ BTC = 10**8
 INSTRUMENT = 2
 """IWithdrawalQueue.Kind"""
 
-CONTRACTS = ("Vault", "Engine", "WithdrawalQueue", "MarketRegistry", "SynthERC20", "MockUSDC", "MockWBTC")
+CONTRACTS = (
+    "Vault",
+    "Engine",
+    "WithdrawalQueue",
+    "MarketRegistry",
+    "OrderControl",
+    "CXPT",
+    "SynthERC20",
+    "MockUSDC",
+    "MockWBTC",
+)
 
 Abis = Mapping[str, list[Any]]
 
@@ -58,6 +69,7 @@ class Chain:
         self.engine = self._at("Engine", deployment.engine)
         self.queue = self._at("WithdrawalQueue", deployment.queue)
         self.registry = self._at("MarketRegistry", deployment.registry)
+        self.control = self._at("OrderControl", deployment.order_control)
 
     def _at(self, name: str, address: str) -> Contract:
         return self._web3.eth.contract(address=web3.Web3.to_checksum_address(address), abi=self._abis[name])
@@ -69,7 +81,7 @@ class Chain:
 
     # -- transactions --------------------------------------------------------------------------------------------------
 
-    def send(self, sender: LocalAccount, function: ContractFunction) -> TxReceipt:
+    def send(self, sender: LocalAccount, function: ContractFunction | ContractConstructor) -> TxReceipt:
         """Send a call of a contract and wait for its receipt. Raises if it would revert."""
         transaction = function.build_transaction(
             {"from": sender.address, "nonce": self._web3.eth.get_transaction_count(sender.address)}
@@ -93,6 +105,20 @@ class Chain:
         self.send(trader, self.synth.functions.depositFor(trader.address, amount))
         self.send(trader, self.synth.functions.approve(self.engine.address, amount))
         return self.send(trader, self.engine.functions.deposit(self.base, amount))
+
+    def deploy_cxpt(self, owner: LocalAccount) -> Contract:
+        """The token, wired, registered as an asset, and with a market."""
+        code = ape.project.CXPT.contract_type.get_deployment_bytecode()
+        factory = self._web3.eth.contract(abi=self._abis["CXPT"], bytecode=code)
+        receipt = self.send(owner, factory.constructor(self.vault.address))
+        cxpt = self._at("CXPT", str(receipt["contractAddress"]))
+        for contract in (self.vault, self.registry):
+            self.send(owner, contract.functions.setCxpt(cxpt.address))
+        self.send(owner, self.registry.functions.registerAsset(cxpt.address))
+        asset = self.registry.functions.assetId(cxpt.address).call()
+        terms = (100, 10_000, 10**12, 10**9, ZERO, tuple(NO_DERIVATIVE.values()))
+        self.send(owner, self.registry.functions.createMarket(("CXPT-USDC", SPOT, asset, 0, *terms)))
+        return cxpt
 
     # -- accounts ------------------------------------------------------------------------------------------------------
 
@@ -157,6 +183,11 @@ class Chain:
 
     def pass_time(self, seconds: int) -> None:
         rpc(self.url, "evm_increaseTime", seconds)
+        self.mine()
+
+    def set_time(self, timestamp: int) -> None:
+        """Let the chain's clock show Unix `timestamp`, which may lie in its past, and go on from there."""
+        rpc(self.url, "evm_setTime", timestamp * 1000)
         self.mine()
 
     def head(self) -> int:

@@ -23,12 +23,14 @@ from offchain.chain.batch import decode, encode
 from offchain.chain.calldata import settle_calldata
 from offchain.chain.eip712 import keccak
 from offchain.domain.batch import Batch, SettlementError
-from offchain.domain.ledger import FUND, LedgerState, SettlementResult
+from offchain.domain.ledger import FLAG_TERM, FUND, LedgerState, SettlementResult
+from offchain.domain.market import MarketStatus
 from offchain.domain.oracle import PriceFeed, Round
 from offchain.domain.order import NO_EXPIRY
 from tests.strategies import PROFILE
-from tests.utils.clearing import Action, ActionFactory
+from tests.utils.clearing import AFTER_EXPIRY, Action, ActionFactory
 from tests.utils.deployed import Exchange, Reverted, address_of, deploy_exchange
+from tests.utils.isolation import isolated
 from tests.utils.mutator import Mutator
 from tests.utils.settlement import BatchFactory, settle_model
 from tests.utils.signing import Trader
@@ -57,13 +59,16 @@ def exchange(
 
 
 @pytest.fixture(scope="module")
-def ledger(exchange: Exchange) -> LedgerState:
-    """With a delegate for two of the traders, whose time is short."""
-    until = exchange.chain.pending_timestamp + 1_000
+def ledger(exchange: Exchange, guardian: AccountAPI) -> LedgerState:
+    """After a halt, with a delegate for two of the traders whose time is short, and a fee that will change."""
+    now = exchange.chain.pending_timestamp + 10
+    exchange.transact(guardian, exchange.engine.halt, time=now)
+    exchange.transact(guardian, exchange.engine.endHalt, time=now + 500)
     for trader in RICH[:2]:
-        exchange.transact("0x" + trader.address.hex(), exchange.control.setDelegate, DELEGATE.address, until)
+        exchange.transact(trader.address, exchange.control.setDelegate, DELEGATE.address, now + 1_500)
+    exchange.transact(exchange.owner, exchange.engine.scheduleFee, 31, now + 5_000)
     state = exchange.ledger(TRADERS)
-    state.delegates = {(trader.address, DELEGATE.address): until for trader in RICH[:2]}
+    state.delegates = {(trader.address, DELEGATE.address): now + 1_500 for trader in RICH[:2]}
     return state
 
 
@@ -167,10 +172,15 @@ def assert_equal_state(exchange: Exchange, state: LedgerState, now: int) -> None
     for (account, market), position in state.positions.items():
         held = read(exchange.clearinghouse, "positionOf(address,uint32)", account, market)
         assert held == (position.size, position.quote, position.funding)
-    for notices, function in ((state.exits, "exitRequestedAt"), (state.flags, "flaggedAt")):
-        for (account, market), time in notices.items():
-            noticed = read(exchange.clearinghouse, f"{function}(address,uint32)", account, market)
-            assert noticed == (time or 0,)
+    for (account, market), request in state.exits.items():
+        requested_at = request.requested_at if request and state.wants_exit((account, market), now) else 0
+        ends_at = (request.ends_at or 0) if request else 0
+        for function, time in (("exitRequestedAt", requested_at), ("exitEndsAt", ends_at)):
+            assert read(exchange.clearinghouse, f"{function}(address,uint32)", account, market) == (time,)
+    for (account, market), flagged_at in state.flags.items():
+        counts = flagged_at is not None and state.clock(now) < flagged_at + FLAG_TERM
+        noticed = read(exchange.clearinghouse, "flaggedAt(address,uint32)", account, market)
+        assert noticed == (flagged_at if counts else 0,)
 
 
 def assert_settles_alike(
@@ -199,7 +209,7 @@ def profile(share: int) -> settings:
 @given(random=SEEDS.map(Random))
 def test_batches_settle_alike(exchange: Exchange, ledger: LedgerState, random: Random) -> None:
     """Several batches one after the other, in either form, on one state."""
-    with exchange.chain.isolate():
+    with isolated(exchange.chain):
         state = copy.deepcopy(ledger)
         now = exchange.chain.pending_timestamp + 10
         factory = create_factory(exchange, state, random)
@@ -247,7 +257,8 @@ def assert_acts_alike(exchange: Exchange, state: LedgerState, action: Action, no
     if expected != SETTLED:
         return False
     assert exchange.send(action.sender, exchange.clearinghouse, action.calldata, now)["status"] == "0x1"
-    state.take_over(changes)
+    state.apply_changes(changes)
+    assert_equal_state(exchange, state, now)
     return True
 
 
@@ -255,7 +266,7 @@ def assert_acts_alike(exchange: Exchange, state: LedgerState, action: Action, no
 @given(random=SEEDS.map(Random))
 def test_clearing_goes_alike(exchange: Exchange, ledger: LedgerState, random: Random) -> None:
     """Batches, price moves, funding, liquidations, the fund, deleveraging, exits and expiries in any order."""
-    with exchange.chain.isolate():
+    with isolated(exchange.chain):
         state = copy.deepcopy(ledger)
         now = exchange.chain.pending_timestamp + 10
         factory = create_factory(exchange, state, random)
@@ -267,15 +278,25 @@ def test_clearing_goes_alike(exchange: Exchange, ledger: LedgerState, random: Ra
             now += random.choice((60, 600, 1_800, 3_700, 90_000))
             now = push_prices(exchange, state, random, now)
             for _ in range(12):
-                if assert_acts_alike(exchange, state, actions.create(now), now):
-                    assert_equal_state(exchange, state, now)
-                    now += 1
+                now += assert_acts_alike(exchange, state, actions.create(now), now)
+        now = max(
+            now, *(rules.derivative.expiry for rules in state.markets.values() if rules.derivative)
+        ) + random.choice((0, 60, 180_000))
+        now = push_prices(exchange, state, random, now)
+        for _ in range(12):
+            now += assert_acts_alike(exchange, state, actions.create(now, AFTER_EXPIRY), now)
+
+
+def pause_market(exchange: Exchange, state: LedgerState, market: int, now: int) -> None:
+    """What was matched before still settles; `now` may be later than a batch's match time or not."""
+    exchange.transact(exchange.owner, exchange.registry.setStatus, market, int(MarketStatus.PAUSED), time=now)
+    state.markets[market] = replace(state.markets[market], status=MarketStatus.PAUSED, status_at=now)
 
 
 @profile(share=2)
 @given(random=SEEDS.map(Random))
 def test_wrong_batches_are_refused_alike(exchange: Exchange, ledger: LedgerState, random: Random) -> None:
-    with exchange.chain.isolate():
+    with isolated(exchange.chain):
         state = copy.deepcopy(ledger)
         now = exchange.chain.pending_timestamp + 10
         traders = TRADERS if random.random() < 0.5 else RICH
@@ -287,6 +308,9 @@ def test_wrong_batches_are_refused_alike(exchange: Exchange, ledger: LedgerState
         batch = factory.create_batch(now, groups=random.randint(1, 4))
         mutator = Mutator(exchange.domain, TRADERS, exchange.markets, random)
         again = replace(first, number=batch.number, matched_at=batch.matched_at)
+        if random.random() < 0.3:
+            pause_market(exchange, state, random.choice(batch.markets).id, now)
+            now += 1
         for mutated in (batch, again, *(mutator.mutate(batch, now) for _ in range(MUTATIONS))):
             expected = model_outcome(state, mutated, now, exchange)
             assert engine_outcome(exchange, settle_calldata(encode(mutated)), now) == expected

@@ -344,7 +344,7 @@ async def test_a_withdrawal_is_released(exchange: Exchange, gateway: Gateway) ->
 # ---------------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("contract", (*abi.CONTRACTS, *abi.CALLED_CONTRACTS))
+@pytest.mark.parametrize("contract", [*abi.CONTRACTS, *abi.CALLED_CONTRACTS])
 def test_the_committed_abi_is_the_compiled_one(project: ProjectManager, contract: str) -> None:
     compiled = [
         entry.model_dump(mode="json", by_alias=True, exclude_none=True)

@@ -13,6 +13,7 @@ from offchain.domain.commands import (
     BatchSettled,
     ChainLog,
     Deposited,
+    EpochBumped,
     PlaceOrder,
     WithdrawalCanceled,
     WithdrawalRequested,
@@ -20,16 +21,17 @@ from offchain.domain.commands import (
 )
 from offchain.domain.market import USDC, Market
 from offchain.domain.order import Address, Order, SelfTrade, TimeInForce
-from tests.stateful.naive import Answer, NaiveFill, NaiveOrder, NaiveRelease, Pocket
+from tests.stateful.naive import Answer, History, NaiveFill, NaiveOrder, NaiveRelease, Pocket, take
 from tests.utils.exchange import ENGINE
 
 
-class Model:
+class Model(History):
     """All quantities are lots, prices micro-USDC per lot, amounts quanta."""
 
     def __init__(
         self, accounts: Sequence[Address], markets: Sequence[Market], fee_bps: int, confirmations: int
     ) -> None:
+        super().__init__()
         self.accounts = sorted((*accounts, ENGINE))
         self.markets = {market.id: market for market in markets}
         self.fee_bps = fee_bps
@@ -37,17 +39,12 @@ class Model:
         self.orders: list[NaiveOrder] = []
         self.fills: list[NaiveFill] = []
         self.items: list[NaiveFill | NaiveRelease] = []
-        self.blocks: list[tuple[int, list[ChainLog]]] = []
         self.credited: list[Deposited] = []
-        self.confirmed = -1
         self.latest: dict[tuple[Address, int], tuple[int, bytes, Answer]] = {}
         self.pinned: dict[tuple[Address, int], int] = {}
         self.clock = 0
 
     # Money ------------------------------------------------------------------------------------------------------------
-
-    def logs(self) -> list[ChainLog]:
-        return [log for _, logs in self.blocks for log in logs]
 
     def effects(self, fill: NaiveFill) -> list[tuple[Pocket, int]]:
         market = self.markets[fill.maker.order.market]
@@ -88,16 +85,6 @@ class Model:
             for owner, change in self.effects(fill)
             if owner == pocket
         )
-
-    def requests(self) -> dict[tuple[Address, int, int], WithdrawalRequested]:
-        """Open requests by (account, kind, asset)."""
-        found: dict[tuple[Address, int, int], WithdrawalRequested] = {}
-        for log in self.logs():
-            if isinstance(log, WithdrawalRequested):
-                found[log.account, log.kind, log.asset] = log
-            elif isinstance(log, WithdrawalCanceled | WithdrawalSettled):
-                found.pop((log.account, log.kind, log.asset), None)
-        return found
 
     def held(self, pocket: Pocket) -> int:
         return sum(log.amount for log in self.requests().values() if (log.account, log.asset) == pocket)
@@ -148,6 +135,8 @@ class Model:
                 return answer
             if order.sequence <= sequence:
                 return Answer("rejected", rejection="nonceReused" if order.sequence == sequence else "staleNonce")
+        if order.sequence <= self._ended(order):
+            return Answer("rejected", rejection="staleNonce")
         answer = self._execute(command, now_ms)
         self.latest[name] = (order.sequence, command.order_hash, answer)
         return answer
@@ -155,6 +144,10 @@ class Model:
     def _execute(self, command: PlaceOrder, now_ms: int) -> Answer:
         order = command.order
         name = (order.account, order.key)
+        if self.is_bumping(order.account):
+            return Answer("rejected", rejection="epochBumpPending")
+        if order.epoch != self.epoch(order.account):
+            return Answer("rejected", rejection="staleEpoch")
         old = self.working(*name)
         if self.pinned.get(name, order.market) != order.market:
             return Answer("rejected", rejection="nonceKeyMarket")
@@ -183,7 +176,7 @@ class Model:
             self.pinned[name] = order.market
             return Answer("canceled", code="fokUnfilled")
 
-        taken = [(one, lots) for one, lots in _take(offers, order.quantity) if lots]
+        taken = [(one, lots) for one, lots in take(offers, order.quantity) if lots]
         left = order.quantity - sum(lots for _, lots in taken)
         rests = order.time_in_force <= TimeInForce.GTD and left > 0 and not met_own
         if not self._covers(order, taken, left if rests else 0, old):
@@ -285,6 +278,18 @@ class Model:
             if one.is_dead(now_ms):
                 one.status = "expired"
 
+    # What traders do on chain -----------------------------------------------------------------------------------------
+
+    def _ended(self, order: Order) -> int:
+        return self.ended(order.account, self.markets[order.market].instrument, order.key)
+
+    def _end_on_chain(self) -> None:
+        for one in self.open_orders():
+            account = one.order.account
+            is_ended = one.order.sequence <= self._ended(one.order) or one.order.epoch != self.epoch(account)
+            if is_ended or self.is_bumping(account):
+                one.status = "canceled"
+
     # Chain ------------------------------------------------------------------------------------------------------------
 
     def unsettled_fills(self) -> list[NaiveFill]:
@@ -292,6 +297,7 @@ class Model:
 
     def mine(self, number: int, log: ChainLog | None) -> None:
         self.blocks.append((number, [log] if log is not None else []))
+        self._end_on_chain()
         match log:
             case WithdrawalRequested() | WithdrawalCanceled():
                 self._drop_stale_releases()
@@ -326,8 +332,16 @@ class Model:
             fill.batch = None
         self.items = [*back, *self.items]
         self._drop_stale_releases()
-        if is_lost:
-            self.walk([])
+        bumped = {log.account for log in gone if isinstance(log, EpochBumped)}
+        orphans = [
+            fill
+            for fill in self.unsettled_fills()
+            for one in (fill.maker, fill.taker)
+            if one.order.account in bumped and one.order.epoch != self.epoch(one.order.account)
+        ]
+        self._end_on_chain()
+        if is_lost or orphans:
+            self.walk(orphans)
         self._fit()
         self._release()
 
@@ -402,12 +416,3 @@ class Model:
                 one.status = "canceled"
         self._fit()
         return dropped
-
-
-def _take(offers: list[NaiveOrder], wanted: int) -> list[tuple[NaiveOrder, int]]:
-    taken = []
-    for one in offers:
-        lots = min(one.remaining, wanted)
-        wanted -= lots
-        taken.append((one, lots))
-    return taken

@@ -12,8 +12,11 @@ from offchain.domain.commands import (
     BatchClosed,
     Bust,
     CancelOrder,
+    CancelRequested,
     ChainLog,
     Command,
+    EpochBumped,
+    EpochBumpRequested,
     PlaceOrder,
     Tick,
     WithdrawalCanceled,
@@ -108,6 +111,7 @@ class CoreMachine(RuleBasedStateMachine):
             tif=tif,
             key=intent.key,
             sequence=sequence,
+            epoch=max(0, self.model.epoch(account) - (intent.life == 7)),
             expiry=NO_EXPIRY if tif == TimeInForce.GTC else self.exchange.now_ms // 1_000 + intent.life,
         )
         return self.exchange.command(
@@ -160,6 +164,22 @@ class CoreMachine(RuleBasedStateMachine):
         self.model.tick(self.exchange.now_ms)
 
     # Chain
+
+    @precondition(lambda self: self.placed)
+    @rule(data=st.data(), lower=st.sampled_from([0, 0, 1]))
+    def cancel_on_chain(self, data: st.DataObject, lower: int) -> None:
+        order = data.draw(st.sampled_from(self.placed)).order
+        instrument = BTC if order.market == BTC_USDC.id else ETH
+        self.mine(CancelRequested(order.account, instrument, order.key, max(0, order.sequence - lower)))
+
+    @rule(account=accounts, wait=st.sampled_from([None, CONFIRMATIONS, CONFIRMATIONS, 0, 1]))
+    def bump_epoch(self, account: bytes, wait: int | None) -> None:
+        """Ask for a bump; `wait`: blocks after which it has come, None: another time."""
+        self.mine(EpochBumpRequested(account))
+        if wait is not None:
+            self.mine(EpochBumped(account, self.model.epoch(account) + 1))
+            for _ in range(wait):
+                self.mine(None)
 
     @rule()
     def mine_nothing(self) -> None:
@@ -279,6 +299,8 @@ class CoreMachine(RuleBasedStateMachine):
     @invariant()
     def orders_are_equal(self) -> None:
         for account in ACCOUNTS:
+            update = self.exchange.core.account_update(account)
+            assert (update.epoch, update.is_bumping) == (self.model.epoch(account), self.model.is_bumping(account))
             actual = {live.order_hash: _facts(live) for live in self.exchange.core.open_orders(account)}
             expected = {
                 one.hash: (one.filled, one.status) for one in self.model.open_orders() if one.order.account == account

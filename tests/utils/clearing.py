@@ -33,6 +33,9 @@ MODEL: dict[str, Callable[..., Changes]] = {
 ACCRUE, FLAG, UNFLAG, TAKE_OVER, DELEVERAGE, REQUEST, CANCEL, EXIT, UNSERVED, EXPIRE, ABANDON, CLOSE = MODEL
 
 
+AFTER_EXPIRY = (EXPIRE, ABANDON, CLOSE, CLOSE, CLOSE)
+
+
 @dataclass(frozen=True)
 class Action:
     signature: str
@@ -55,8 +58,9 @@ class ActionFactory:
     operator: Address
     random: Random
 
-    def create(self, now: int) -> Action:
-        signature = self.random.choice(list(MODEL))
+    def create(self, now: int, signatures: Sequence[str] = tuple(MODEL)) -> Action:
+        """A call of one of these functions."""
+        signature = self.random.choice(signatures)
         return Action(signature, self._sender(signature), self._arguments(signature, now))
 
     def _sender(self, signature: str) -> Address:

@@ -15,7 +15,7 @@ from ape.managers.project import ProjectManager
 from offchain.chain import eip712
 from offchain.chain.abi import decode_error
 from offchain.chain.deployment import Deployment
-from offchain.domain.ledger import FUND, LedgerState, MarketRules
+from offchain.domain.ledger import FUND, Halt, LedgerState, MarketRules
 from offchain.domain.market import USDC, Kind, Market
 from offchain.domain.oracle import PriceFeed, Round
 from offchain.domain.order import Address
@@ -74,8 +74,9 @@ class Exchange:
             address_of(self.vault),
             address_of(self.queue),
             address_of(self.registry),
-            address_of(self.order_control),
+            address_of(self.control),
             self.first_block,
+            address_of(self.clearinghouse),
         )
 
     def rpc(self, method: str, *parameters: Any) -> Any:
@@ -107,9 +108,9 @@ class Exchange:
         mined: dict[str, Any] = receipt
         return mined
 
-    def transact(self, sender: object, method: Any, *arguments: Any) -> None:
+    def transact(self, sender: object, method: Any, *arguments: Any, time: int | None = None) -> None:
         """Call a contract's method from any address. Raises AssertionError if it reverts."""
-        receipt = self.send(sender, method.contract.address, bytes(method.encode_input(*arguments)))
+        receipt = self.send(sender, method.contract.address, bytes(method.encode_input(*arguments)), time)
         assert receipt["status"] == "0x1", method
 
     def fund(self, trader: Trader, usdc: int, base: int) -> None:
@@ -140,11 +141,13 @@ class Exchange:
         current, following, change_at = self.engine.feeSchedule()
         state = LedgerState(address_of(self.engine), current, number, matched_at)
         state.next_fee_bps, state.fee_change_at = following, change_at
+        halted_at, halted_until = self.engine.lastHalt()
+        state.halt = Halt(halted_at, halted_until) if halted_at else None
         state.clearinghouse = address_of(self.clearinghouse)
         ids = list(self.markets)
         terms, _ = self.registry.derivatives(ids)
         for market, word, term in zip(ids, self.registry.marketWords(ids), terms, strict=True):
-            state.markets[market] = MarketRules.from_word(word, term)
+            state.markets[market] = MarketRules.from_word(word, term, self.registry.createdAt(market))
         state.feeds = {market: self.feed(market) for market in self.aggregators}
         for account in (state.engine, state.clearinghouse, FUND, *(trader.address for trader in traders)):
             state.usdc[account] = self.vault.sharesOf(account)

@@ -19,7 +19,10 @@ from offchain.domain.commands import (
     ChainBlock,
     ChainLog,
     ChainRollback,
+    DelegateSet,
     Deposited,
+    EpochBumped,
+    FeeScheduled,
     MarketCreated,
     MarketStatusChanged,
     WithdrawalCanceled,
@@ -128,6 +131,18 @@ class FakeChain:
     def cancel_request(self, account: Address, kind: int, asset: int) -> None:
         del self.world.requests[account, kind, asset]
         self.pending.append(WithdrawalCanceled(account, kind, asset, self._hash(b"cancel"), len(self.pending)))
+
+    def schedule_fee(self, fee_bps: int, at: int) -> None:
+        self.ledger.next_fee_bps, self.ledger.fee_change_at = fee_bps, at
+        self.pending.append(FeeScheduled(fee_bps, at))
+
+    def bump_epoch(self, account: Address) -> None:
+        epoch = self.ledger.epochs[account] = self.ledger.epochs.get(account, 0) + 1
+        self.pending.append(EpochBumped(account, epoch))
+
+    def set_delegate(self, account: Address, delegate: Address, valid_until: int) -> None:
+        self.ledger.delegates[account, delegate] = valid_until
+        self.pending.append(DelegateSet(account, delegate, valid_until))
 
     def mine(self, seconds: int = 1) -> None:
         """A block with what waits, `seconds` later."""

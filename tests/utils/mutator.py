@@ -123,7 +123,7 @@ class Mutator:
                 entry.nonce | LAST_SEQUENCE,
                 entry.nonce ^ 1 << 32,
                 0,
-                RESERVED_KEY << 32 | 1,
+                RESERVED_KEY << 32 | self.random.randrange(2),
             ),
             "price": (0, 1, entry.price + 1, entry.price + tick, max(1, entry.price - tick), U56),
             "quantity": (0, 1, entry.quantity - 1, entry.quantity + 1, U40),

@@ -14,10 +14,20 @@ import msgspec
 from offchain.chain import eip712
 from offchain.chain.batch import build_batch
 from offchain.domain.batch import NOTHING_SIGNED, RESERVED_KEY, Batch, SettlementError
-from offchain.domain.clearing import accrue
+from offchain.domain.clearing import PositionState, accrue
 from offchain.domain.clearinghouse import MARGINED
-from offchain.domain.ledger import FUND, ClearingStatus, DerivativeRules, KeyState, LedgerState, MarketRules, NonceKey
-from offchain.domain.ledger import SettlementResult as SettlementResult
+from offchain.domain.ledger import (
+    FUND,
+    ClearingMarket,
+    ClearingStatus,
+    DerivativeRules,
+    KeyState,
+    LedgerState,
+    MarketRules,
+    NonceKey,
+    SettlementResult,
+)
+from offchain.domain.liquidation import forcing_reason
 from offchain.domain.market import Kind, Market
 from offchain.domain.oracle import conversion_rate_down
 from offchain.domain.order import NO_EXPIRY, Address, Order, Side, TimeInForce
@@ -92,10 +102,13 @@ class BatchFactory:
         items: list[ItemRow] = []
         for _ in range(groups):
             market = self.markets[self.random.choice(self._tradable(now))]
-            if market.kind == Kind.SPOT:
+            wanted = [each for each in self._tradable(now) if self._due(self.markets[each], now, matched_at)]
+            if wanted and self.random.random() < 0.3:
+                self._try_group(self._add_forced, items, self.markets[self.random.choice(wanted)], now, matched_at)
+            elif market.kind == Kind.SPOT:
                 self._add_group(items, market, now, matched_at)
             else:
-                self._try_group(items, market, now, matched_at)
+                self._try_group(self._add_group, items, market, now, matched_at)
         if not items:
             self._add_group(items, self.markets[min(self._tradable(now))], now, matched_at)
         return items
@@ -136,15 +149,19 @@ class BatchFactory:
 
     # Groups -----------------------------------------------------------------------------------------------------------
 
-    def _try_group(self, items: list[ItemRow], market: Market, now: int, matched_at: int) -> None:
+    def _try_group(
+        self,
+        add: Callable[[list[ItemRow], Market, int, int], None],
+        items: list[ItemRow],
+        market: Market,
+        now: int,
+        matched_at: int,
+    ) -> None:
         """Add a group that the model accepts after the others, or none."""
         count = len(items)
         resting, acted = list(self.resting), dict(self._acted)
         filled = [(live, live.filled) for live in self.resting]
-        if market.kind in MARGINED and self.random.random() < 0.3:
-            self._add_forced(items, market, now, matched_at)
-        else:
-            self._add_group(items, market, now, matched_at)
+        add(items, market, now, matched_at)
         try:
             settle_model(self.state, self._build(items, matched_at), now, self.domain)
         except (SettlementError, ValueError):
@@ -163,7 +180,8 @@ class BatchFactory:
         makers = list({live.row.order_hash: live for live in makers}.values())
         quantities = [self.random.randint(1, live.remaining) for live in makers]
         spare = 0 if tif == TimeInForce.FOK else self.random.choice((0, 0, 7))
-        limit = _worst([live.row.order.price for live in makers], maker_side)
+        prices = [live.row.order.price for live in makers]
+        limit = min(prices) if maker_side == Side.BUY else max(prices)
         taker = self._create(taker_trader, market, 1 - maker_side, tif, limit, sum(quantities) + spare, now, matched_at)
         self._add_fills(items, makers, taker, quantities)
         if tif < TimeInForce.IOC:
@@ -171,22 +189,14 @@ class BatchFactory:
         self.resting = [live for live in self.resting if live.remaining]
 
     def _add_forced(self, items: list[ItemRow], market: Market, now: int, matched_at: int) -> None:
-        """The protocol closes a position, if there is one, at a price near the index."""
-        held = [
-            (account, position.size)
-            for (account, held_market), position in sorted(self.state.positions.items())
-            if held_market == market.id and position.size
-        ]
-        if not held:
-            return
-        account, size = self.random.choice([each for each in held if each[0] == FUND] or held)
+        """The protocol closes a position that is due, at a price near the index."""
+        account = self.random.choice(self._due(market, now, matched_at))
+        size = self.state.positions[account, market.id].size
         maker_side = Side.BUY if size > 0 else Side.SELL
         makers = [trader for trader in self.traders if trader.address != account]
         maker = self._maker(market, maker_side, makers, now, matched_at)
         quantity = self.random.randint(1, max(1, min(maker.remaining, abs(size))))
         stored = self.state.keys.get((account, market.id, RESERVED_KEY), KeyState())
-        sequence = max(stored.sequence, self._acted.get((account, market.id, RESERVED_KEY), 0)) + 1
-        self._acted[account, market.id, RESERVED_KEY] = sequence
         order = Order(
             account,
             market.id,
@@ -195,7 +205,7 @@ class BatchFactory:
             True,
             maker.row.order.price,
             quantity,
-            RESERVED_KEY << 32 | sequence,
+            RESERVED_KEY << 32 | stored.sequence,
             NOTHING_SIGNED,
             now + 10,
             0,
@@ -203,6 +213,29 @@ class BatchFactory:
         row = create_order_row(self.traders[0], order, self.domain)
         row = msgspec.structs.replace(row, signature=b"", forced=True)
         self._add_fills(items, [maker], LiveOrder(None, row, 0), [quantity])
+
+    def _due(self, market: Market, now: int, matched_at: int) -> list[Address]:
+        """Who may be traded for without a signature."""
+        rules = self.state.markets[market.id]
+        if rules.kind not in MARGINED or rules.derivative is None:
+            return []
+        rounds = self.state.feeds[market.id].rounds
+        index = rules.index_of(next(each.price for each in rounds if each.id == self._round(market.id, matched_at)))
+        margin_bps = rules.derivative.maintenance_margin_bps
+        funding = self.state.clearing.get(market.id, ClearingMarket()).funding
+        return [
+            account
+            for (account, held), position in sorted(self.state.positions.items())
+            if held == market.id
+            and position.size
+            and forcing_reason(
+                accrue(position, funding),
+                index,
+                margin_bps,
+                account == FUND,
+                self.state.wants_exit((account, market.id), now),
+            )
+        ]
 
     def _add_fills(
         self, items: list[ItemRow], makers: Sequence[LiveOrder], taker: LiveOrder, quantities: Sequence[int]
@@ -348,8 +381,7 @@ class BatchFactory:
         return order, filled
 
     def _reduces(self, trader: Trader, market: Market, side: int, quantity: int) -> bool:
-        position = self.state.positions.get((trader.address, market.id))
-        size = accrue(position, 0).size if position is not None else 0
+        size = self.state.positions.get((trader.address, market.id), PositionState()).size
         return (size < 0) == (side == Side.BUY) and abs(size) >= quantity
 
     def _limit(self, rate: int, side: int) -> int:
@@ -358,10 +390,6 @@ class BatchFactory:
             return 0
         spare = self.random.choice((0, 1, rate // 10))
         return rate + spare if side == Side.BUY else max(1, rate - spare)
-
-
-def _worst(prices: Sequence[int], maker_side: int) -> int:
-    return min(prices) if maker_side == Side.BUY else max(prices)
 
 
 def _is_limit_exceeded(order: Order, rate: int) -> bool:

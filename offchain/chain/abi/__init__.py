@@ -64,8 +64,8 @@ class EventType:
         """The event's parameters by name; addresses as 0x strings. Raises ValueError for a log of another shape."""
         if len(topics) != 1 + len(self.indexed):
             raise ValueError(f"{self.contract}.{self.name}: {len(topics)} topics instead of {1 + len(self.indexed)}")
-        if len(data) % WORD:
-            raise ValueError(f"{self.contract}.{self.name}: {len(data)} bytes of data are no whole words")
+        if len(data) % WORD or len(data) < WORD * len(self.plain):
+            raise ValueError(f"{self.contract}.{self.name}: {len(data)} bytes of data are not what its parameters need")
         try:
             values = dict(
                 zip((name for name, _ in self.plain), abi_decode([kind for _, kind in self.plain], data), strict=True)

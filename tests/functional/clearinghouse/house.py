@@ -207,6 +207,11 @@ class House:
     def pool(self, market: int | None = None) -> int:
         return self.clearing.poolOf(market or self.market)
 
+    def round(self, market: int | None = None) -> dict[int, int]:
+        """The oracle's last round, as `settle` takes it."""
+        market = market or self.market
+        return {market: self.oracles[market].lastRound()}
+
     # Storage, to reach states that would take years -------------------------------------------------------------------
 
     def slot_of_position(self, account: AccountAPI | str, market: int) -> int:
@@ -218,11 +223,6 @@ class House:
     def store(self, slot: int, word: int) -> None:
         parameters = [self.clearing.address, f"0x{slot:064x}", f"0x{word:064x}"]
         self.chain.provider.make_request("anvil_setStorageAt", parameters)
-
-    def round(self, market: int | None = None) -> dict[int, int]:
-        """The oracle's last round, as `settle` takes it."""
-        market = market or self.market
-        return {market: self.oracles[market].lastRound()}
 
 
 def _mapping_slot(key: int, slot: int) -> int:

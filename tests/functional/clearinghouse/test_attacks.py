@@ -55,6 +55,21 @@ def test_off_market_round_trip_beyond_the_balance(house, maker, stranger):
         house.settle(fills)
 
 
+@pytest.mark.parametrize("wants_exit", [False, True])
+def test_own_order_filled_below_maintenance_and_closed_by_force_in_one_batch(house, maker, taker, rescuer, wants_exit):
+    """A trader who signs a loose limit is safe by the margin check after growth. An accomplice who sells at that limit
+    must not go around it by closing the position at the band's edge, at the trader's cost, before the batch ends."""
+    house.trade(maker, taker, 1)
+    if wants_exit:
+        house.clearing.requestExit(house.market, sender=maker)
+    grow = Fill(maker, taker, LOTS, INDEX * 108 // 100)
+    close = Fill(rescuer, maker, LOTS + 1, INDEX * 99 // 100, forced=(False, True))
+    with reverts("Undermargined", position=0):
+        house.settle([grow])
+    with reverts("NotForceable", fill=1):
+        house.settle([grow, close], rounds=house.round())
+
+
 def test_winners_of_a_gap_take_no_more_than_the_pool(house, maker, taker, rescuer, stranger):
     """Two losers' margin is gone: the first winner gets what the pool has, not what it is owed."""
     house.deposit(stranger, RICHES)

@@ -94,6 +94,14 @@ def test_anyone_deleverages_a_window_after_the_flag(house, bankrupt, deleverage,
     assert house.clearing.flaggedAt(bankrupt, house.market) == 0
 
 
+def test_an_old_flag_lets_nobody_deleverage(house, bankrupt, deleverage, stranger):
+    flagged_at = house.clearing.flag(bankrupt, house.market, sender=stranger).timestamp
+    house.move_to(flagged_at + 25 * WINDOW)
+    with reverts("NotFlagged"):
+        deleverage(1, sender=stranger)
+    deleverage(1)  # the operator needs none
+
+
 def test_the_winner_is_on_the_other_side(house, bankrupt, deleverage, rescuer, taker):
     house.deposit(rescuer, 10**12)
     house.trade(rescuer, taker, 1, price=GAP)

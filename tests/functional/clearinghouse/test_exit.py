@@ -46,15 +46,65 @@ def test_a_request_needs_a_position(house, stranger):
         house.clearing.requestExit(house.market, sender=stranger)
 
 
-def test_a_cancelled_request_is_gone(house, long, requested_at):
-    receipt = house.clearing.cancelExit(house.market, sender=long)
-    assert house.clearing.ExitEnded.from_receipt(receipt)
-    assert house.clearing.exitRequestedAt(long, house.market) == 0
-    with reverts("NoExitRequest"):
+def cancel(house, account):
+    """When the request ends."""
+    receipt = house.clearing.cancelExit(house.market, sender=account)
+    (event,) = house.clearing.ExitCanceled.from_receipt(receipt)
+    assert event.endsAt == receipt.timestamp + WINDOW == house.clearing.exitEndsAt(account, house.market)
+    return event.endsAt
+
+
+def test_a_canceled_request_ends_a_window_later(house, long, requested_at):
+    ends_at = cancel(house, long)
+    house.wait(5)
+    with reverts("NoExitRequest"):  # nor can its end be put off
         house.clearing.cancelExit(house.market, sender=long)
-    house.wait(WINDOW)
-    with reverts("NoExitRequest"):
-        leave(house, long)
+    house.move_to(ends_at - 1)
+    assert house.clearing.exitRequestedAt(long, house.market) == requested_at
+    house.move_to(ends_at)
+    assert house.clearing.exitRequestedAt(long, house.market) == 0
+    for action in (leave, unserved, lambda *_: house.clearing.cancelExit(house.market, sender=long)):
+        with reverts("NoExitRequest"):
+            action(house, long)
+
+
+def test_a_canceled_request_can_be_used_until_its_end(house, long, requested_at):
+    ends_at = cancel(house, long)
+    house.chain.pending_timestamp = ends_at - 1
+    leave(house, long)
+    assert house.clearing.exitEndsAt(long, house.market) == 0
+
+
+def test_a_halt_puts_off_the_end_of_a_canceled_request(house, long, requested_at):
+    ends_at = cancel(house, long)
+    house.engine.stopClock(100, sender=house.owner)
+    house.move_to(ends_at + 99)
+    assert house.clearing.exitRequestedAt(long, house.market) == requested_at
+    house.move_to(ends_at + 100)
+    assert house.clearing.exitRequestedAt(long, house.market) == 0
+
+
+@pytest.mark.parametrize("waited", [5, WINDOW])
+def test_a_new_request_goes_on_after_a_cancel(house, long, requested_at, waited):
+    cancel(house, long)
+    house.wait(waited)
+    again = house.clearing.requestExit(house.market, sender=long).timestamp
+    assert house.clearing.exitEndsAt(long, house.market) == 0
+    house.wait(2 * WINDOW)
+    assert house.clearing.exitRequestedAt(long, house.market) == again
+    leave(house, long)
+
+
+def test_a_matched_exit_cannot_be_canceled_by_its_trader(house, long, rescuer, requested_at):
+    """What the operator matched on a request settles within half a window, whatever the trader does meanwhile."""
+    matched_at = house.now()
+    ends_at = cancel(house, long)
+    house.move_to(matched_at + WINDOW // 2)
+    options = {"forced": (False, True), "rounds": house.round(), "matched_at": matched_at}
+    house.trade(rescuer, long, 1, **options)
+    house.move_to(ends_at)
+    with reverts("NotForceable", fill=0):
+        house.trade(rescuer, long, 1, **options)
 
 
 def test_a_flag_and_a_request_do_not_touch_each_other(house, long, requested_at):

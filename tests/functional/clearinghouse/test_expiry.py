@@ -245,9 +245,19 @@ def test_funding_in_another_market_is_a_sign_of_life(house):
 def test_a_new_market_is_not_abandoned(house):
     house.wait(100 * HOUR)
     fresh = house.create_market(FUTURE, expiry=house.now() + 1000 * HOUR)
-    created_at = house.registry.marketWords([fresh])[0] >> 168 & (2**40 - 1)
+    created_at = house.registry.createdAt(fresh)
     with reverts("NotAbandoned", until=created_at + 48 * HOUR):
         house.clearing.expireAbandoned(fresh, sender=house.owner)
+
+
+@pytest.mark.parametrize("status", [2, 3])
+def test_a_pause_does_not_put_abandonment_off(house, status):
+    """Only signs of life do: a guardian who pauses a market that nobody serves keeps nobody in it."""
+    life = house.registry.createdAt(house.market)
+    house.move_to(life + 47 * HOUR)
+    house.registry.setStatus(house.market, status, sender=house.owner)
+    house.chain.pending_timestamp = life + 48 * HOUR
+    assert house.clearing.expireAbandoned(house.market, sender=house.owner)
 
 
 def test_an_abandoned_option_pays_its_intrinsic_value(house, maker, taker):

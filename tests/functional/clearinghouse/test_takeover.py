@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.functional.clearinghouse.conftest import RICHES
-from tests.functional.clearinghouse.house import FUND, INDEX, WINDOW, Fill
+from tests.functional.clearinghouse.house import FUND, HOUR, INDEX, WINDOW, Fill
 from tests.utils.reverts import reverts
 
 DUE = INDEX * 94 // 100
@@ -70,6 +70,43 @@ def test_a_flag_ends_with_its_position(house, long, taker, rescuer, stranger):
     result = house.settle([Fill(rescuer, long, LOTS, DUE), Fill(long, taker, 1, DUE)])
     assert house.clearing.flaggedAt(long, house.market) == 0
     assert house.clearing.Unflagged.from_receipt(result.receipt)
+
+
+def test_an_old_flag_gives_nobody_a_right_without_a_window(house, long, stranger):
+    """Who flagged a position once must not be able to take it the moment it is below maintenance again."""
+    house.set_index(DUE)
+    flagged_at = house.clearing.flag(long, house.market, sender=stranger).timestamp
+    term = flagged_at + WINDOW + 24 * HOUR
+    house.move_to(term - 1)
+    assert house.clearing.flaggedAt(long, house.market) == flagged_at
+    with reverts("AlreadyFlagged", at=flagged_at), house.chain.isolate():
+        house.chain.pending_timestamp = term - 1
+        house.clearing.flag(long, house.market, sender=stranger)
+    house.move_to(term)
+    assert house.clearing.flaggedAt(long, house.market) == 0
+    with reverts("NotFlagged"):
+        take_over(house, long, stranger)
+    again = house.clearing.flag(long, house.market, sender=stranger).timestamp
+    with reverts("WindowOpen", readyAt=again + WINDOW):
+        take_over(house, long, stranger)
+    house.move_to(again + WINDOW)
+    take_over(house, long, stranger)
+
+
+def test_an_old_flag_can_be_used_to_its_last_second(house, long, stranger):
+    house.set_index(DUE)
+    flagged_at = house.clearing.flag(long, house.market, sender=stranger).timestamp
+    house.chain.pending_timestamp = flagged_at + WINDOW + 24 * HOUR - 1
+    take_over(house, long, stranger)
+
+
+def test_an_old_flag_need_not_be_removed(house, long, stranger):
+    house.set_index(DUE)
+    house.clearing.flag(long, house.market, sender=stranger)
+    house.wait(26 * HOUR)
+    house.set_index(INDEX)
+    with reverts("NotFlagged"):
+        house.clearing.unflag(long, house.market, sender=stranger)
 
 
 def test_a_flag_outlives_a_partial_close(house, long, rescuer, stranger):

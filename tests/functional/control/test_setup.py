@@ -19,12 +19,6 @@ def test_constructor_refuses_zero_addresses(exchange, project, owner):
             owner.deploy(project.OrderControl, *arguments)
 
 
-def test_only_order_control_ends_keys(exchange, owner, operator, guardian, stranger):
-    call = bytes(exchange.engine.endKey.encode_input(stranger, exchange.btc, 0, 7))
-    for caller in (owner, operator, guardian, stranger):
-        exchange.expect(call, "NotOrderControl", caller.address, sender=caller)
-
-
 def test_only_order_control_bumps_epochs(exchange, operator, stranger):
     call = bytes(exchange.vault.bumpEpoch.encode_input(stranger, 0))
     for caller in (operator, stranger):

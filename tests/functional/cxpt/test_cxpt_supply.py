@@ -57,7 +57,7 @@ def test_unauthorised_burn(system, cxpt, owner, operator, funded):
 def test_reserve_cannot_be_withdrawn_or_settled_away(system, cxpt, funded, other):
     """The token's Vault account has no key: it signs nothing and asks for nothing."""
     with reverts("NotVault", caller=other.address):
-        system.queue.requestFor(cxpt, 0, 100, sender=other)
+        system.queue.requestFor(cxpt, 100, False, sender=other)
     with reverts("InvalidSignature"):
         system.queue.requestBySig(cxpt, 0, 0, 100, 0, 2**64 - 1, b"\1" * 32, b"\1" * 32, sender=other)
 

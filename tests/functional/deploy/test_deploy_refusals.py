@@ -13,6 +13,7 @@ from scripts._lib.listing import Expiry, Listing
 from scripts._lib.node import IMPLEMENTATION_SLOT, Node
 from scripts._lib.settings import DeploymentError, DeploySettings
 from tests.utils.contracts import contract_at
+from tests.utils.isolation import isolated
 
 OTHER = "0x00000000000000000000000000000000DeaDBeef"
 
@@ -53,7 +54,7 @@ def test_refuses_a_file_that_it_cannot_read(deploy, tmp_path, content):
 
 
 def test_starts_over_when_a_local_chain_is_new(chain, deploy, deployer):
-    with chain.isolate():
+    with isolated(chain):
         first = deploy()
     deployer.transfer(deployer, 0)  # so that addresses differ
     reports = []
@@ -63,7 +64,7 @@ def test_starts_over_when_a_local_chain_is_new(chain, deploy, deployer):
 
 
 def test_starts_over_when_other_code_is_at_a_recorded_address(project, chain, deploy, deployer):
-    with chain.isolate():
+    with isolated(chain):
         deploy()
     deployer.deploy(project.MockWBTC)  # where MockUSDC was
     reports = []
@@ -72,7 +73,7 @@ def test_starts_over_when_other_code_is_at_a_recorded_address(project, chain, de
 
 
 def test_does_not_start_over_elsewhere(chain, deploy, as_public_chain):
-    with chain.isolate():
+    with isolated(chain):
         deploy()
     as_public_chain()
     with pytest.raises(DeploymentError, match="which has no code"):
@@ -156,7 +157,7 @@ def test_node_that_ape_takes_for_another_chain_is_refused(monkeypatch, deployer,
 
 
 def test_other_code_at_the_create2_deployer_is_refused(deploy, chain):
-    with chain.isolate():
+    with isolated(chain):
         chain.provider.make_request("anvil_setCode", ["0x4e59b44847b379578588920cA78FbF26c0B4956C", "0x00"])
         with pytest.raises(DeploymentError, match="Create2Deployer: other code"):
             deploy()

@@ -10,6 +10,7 @@ from scripts._lib.listing import LOCAL_MARKETS, Listing
 from scripts._lib.node import Node
 from scripts._lib.record import DeploymentFile
 from scripts._lib.settings import DeploymentError, DeploySettings
+from tests.utils.isolation import isolated
 
 LISTING = Listing.load(LOCAL_MARKETS)
 SMALL = Listing(LISTING.assets[:1], (LISTING.market("BTC-USDC"), LISTING.market("BTC-PERP")), LISTING.oracles)
@@ -26,7 +27,7 @@ def uninterrupted(chain, accounts, tmp_path_factory):
     """The file of a run without interruption, on the chain state that every test starts from."""
     roles = dict(zip(("operator", "guardian", "owner"), (account.address for account in accounts[1:4]), strict=True))
     settings = DeploySettings(folder=tmp_path_factory.mktemp("uninterrupted"), listing=SMALL, **roles)
-    with chain.isolate():
+    with isolated(chain):
         return json.loads(deploy_all(accounts[0], settings, echo=lambda _: None).path.read_text())
 
 

@@ -228,13 +228,28 @@ def test_account_trades_itself_and_is_liquidated_in_one_batch(exchange, maker, t
     exchange.accept(batch)
 
 
-def test_forced_sequence_goes_on_from_the_stored_one(exchange, maker, taker, order, forced, perpetual, answer):
-    for sequence in (0, 1, 5):
+def test_forced_sequence_is_the_stored_one(exchange, maker, taker, order, forced, perpetual, answer):
+    """The operator cannot use up the key, after which the account could not be liquidated through the book."""
+
+    def batch(sequence, own):
         sell = forced(taker.address, nonce=nonce(RESERVED_KEY, sequence))
-        fill = (order(maker, BUY, nonce=nonce(0, sequence + 1)), sell, 5)
-        exchange.settle(exchange.batch([fill], rounds={perpetual: ROUND}))
-    batch = exchange.batch([(order(maker, BUY, nonce=nonce(0, 9)), sell, 5)], rounds={perpetual: ROUND})
-    exchange.refuse(batch, "StaleNonce", batch.fills[0][1])
+        return exchange.batch([(order(maker, BUY, nonce=nonce(0, own)), sell, 5)], rounds={perpetual: ROUND})
+
+    for stored in range(3):
+        for wrong in {max(0, stored - 1), stored + 1, 2**32 - 2} - {stored}:
+            refused = batch(wrong, stored + 1)
+            exchange.refuse(refused, "StaleNonce", refused.fills[0][1])
+        exchange.settle(batch(stored, stored + 1))
+        assert exchange.engine.orderState(taker, perpetual, RESERVED_KEY) == (stored + 1, 0)
+
+
+def test_position_has_one_forced_order_in_a_batch(exchange, maker, taker, order, forced, perpetual, answer):
+    fills = [
+        (order(maker, BUY, nonce=nonce(0, 1)), forced(taker.address), 5),
+        (order(maker, BUY, nonce=nonce(1, 1)), forced(taker.address, nonce=nonce(RESERVED_KEY, 1)), 5),
+    ]
+    batch = exchange.batch(fills, rounds={perpetual: ROUND})
+    exchange.refuse(batch, "StaleNonce", batch.fills[1][1])
 
 
 @pytest.mark.parametrize(

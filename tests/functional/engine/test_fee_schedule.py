@@ -99,11 +99,28 @@ def test_only_the_owner_changes_the_fee(exchange, operator, guardian, stranger):
 
 
 def test_change_that_has_not_begun_is_replaced(exchange, schedule, fee_at, pass_time):
-    schedule(0)
+    schedule(0, 2 * WINDOW)
     at = schedule(30, 2 * WINDOW)
     assert exchange.engine.feeSchedule() == (50, 30, at)
     pass_time(WINDOW + 1_000)
     assert fee_at(exchange.now) == 2 * NOTIONAL * 50 // 10_000
+
+
+def test_change_that_begins_within_a_window_stays(exchange, owner, schedule):
+    """It was announced, and matches and orders may count on it."""
+    at = schedule(0, 2 * WINDOW)
+    later = at + 10 * WINDOW
+    for time in (at - WINDOW + 1, at - 1):
+        exchange.chain.mine(timestamp=time)
+        data = bytes(exchange.engine.scheduleFee.encode_input(50, later))
+        exchange.expect(data, "FeeChangePending", at, sender=owner)
+
+
+def test_change_that_begins_a_window_from_now_is_replaced(exchange, owner, schedule):
+    at = schedule(0, 2 * WINDOW)
+    exchange.chain.pending_timestamp = at - WINDOW
+    exchange.engine.scheduleFee(40, at + WINDOW, sender=owner)
+    assert exchange.engine.feeSchedule() == (50, 40, at + WINDOW)
 
 
 def test_change_that_has_begun_stands_until_no_older_match_can_come(exchange, owner, schedule, fee_at, pass_time):

@@ -83,7 +83,7 @@ def test_gas_per_fill_of_orders_in_arrays_is_that_of_the_snapshot(exchange, trad
     check_snapshot("arrays_of_ten", measured)
 
 
-@pytest.mark.parametrize(("case", "few", "many"), [(same_orders, 400, 2_000), (two_accounts, 60, 400)])
+@pytest.mark.parametrize(("case", "few", "many"), [(same_orders, 400, 2_000), (two_accounts, 60, 300)])
 def test_gas_exhaustion_by_a_batch_as_large_as_a_transaction(exchange, traders, measure, case, few, many):
     """It settles under the cap of EIP-7825, and nothing in it is worse than linear."""
     measure(case(exchange, traders, many, 1))

@@ -40,6 +40,12 @@ def test_former_guardian_halts_no_more(exchange, owner, guardian, stranger):
     exchange.engine.halt(sender=stranger)
 
 
+def test_only_order_control_ends_keys(exchange, owner, operator, guardian, stranger):
+    call = bytes(exchange.engine.endKey.encode_input(stranger, exchange.btc, 0, 7))
+    for caller in (owner, operator, guardian, stranger):
+        exchange.expect(call, "NotOrderControl", caller.address, sender=caller)
+
+
 def test_new_operator_keeps_the_batch_number(exchange, owner, stranger, maker, taker):
     exchange.settle_fills((exchange.order(maker, SELL), exchange.order(taker, BUY), 1))
     before = exchange.engine.lastBatch()

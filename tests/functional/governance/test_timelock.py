@@ -4,6 +4,7 @@ import pytest
 
 from tests.functional.governance.conftest import DAY
 from tests.utils.custody import ZERO
+from tests.utils.isolation import isolated
 from tests.utils.reverts import assert_creation_reverts, reverts
 
 NOTHING = b"\0" * 32
@@ -112,7 +113,7 @@ def test_an_uneven_batch_is_refused(lock, parameter_change, owner):
 
 def test_the_least_delay_can_grow_and_not_shrink_below_24_hours(lock, custody, parameter_change, upgrade, chain, owner):
     for delay, parameter, change in ((0, DAY, 3 * DAY), (2 * DAY, 2 * DAY, 3 * DAY), (5 * DAY, 5 * DAY, 5 * DAY)):
-        with chain.isolate():
+        with isolated(chain):
             data = lock.updateDelay.encode_input(delay)
             schedule(lock, (lock, data), 3 * DAY, owner)
             chain.mine(deltatime=3 * DAY)

@@ -7,6 +7,9 @@ from eth_utils import keccak
 from tests.functional.oracle.conftest import MAX_AGE, ONE, PRICE_ID
 from tests.utils.reverts import assert_creation_reverts, reverts
 
+TOLERANCE = 60
+"""seconds that a round is good for after its successor came"""
+
 
 @pytest.fixture
 def pin(chain):
@@ -92,13 +95,17 @@ def test_older_update_cannot_rewrite_the_past(setting, now):
     assert setting.oracle.lastRound() == 1
 
 
-def test_update_is_as_fresh_as_the_feed_must_be(setting, pin, now):
-    at = now()
-    pin(at + MAX_AGE + 1)
+def test_late_update_cannot_unseat_the_round_of_a_match(setting, pin, now):
+    """An update of the time before a match, brought after it, would make the round that the match used a wrong one."""
+    first = now()
+    setting.update(first)
+    matched = first + 100
+    pin(first + 30 + TOLERANCE)
     with reverts("PriceFeedNotFoundWithinRange"):
-        setting.update(at)
-    pin(at + MAX_AGE + 2)
-    setting.update(at + 2)
+        setting.update(first + 30)
+    pin(matched)
+    setting.update(matched - TOLERANCE + 1)
+    assert setting.oracle.priceAt(1, matched) == setting.oracle.priceAt(2, matched)
 
 
 def test_update_from_the_future_is_refused(setting, pin, now):

@@ -4,6 +4,7 @@ import pytest
 
 from tests.functional.queue.conftest import CXPT_REDEEM, INSTRUMENT, USDC, USDC_AS_CXPT
 from tests.utils.custody import WINDOW
+from tests.utils.isolation import isolated
 from tests.utils.reverts import reverts
 
 
@@ -12,7 +13,7 @@ def gas_of_settling(system, queue, chain, maker):
     """Gas of the maker's settlement, measured on a copy of the chain."""
 
     def measure():
-        with chain.isolate():
+        with isolated(chain):
             chain.mine(deltatime=WINDOW)
             return queue.settle(maker, USDC, 0, sender=maker).gas_used
 
@@ -41,7 +42,7 @@ def test_nobody_replaces_the_request_of_another(system, queue, deposit, maker, s
     queue.request(USDC, 0, 1, sender=stranger)
     system.vault.withdraw(1, False, sender=stranger)
     with reverts("NotVault", caller=stranger.address):
-        queue.requestFor(maker, USDC, 1, sender=stranger)
+        queue.requestFor(maker, 1, False, sender=stranger)
     with reverts("InvalidSignature"):
         queue.requestBySig(maker, USDC, 0, 1, 0, 2**64 - 1, b"\1" * 32, b"\1" * 32, sender=stranger)
     assert tuple(queue.requestOf(maker, USDC, 0)) == before
@@ -107,3 +108,19 @@ def test_fake_cxpt_reaches_nobody(project, system, queue, owner, maker, stranger
         fake.mint(stranger, 100, sender=stranger)
     with reverts("ERC20InsufficientBalance", sender=stranger.address, balance=0, needed=100):
         queue.request(CXPT_REDEEM, 0, 100, sender=stranger)
+
+
+def test_blacklisted_fee_account_stops_no_settlement(system, queue, chain, deposit, owner, maker, taker):
+    """Fees move in shares: with the Engine and the collector on USDC's blacklist all but its payout goes on."""
+    deposit(maker, USDC, 500)
+    for account in (system.engine, owner):
+        system.usdc.setBlacklisted(account, True, sender=maker)
+    system.charge_fees(maker, 40)
+    system.engine.collectFees(owner, sender=owner)
+    for account in (maker, owner):
+        queue.request(USDC, 0, 500, sender=account)
+    chain.mine(deltatime=WINDOW)
+    with reverts("Blacklisted", account=owner.address):
+        queue.settle(owner, USDC, 0, sender=taker)
+    assert queue.settle(maker, USDC, 0, sender=taker).return_value == 500
+    assert system.vault.sharesOf(owner) == 40

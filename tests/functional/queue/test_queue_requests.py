@@ -84,7 +84,7 @@ def test_instrument_must_exist_and_usdc_names_none(system, queue, maker):
 def test_only_the_vault_requests_for_others(queue, operator, maker, taker):
     for caller in (operator, maker):
         with reverts("NotVault", caller=caller.address):
-            queue.requestFor(taker, USDC, 5, sender=caller)
+            queue.requestFor(taker, 5, False, sender=caller)
 
 
 def test_constructor_names_every_contract(system, queue):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.utils.isolation import isolated
 from tests.utils.markets import (
     DERIVATIVE_WORD,
     FUTURE,
@@ -171,7 +172,7 @@ def test_expiry_must_be_ahead(registry, chain, base, create, owner, kind):
     now = chain.pending_timestamp + 100
     for expiry, is_ahead in ((now, False), (now - 1, False), (now + 1, True)):
         params = create(kind, expiry=expiry)
-        with chain.isolate():
+        with isolated(chain):
             chain.pending_timestamp = now
             if is_ahead:
                 registry.createMarket(params, sender=owner)

@@ -26,6 +26,33 @@ def test_fee_on_transfer_is_credited_at_what_arrived(create_vault, create_token,
     assert vault.solvency() == (990, 990)
 
 
+def test_fee_on_transfer_in_a_payout_is_the_receivers(create_vault, create_token, queue, maker, taker):
+    """USDC that began to charge for transfers would cost who withdraws, nobody else."""
+    token = create_token("MockFeeToken")
+    vault = create_vault(token)
+    token.mint(maker, 2_000, sender=maker)
+    token.approve(vault, 2_000, sender=maker)
+    for account in (maker, taker):
+        vault.deposit(1_000, account, sender=maker)
+    vault.payOut(taker, 990, sender=queue)
+    assert token.balanceOf(taker) == 981
+    assert vault.solvency() == (990, 990)
+
+
+def test_fee_on_top_of_a_payout_is_refused(create_vault, create_token, queue, maker, taker):
+    """It would be paid with what the others own."""
+    token = create_token("MockFeeToken")
+    vault = create_vault(token)
+    token.mint(maker, 2_000, sender=maker)
+    token.approve(vault, 2_000, sender=maker)
+    for account in (maker, taker):
+        vault.deposit(1_000, account, sender=maker)
+    token.setFeeOnTop(True, sender=maker)
+    with reverts("AssetMismatch", expected=900, paid=909):
+        vault.payOut(taker, 900, sender=queue)
+    assert vault.sharesOf(taker) == 990
+
+
 def test_donation_changes_nothing(vault, usdc, deposit, maker):
     usdc.mint(vault, 77, sender=maker)
     deposit(vault, usdc, maker, 100)

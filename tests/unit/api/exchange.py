@@ -123,8 +123,8 @@ class Trader:
     def sign(self, order: Order, domain: eip712.Domain = DOMAIN) -> str:
         return "0x" + eip712.sign(eip712.order_digest(domain, eip712.order_hash(order)), self.key).hex()
 
-    def sign_cancel(self, order_id: str, domain: eip712.Domain = DOMAIN) -> str:
-        digest = eip712.cancel_digest(domain, self.address, bytes.fromhex(order_id[2:]))
+    def sign_cancel(self, order_id: str, domain: eip712.Domain = DOMAIN, account: bytes | None = None) -> str:
+        digest = eip712.cancel_digest(domain, account or self.address, bytes.fromhex(order_id[2:]))
         return "0x" + eip712.sign(digest, self.key).hex()
 
 

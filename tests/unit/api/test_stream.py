@@ -9,7 +9,15 @@ import pytest
 
 from offchain.api.present import SETTLEMENT_OF_BATCH
 from offchain.api.state import ApiSettings
-from offchain.domain.commands import BatchClosed, BatchSent, BatchSettled, Bust, WithdrawalRequested
+from offchain.domain.commands import (
+    BatchClosed,
+    BatchSent,
+    BatchSettled,
+    Bust,
+    DelegateSet,
+    EpochBumped,
+    WithdrawalRequested,
+)
 from offchain.domain.market import USDC
 from offchain.domain.order import Side
 from offchain.views.projection import SETTLEMENT_OF_BATCH as SETTLEMENT_IN_VIEWS
@@ -265,3 +273,20 @@ async def test_after_lost_records_everybody_is_brought_up_to_date(
     assert own[0]["prevSeq"] <= snapshots[1]["seq"] < own[0]["seq"]
     await trade(api, key=3)
     assert (await socket.next_of("fillUpdate"))["prevSeq"] > own[-1]["seq"]
+
+
+async def test_a_trader_learns_of_epoch_and_delegates(exchange: Exchange, connect: Connect) -> None:
+    socket = await connect()
+    await socket.subscribe(MAKERS)
+    await exchange.block(EpochBumped(MAKER.address, 1), DelegateSet(MAKER.address, TAKER.address, 2**40))
+    messages = [await socket.next_of("accountUpdate") for _ in range(2)]
+    assert [message["data"] for message in messages] == [
+        {"epoch": 1, "epochBumpPending": True},
+        {"epoch": 1, "epochBumpPending": False},
+    ]
+    told = await socket.next_of("delegateUpdate")
+    assert told["data"] == {"delegate": TAKER.account, "validUntil": 2**40}
+    late = await connect()
+    await late.subscribe(MAKERS, after=messages[0]["seq"])
+    assert (await late.next_of("accountUpdate"))["data"]["epochBumpPending"] is False
+    assert (await late.next_of("delegateUpdate"))["seq"] == told["seq"]

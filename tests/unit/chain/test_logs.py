@@ -149,6 +149,6 @@ async def test_the_same_event_of_another_contract_is_not_ours() -> None:
 
 async def test_a_log_of_another_shape_is_the_nodes_fault() -> None:
     log = create_log("Engine", "FeeScheduled", {"feeBps": 30, "at": 99})
-    short = RawLog(log.address, log.topics, log.data[:32], log.tx_hash, 0, 12, log.block_hash)
+    other = RawLog(log.address, (*log.topics, bytes(32)), log.data, log.tx_hash, 0, 12, log.block_hash)
     with pytest.raises(ChainUnavailable, match="malformed log"):
-        await LogDecoder(DEPLOYMENT, Facts()).decode([short])
+        await LogDecoder(DEPLOYMENT, Facts()).decode([other])

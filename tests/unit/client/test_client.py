@@ -11,6 +11,7 @@ import pytest
 from offchain.client import ApiError, Client
 from offchain.client import client as client_module
 from offchain.client import transport as transport_module
+from offchain.domain.commands import EpochBumped
 from tests.unit.api.exchange import BTC_USDC, MAKER, NOW_MS, TAKER, Exchange, create_body, create_order
 from tests.unit.client.conftest import CreateClient
 
@@ -178,3 +179,23 @@ async def test_many_orders_at_once_have_keys_of_their_own(create_client: CreateC
     placed = await asyncio.gather(*(client.place_limit("BTC-USDC", "buy", 90_000 - step, "0.01") for step in range(50)))
     assert {order.status for order in placed} == {"open"}
     assert len({order.order_id for order in placed}) == 50
+
+
+async def test_orders_sign_the_accounts_epoch(exchange: Exchange, create_client: CreateClient) -> None:
+    await exchange.block(EpochBumped(MAKER.address, 1))
+    client = await create_client(MAKER)
+    placed = await client.place_limit("BTC-USDC", "buy", 90_000, "0.1")
+    assert (await client.order(placed.order_id)).epoch == 1
+    await exchange.block(EpochBumped(MAKER.address, 2))
+    placed = await client.place_limit("BTC-USDC", "buy", 90_000, "0.1")
+    assert (await client.order(placed.order_id)).epoch == 2
+
+
+async def test_a_replacement_does_not_outlive_the_epoch(exchange: Exchange, create_client: CreateClient) -> None:
+    client = await create_client(MAKER)
+    placed = await client.place_limit("BTC-USDC", "buy", 90_000, "0.1")
+    await exchange.block(EpochBumped(MAKER.address, 1))
+    with pytest.raises(ApiError) as caught:
+        await client.place_limit("BTC-USDC", "buy", 90_000, "0.1", replaces=placed.order_id)
+    assert caught.value.code == "staleEpoch"
+    assert (await client.place_limit("BTC-USDC", "buy", 90_000, "0.1")).status == "open"

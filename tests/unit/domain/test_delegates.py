@@ -158,3 +158,16 @@ def test_restored_core_knows_delegates_and_their_orders(exchange: Exchange) -> N
     exchange.run(Tick())
     assert restored.execute(Tick(), exchange.now_ms)[1] == exchange.events
     assert restored.snapshot() == exchange.core.snapshot()
+
+
+def test_prolongation_that_is_confirmed_after_the_end_counts(create_exchange: Callable[..., Exchange]) -> None:
+    exchange = create_exchange(confirmations=2)
+    exchange.mine(DelegateSet(MAKER, DELEGATE, NOW + 10))
+    exchange.mine()
+    placed = place(exchange, DELEGATE)
+    exchange.mine(DelegateSet(MAKER, DELEGATE, NOW + HOUR))
+    exchange.now_ms = (NOW + 11) * 1000
+    exchange.run(Tick())
+    assert [update.order_hash for update in exchange.of(OrderUpdate)] == [placed.order_hash]
+    exchange.mine()
+    assert delegates(exchange) == [(DELEGATE, NOW + HOUR)]

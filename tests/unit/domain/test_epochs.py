@@ -117,3 +117,12 @@ def test_snapshot_holds_what_is_pending(create_exchange: Callable[..., Exchange]
     assert restored.snapshot() == exchange.core.snapshot()
     assert restored.account_update(MAKER) == AccountUpdate(MAKER, 0, True)
     assert restored.account_update(TAKER) == AccountUpdate(TAKER, 1, True)
+
+
+def test_every_bump_is_confirmed_before_orders_are_taken(create_exchange: Callable[..., Exchange]) -> None:
+    exchange = create_exchange(confirmations=2)
+    exchange.mine(EpochBumped(MAKER, 1))
+    exchange.mine(EpochBumped(MAKER, 2))
+    assert code_of(exchange.place(MAKER, BUY, 100, 5, epoch=2)) == Code.EPOCH_BUMP_PENDING
+    exchange.mine()
+    assert exchange.place(MAKER, BUY, 100, 5, epoch=2).status == "open"

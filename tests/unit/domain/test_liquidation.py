@@ -163,3 +163,28 @@ def test_a_claim_is_paid_in_the_end_and_not_twice(position: PositionState, price
     value = received + position.quote
     assert value >= 0
     assert close(position, price, 2**200, 0).position.quote == 0
+
+
+@given(st.lists(st.tuples(positions.map(lambda each: each.size), st.integers(-(2**60), 2**60)), max_size=6), st.data())
+def test_after_expiry_the_pool_pays_all_claims_but_for_uncovered_losses(
+    held: list[tuple[int, int]], data: st.DataObject
+) -> None:
+    """pool = sum of (Q + s * S) less the deficits that nobody covers, whatever the order of closing."""
+    price, fund = data.draw(indices), data.draw(st.integers(0, 2**70))
+    open_positions = [PositionState(size, quote) for size, quote in (*held, (-sum(size for size, _ in held), 0))]
+    dust = data.draw(st.integers(0, 10))
+    pool = sum(position.quote for position in open_positions) + dust
+    assume(pool >= 0)
+    uncovered = 0
+    for _ in range(2):  # the second time claims are paid from what came in after the first
+        for index in data.draw(st.permutations(range(len(open_positions)))):
+            value = equity(open_positions[index], price)
+            done = close(open_positions[index], price, pool, fund)
+            pool, fund = pool - done.paid + done.covered, fund - done.covered
+            uncovered += max(0, -value) - done.covered
+            open_positions[index] = done.position
+            assert pool >= 0
+            assert fund >= 0
+    claims = sum(position.quote for position in open_positions)
+    assert claims == max(0, uncovered - dust)
+    assert pool == max(0, dust - uncovered)

@@ -9,8 +9,11 @@ import pytest
 
 from offchain.catalogue import Catalogue
 from offchain.chain import eip712
+from offchain.domain.events import AssetListed, DelegateUpdate, MarketUpdate
 from offchain.intake import Intake, IntakeError
 from tests.unit.api.exchange import (
+    BTC,
+    BTC_USDC,
     CHAIN_ID,
     ENGINE,
     MAKER,
@@ -117,3 +120,30 @@ def test_without_configuration_there_is_no_domain_to_sign_for() -> None:
     with pytest.raises(IntakeError) as caught:
         Intake(Catalogue()).place(json.dumps(create_body(MAKER)).encode(), NOW_MS)
     assert caught.value.rejection.code == "notConfigured"
+
+
+def test_a_delegates_signature_is_accepted_and_named() -> None:
+    catalogue = Catalogue()
+    catalogue.configure(CHAIN_ID, ENGINE, 50)
+    catalogue.apply([AssetListed(BTC), MarketUpdate(BTC_USDC, 1, False, "")])
+    catalogue.apply([DelegateUpdate(MAKER.address, TAKER.address, 2**63)])
+    intake = Intake(catalogue)
+    order_id = "0x" + "11" * 32
+    raw = json.dumps(create_body(MAKER, signature=TAKER.sign(create_order(MAKER)))).encode()
+    assert intake.place(raw, NOW_MS).delegate == TAKER.address
+    assert intake.place(json.dumps(create_body(MAKER)).encode(), NOW_MS).delegate is None
+    cancel = {"account": MAKER.account, "signature": TAKER.sign_cancel(order_id, account=MAKER.address)}
+    assert intake.cancel(json.dumps(cancel).encode(), order_id, NOW_MS).delegate == TAKER.address
+    catalogue.apply([DelegateUpdate(MAKER.address, TAKER.address, 0)])
+    with pytest.raises(IntakeError, match="nor a delegate"):
+        intake.place(raw, NOW_MS)
+
+
+def test_delegation_goes_one_way() -> None:
+    catalogue = Catalogue()
+    catalogue.configure(CHAIN_ID, ENGINE, 50)
+    catalogue.apply([AssetListed(BTC), MarketUpdate(BTC_USDC, 1, False, "")])
+    catalogue.apply([DelegateUpdate(TAKER.address, MAKER.address, 2**63)])
+    raw = json.dumps(create_body(MAKER, signature=TAKER.sign(create_order(MAKER)))).encode()
+    with pytest.raises(IntakeError, match="nor a delegate"):
+        Intake(catalogue).place(raw, NOW_MS)

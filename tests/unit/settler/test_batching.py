@@ -23,9 +23,9 @@ MAKER, TAKER = Trader.named("maker"), Trader.named("taker")
 GTC, IOC = TimeInForce.GTC, TimeInForce.IOC
 
 
-def create_fill(number: int, *, taker_key: int | None = None, tif: TimeInForce = GTC) -> ItemRow:
+def create_fill(number: int, *, taker_key: int | None = None, tif: TimeInForce = GTC, epoch: int = 0) -> ItemRow:
     """Of a fresh maker order, and of a fresh taker order unless its key is given."""
-    maker = create_order(MAKER, MARKET, Side.SELL, PRICE, 10, key=number)
+    maker = create_order(MAKER, MARKET, Side.SELL, PRICE, 10, key=number, epoch=epoch)
     expiry = {"expiry": 10**10} if tif == IOC else {}
     key = 1000 + number if taker_key is None else taker_key
     taker = create_order(TAKER, MARKET, Side.BUY, PRICE, 1000, key=key, time_in_force=tif, **expiry)
@@ -70,6 +70,25 @@ def test_fills_of_one_ioc_are_not_split() -> None:
 def test_fills_of_one_resting_order_may_be_split() -> None:
     fills = [create_fill(number, taker_key=5) for number in (1, 2, 3)]
     assert numbers(plan_batch(fills, BatchLimits(fills=2)).items) == [1, 2]
+
+
+def test_a_change_of_the_fee_ends_a_batch() -> None:
+    fills = [
+        create_item(number, fill.maker, fill.taker, 1, time_ms)
+        for number, time_ms in ((1, 99_000), (2, 99_999), (3, 100_000))
+        if (fill := create_fill(number)).maker is not None and fill.taker is not None
+    ]
+    for change, expected in ((100, [1, 2]), (99, [1, 2, 3]), (0, [1, 2, 3])):
+        plan = plan_batch(fills, BatchLimits(), change)
+        assert (numbers(plan.items), plan.is_full) == (expected, change == 100)
+    assert numbers(plan_batch(fills[2:], BatchLimits(), 100).items) == [3]
+
+
+def test_a_change_of_an_epoch_ends_a_batch() -> None:
+    fills = [create_fill(1), create_fill(2, epoch=1), create_fill(3, epoch=1)]
+    plan = plan_batch(fills, BatchLimits())
+    assert (numbers(plan.items), plan.is_full) == ([1], True)
+    assert numbers(plan_batch(fills[1:], BatchLimits()).items) == [2, 3]
 
 
 def test_gas_ends_a_batch() -> None:

@@ -114,6 +114,6 @@ def test_whatever_happens_the_ledger_stays_sound(random: Random) -> None:
         shake_prices(state, random, now - 59)
         for _ in range(12):
             with suppress(SettlementError):
-                state.take_over(actions.create(now).apply(state, now, OPERATOR))
+                state.apply_changes(actions.create(now).apply(state, now, OPERATOR))
         assert total_usdc(state) == before
         assert_clearing_is_sound(state)
