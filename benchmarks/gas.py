@@ -92,34 +92,35 @@ class Bench:
         with self.chain.undone():
             return self.chain.settle(batch)
 
-    def measure(self, name: str, fills: int) -> Case:
+    def measure(self, name: str, fills: int) -> Case | None:
+        """None if the batch does not fit into a transaction."""
         batch = self.make(*CASES[name], fills)
         used = self.settle(batch)
-        assert used is not None, f"{name}: {fills} fills do not settle"
-        per_fill, least = round(used / fills), round(floor(batch) / fills)
-        return Case(name, fills, per_fill, least, round(used / floor(batch), 3))
+        if used is None:
+            return None
+        return Case(name, fills, round(used / fills), round(floor(batch) / fills), round(used / floor(batch), 3))
 
-    def measure_largest(self, name: str, at_hundred: Case, at_ten: Case) -> Case:
-        """The largest batch that one transaction can hold."""
+    def measure_small(self, name: str) -> list[Case]:
+        cases = [case for fills in SIZES if (case := self.measure(name, fills))]
+        assert len(cases) == len(SIZES), name
+        return cases
+
+    def measure_largest(self, name: str, at_ten: Case, at_hundred: Case) -> Case:
+        """The largest batch that a transaction can hold, to half a percent."""
         marginal = (100 * at_hundred.gas_per_fill - 10 * at_ten.gas_per_fill) / 90
-        fixed = 100 * at_hundred.gas_per_fill - 100 * marginal
+        fixed = 100 * (at_hundred.gas_per_fill - marginal)
         fills = int((gas.TRANSACTION_GAS_CAP - fixed) / marginal)
-        while True:
-            used = self.settle(self.make(*CASES[name], fills))
-            if used is None:
-                fills -= max(1, fills // 500)
-            elif (room := int((gas.TRANSACTION_GAS_CAP - used) / marginal)) > 2 + fills // 500:
-                fills += room
-            else:
-                return self.measure(name, fills)
+        while (case := self.measure(name, fills)) is None:
+            fills -= 1 + fills // 200
+        return case
 
 
 def measure_cases(bench: Bench, quick: bool) -> Iterator[Case]:
     for name in CASES:
-        small = [bench.measure(name, fills) for fills in SIZES]
+        small = bench.measure_small(name)
         yield from small
         if not quick:
-            yield bench.measure_largest(name, small[2], small[1])
+            yield bench.measure_largest(name, *small[1:])
 
 
 def measure_fills(bench: Bench, market: int, price: int, name: str) -> Iterator[Action]:
