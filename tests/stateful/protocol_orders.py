@@ -19,7 +19,6 @@ class Desk:
         super().__init__()
         self.orders: list[Order] = []
         self.sequences: dict[tuple[str, int, int], int] = {}
-        self.forced = 0
 
     def _sign(
         self,
@@ -79,8 +78,9 @@ class Desk:
         return int(self.world.read([(feed.latestRound, ())])[0][0])
 
     def _force_order(self, account: str, market: Market, side: int, offset: int, lots: int) -> Order:
-        """An order of the protocol's own."""
-        self.forced += 1
+        """An order of the protocol's own, under the stored sequence, as it must be."""
+        engine = self.world.exchange.engine
+        stored = int(self.world.read([(engine.orderState, (account, market.id, RESERVED_KEY))])[0][0])
         return Order(
             signer=Keyless(account),
             market=market.id,
@@ -88,7 +88,7 @@ class Desk:
             side=side,
             price=self._price(market, offset),
             quantity=lots,
-            nonce=nonce(RESERVED_KEY, self.forced),
+            nonce=nonce(RESERVED_KEY, stored),
             time_in_force=IOC,
             expiry=2**40 - 1,
             reduce_only=True,
