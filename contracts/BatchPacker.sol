@@ -4,6 +4,7 @@ pragma solidity ^0.8.37;
 import {IBatchPacker} from "./interfaces/IBatchPacker.sol";
 import {IEngine} from "./interfaces/IEngine.sol";
 import {OrderTermsLib} from "./libraries/BatchWords.sol";
+import {RowCursor, RowWriter} from "./libraries/RowWriter.sol";
 
 /// @title  BatchPacker
 /// @notice Writes a readable batch in packed form; see IBatchPacker. It has no state and no owner.
@@ -65,42 +66,42 @@ contract BatchPacker is IBatchPacker {
     // ---------------------------------------------------------------------------------------------------------------
 
     function _packAccounts(IEngine.AccountEntry[] calldata entries) private pure returns (bytes memory rows) {
-        rows = new bytes(entries.length * 24);
-        uint256 cursor = _startOf(rows);
+        RowCursor cursor;
+        (rows, cursor) = RowWriter.allocate(entries.length * 24);
         for (uint256 i; i < entries.length; ++i) {
-            cursor = _put(cursor, 20, uint160(entries[i].account));
-            cursor = _put(cursor, 4, entries[i].epoch);
+            cursor = cursor.put(20, uint160(entries[i].account));
+            cursor = cursor.put(4, entries[i].epoch);
         }
     }
 
     function _packMarkets(IEngine.MarketEntry[] calldata entries) private pure returns (bytes memory rows) {
-        rows = new bytes(entries.length * 14);
-        uint256 cursor = _startOf(rows);
+        RowCursor cursor;
+        (rows, cursor) = RowWriter.allocate(entries.length * 14);
         for (uint256 i; i < entries.length; ++i) {
-            cursor = _put(cursor, 4, entries[i].id);
-            cursor = _put(cursor, 10, entries[i].round);
+            cursor = cursor.put(4, entries[i].id);
+            cursor = cursor.put(10, entries[i].round);
         }
     }
 
     function _packPositions(IEngine.PositionEntry[] calldata entries) private pure returns (bytes memory rows) {
-        rows = new bytes(entries.length * 6);
-        uint256 cursor = _startOf(rows);
+        RowCursor cursor;
+        (rows, cursor) = RowWriter.allocate(entries.length * 6);
         for (uint256 i; i < entries.length; ++i) {
-            cursor = _put(cursor, 2, entries[i].account);
-            cursor = _put(cursor, 4, entries[i].instrument);
+            cursor = cursor.put(2, entries[i].account);
+            cursor = cursor.put(4, entries[i].instrument);
         }
     }
 
     function _packGroups(IEngine.GroupEntry[] calldata entries) private pure returns (bytes memory rows) {
-        rows = new bytes(entries.length * 67);
-        uint256 cursor = _startOf(rows);
+        RowCursor cursor;
+        (rows, cursor) = RowWriter.allocate(entries.length * 67);
         for (uint256 i; i < entries.length; ++i) {
             IEngine.GroupEntry calldata entry = entries[i];
             if (_countBits(entry.absentMask) != entry.absent.length) revert IEngine.InvalidAbsentMask(i);
-            cursor = _put(cursor, 1, entry.leafCount);
-            cursor = _put(cursor, 2, entry.absentMask);
-            cursor = _put(cursor, 32, uint256(entry.r));
-            cursor = _put(cursor, 32, uint256(entry.vs));
+            cursor = cursor.put(1, entry.leafCount);
+            cursor = cursor.put(2, entry.absentMask);
+            cursor = cursor.put(32, uint256(entry.r));
+            cursor = cursor.put(32, uint256(entry.vs));
         }
     }
 
@@ -109,22 +110,22 @@ contract BatchPacker is IBatchPacker {
         pure
         returns (bytes memory rows)
     {
-        rows = new bytes(count * 32);
-        uint256 cursor = _startOf(rows);
+        RowCursor cursor;
+        (rows, cursor) = RowWriter.allocate(count * 32);
         for (uint256 i; i < entries.length; ++i) {
             for (uint256 j; j < entries[i].absent.length; ++j) {
-                cursor = _put(cursor, 32, uint256(entries[i].absent[j]));
+                cursor = cursor.put(32, uint256(entries[i].absent[j]));
             }
         }
     }
 
     function _packOrders(IEngine.OrderEntry[] calldata entries) private pure returns (bytes memory rows) {
-        rows = new bytes(entries.length * 35);
-        uint256 cursor = _startOf(rows);
+        RowCursor cursor;
+        (rows, cursor) = RowWriter.allocate(entries.length * 35);
         for (uint256 i; i < entries.length; ++i) {
-            cursor = _put(cursor, 32, _termsOf(entries[i]));
-            cursor = _put(cursor, 2, entries[i].group);
-            cursor = _put(cursor, 1, entries[i].leaf);
+            cursor = cursor.put(32, _termsOf(entries[i]));
+            cursor = cursor.put(2, entries[i].group);
+            cursor = cursor.put(1, entries[i].leaf);
         }
     }
 
@@ -133,23 +134,23 @@ contract BatchPacker is IBatchPacker {
         pure
         returns (bytes memory rows)
     {
-        rows = new bytes(count * 8);
-        uint256 cursor = _startOf(rows);
+        RowCursor cursor;
+        (rows, cursor) = RowWriter.allocate(count * 8);
         for (uint256 i; i < entries.length; ++i) {
             uint256 limit = entries[i].conversionLimit;
-            if (limit != 0) cursor = _put(cursor, 8, limit);
+            if (limit != 0) cursor = cursor.put(8, limit);
         }
     }
 
     function _packFills(IEngine.FillEntry[] calldata entries) private pure returns (bytes memory rows) {
-        rows = new bytes(entries.length * 9);
-        uint256 cursor = _startOf(rows);
+        RowCursor cursor;
+        (rows, cursor) = RowWriter.allocate(entries.length * 9);
         for (uint256 i; i < entries.length; ++i) {
             IEngine.FillEntry calldata entry = entries[i];
             if (entry.quantity > type(uint40).max) revert IEngine.Overfill(i, entry.maker);
-            cursor = _put(cursor, 2, entry.maker);
-            cursor = _put(cursor, 2, entry.taker);
-            cursor = _put(cursor, 5, entry.quantity);
+            cursor = cursor.put(2, entry.maker);
+            cursor = cursor.put(2, entry.taker);
+            cursor = cursor.put(5, entry.quantity);
         }
     }
 
@@ -182,27 +183,6 @@ contract BatchPacker is IBatchPacker {
     function _countBits(uint256 mask) private pure returns (uint256 count) {
         for (; mask != 0; mask &= mask - 1) {
             ++count;
-        }
-    }
-
-    // ---------------------------------------------------------------------------------------------------------------
-    // Memory
-    // ---------------------------------------------------------------------------------------------------------------
-
-    function _startOf(bytes memory rows) private pure returns (uint256 start) {
-        assembly ("memory-safe") {
-            start := add(rows, 0x20)
-        }
-    }
-
-    /// @dev Write the lower `size` bytes of a value, which its type or a check has bounded, within the rows, and return
-    ///      where the next is written.
-    function _put(uint256 cursor, uint256 size, uint256 value) private pure returns (uint256 next) {
-        assembly ("memory-safe") {
-            let shift := shl(3, sub(32, size))
-            let behind := sub(shl(shift, 1), 1)
-            mstore(cursor, or(and(mload(cursor), behind), shl(shift, value)))
-            next := add(cursor, size)
         }
     }
 }

@@ -87,8 +87,8 @@ contract Clearinghouse is Ownable2StepUpgradeable, UUPSUpgradeable, ClearingFill
     }
 
     /// @inheritdoc IClearinghouse
-    function exitRequestedAt(address account, uint32 market) external view returns (uint40) {
-        return _notice(account, market).exitRequestedAt(_clock());
+    function exitRequestedAt(address account, uint32 market) external view returns (uint40 requestedAt) {
+        (requestedAt,) = _exitOf(account, market);
     }
 
     /// @inheritdoc IClearinghouse
@@ -97,8 +97,8 @@ contract Clearinghouse is Ownable2StepUpgradeable, UUPSUpgradeable, ClearingFill
     }
 
     /// @inheritdoc IClearinghouse
-    function flaggedAt(address account, uint32 market) external view returns (uint40) {
-        return _notice(account, market).flaggedAt(_clock());
+    function flaggedAt(address account, uint32 market) external view returns (uint40 flagged) {
+        (flagged,) = _flagOf(account, market);
     }
 
     /// @inheritdoc IClearinghouse

@@ -3,6 +3,7 @@ pragma solidity ^0.8.37;
 
 import {Ownable2StepUpgradeable} from "@openzeppelin/contracts-upgradeable/access/Ownable2StepUpgradeable.sol";
 import {UUPSUpgradeable} from "@openzeppelin/contracts/proxy/utils/UUPSUpgradeable.sol";
+import {Address} from "@openzeppelin/contracts/utils/Address.sol";
 import {MessageHashUtils} from "@openzeppelin/contracts/utils/cryptography/MessageHashUtils.sol";
 import {EngineBase} from "./engine/EngineBase.sol";
 import {EngineCustody} from "./engine/EngineCustody.sol";
@@ -16,6 +17,8 @@ import {OrderLib} from "./libraries/OrderLib.sol";
 /// @title  Engine
 /// @notice The settlement engine, spot balances and order state; see IEngine.
 contract Engine is Ownable2StepUpgradeable, UUPSUpgradeable, Settlement, EngineCustody {
+    using Address for address;
+
     // ---------------------------------------------------------------------------------------------------------------
     // Construction and wiring
     // ---------------------------------------------------------------------------------------------------------------
@@ -65,16 +68,8 @@ contract Engine is Ownable2StepUpgradeable, UUPSUpgradeable, Settlement, EngineC
     /// @inheritdoc IEngine
     /// @dev The packer takes the same arguments, so they are handed on as they came.
     function settleBatch(Batch calldata) external onlySettling {
-        (bool success, bytes memory answer) =
-            packer.staticcall(bytes.concat(IBatchPacker.pack.selector, msg.data[4:]));
-        if (!success) _revertWith(answer);
-        _settle(abi.decode(answer, (bytes)));
-    }
-
-    function _revertWith(bytes memory data) private pure {
-        assembly ("memory-safe") {
-            revert(add(data, 0x20), mload(data))
-        }
+        bytes memory call = bytes.concat(IBatchPacker.pack.selector, msg.data[4:]);
+        _settle(abi.decode(packer.functionStaticCall(call), (bytes)));
     }
 
     // ---------------------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import {ERC20} from "@openzeppelin/contracts/token/ERC20/ERC20.sol";
 import {IERC20Metadata} from "@openzeppelin/contracts/token/ERC20/extensions/IERC20Metadata.sol";
 import {ERC20Permit} from "@openzeppelin/contracts/token/ERC20/extensions/ERC20Permit.sol";
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
+import {Bytes} from "@openzeppelin/contracts/utils/Bytes.sol";
 import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {ISynth} from "./interfaces/ISynth.sol";
@@ -117,9 +118,6 @@ contract SynthERC20 is ERC20Permit, ReentrancyGuardTransient, ISynth {
         if (answer.length > 32) return abi.decode(answer, (string));
         uint256 length;
         while (length < 32 && answer[length] != 0) ++length;
-        assembly ("memory-safe") {
-            mstore(answer, length)
-        }
-        return string(answer);
+        return string(Bytes.slice(answer, 0, length));
     }
 }

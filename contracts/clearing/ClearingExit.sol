@@ -43,8 +43,7 @@ abstract contract ClearingExit is ClearingRisk, ClearingExpiry {
     function cancelExit(uint32 id) external {
         Market memory market; // whose count of notices does not change
         ClearingNotice notice = _notice(msg.sender, id);
-        uint40 time = _clock();
-        uint40 requestedAt = notice.exitRequestedAt(time);
+        (uint40 requestedAt, uint40 time) = _exitOf(msg.sender, id);
         if (requestedAt == 0 || notice.exitEndsAt() != 0) revert NoExitRequest();
         uint40 endsAt = time + WINDOW;
         _setNotice(market, ClearingKeyLib.make(msg.sender, id), notice, notice.withExit(requestedAt, endsAt));
@@ -53,10 +52,9 @@ abstract contract ClearingExit is ClearingRisk, ClearingExpiry {
 
     /// @dev Whether an exit was requested at least so long ago.
     function _checkRequest(address account, uint32 id, uint40 age) private view {
-        uint40 time = _clock();
-        uint40 requestedAt = _notice(account, id).exitRequestedAt(time);
+        (uint40 requestedAt, uint40 time) = _exitOf(account, id);
         if (requestedAt == 0) revert NoExitRequest();
-        if (time < requestedAt + age) revert WindowOpen(requestedAt + age);
+        _checkAge(requestedAt, age, time);
     }
 
     // ---------------------------------------------------------------------------------------------------------------
@@ -68,7 +66,7 @@ abstract contract ClearingExit is ClearingRisk, ClearingExpiry {
         Market memory market = _loadOpen(id);
         _checkRequest(account, id, WINDOW);
         Exit memory exit_ = _prepareExit(market, account);
-        if (exit_.merger.topUp > exit_.held) revert FundShort(uint256(exit_.merger.topUp), uint256(exit_.held));
+        _checkFund(exit_.merger.topUp, exit_.held);
         if (exit_.poolAfter < 0) revert PoolShort(uint256(exit_.paid), uint256(exit_.poolAfter + exit_.paid));
         _performExit(market, account, exit_);
     }

@@ -44,12 +44,11 @@ abstract contract ClearingExpiry is ClearingStorage {
 
     /// @dev No hour twice, none before it has begun, and none that began more than a window ago.
     function _checkHour(uint32 last, uint32 hour) private view {
-        uint256 highest = block.timestamp / HOUR;
-        uint256 lowest = Math.ceilDiv(block.timestamp - WINDOW, HOUR);
-        if (lowest <= last) lowest = uint256(last) + 1;
-        if (hour < lowest || hour > highest) {
-            revert WrongHour(hour, SafeCast.toUint32(lowest), SafeCast.toUint32(highest));
-        }
+        // The casts are exact: a time has 40 bits, and the last hour has begun.
+        uint32 highest = uint32(block.timestamp / HOUR);
+        uint32 lowest = uint32((block.timestamp - WINDOW + HOUR - 1) / HOUR);
+        if (lowest <= last) lowest = last + 1;
+        if (hour < lowest || hour > highest) revert WrongHour(hour, lowest, highest);
     }
 
     // ---------------------------------------------------------------------------------------------------------------
@@ -74,9 +73,9 @@ abstract contract ClearingExpiry is ClearingStorage {
         uint40 expiry = market.terms.expiry();
         uint256 since =
             _isPast(expiry) ? expiry : Math.max(lastSignOfLife(), IMarketRegistry(registry).createdAt(id));
-        if (block.timestamp < since + ABANDONED_AFTER) {
-            revert NotAbandoned(SafeCast.toUint40(since + ABANDONED_AFTER));
-        }
+        // The cast is exact: all of these times have passed.
+        uint40 until = uint40(since + ABANDONED_AFTER);
+        if (block.timestamp < until) revert NotAbandoned(until);
         _expire(market, _latestIndex(market), Expiry.ABANDONED);
     }
 

@@ -5,7 +5,6 @@ import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {IClearinghouse} from "../interfaces/IClearinghouse.sol";
 import {IMarketRegistry} from "../interfaces/IMarketRegistry.sol";
 import {IPriceOracle} from "../interfaces/IPriceOracle.sol";
-import {WordTable} from "../libraries/BatchTables.sol";
 import {
     ClearingKey,
     ClearingKeyLib,
@@ -17,6 +16,8 @@ import {DerivativeWord} from "../libraries/DerivativeWord.sol";
 import {MarginLib} from "../libraries/MarginLib.sol";
 import {MarketWord} from "../libraries/MarketWord.sol";
 import {OptionLib} from "../libraries/OptionLib.sol";
+import {TableCasts} from "../libraries/TableCasts.sol";
+import {WordTable} from "../libraries/WordTable.sol";
 import {ClearingStorage} from "./ClearingStorage.sol";
 
 /// @title  Clearinghouse: a batch's fills
@@ -28,11 +29,11 @@ abstract contract ClearingFills is ClearingStorage {
     struct Batch {
         uint40 matchedAt;
         uint256 feeBps;
-        Market[] markets; // the derivative ones; the entries of others are no pointers and never used
+        Market[] markets; // the derivative ones; the entries of others stay empty
         uint256[] positions; // Position, as given
         uint256[] states; // ClearingPosition of those with a fill
         uint256[] marks; // LOADED, GREW, CLOSED and, above them, the row of the market
-        int256[] deltas;
+        uint256[] deltas; // int256
         uint256[] fees;
         uint256 penalties;
     }
@@ -64,7 +65,7 @@ abstract contract ClearingFills is ClearingStorage {
         batch.positions = positions;
         batch.states = new uint256[](positions.length);
         batch.marks = new uint256[](positions.length);
-        batch.deltas = new int256[](positions.length);
+        batch.deltas = new uint256[](positions.length);
         batch.fees = new uint256[](positions.length);
         for (uint256 i; i < fills.length; ++i) {
             DerivativeFill fill = DerivativeFill.wrap(fills[i]);
@@ -79,7 +80,7 @@ abstract contract ClearingFills is ClearingStorage {
             }
         }
         _storePositions(batch);
-        return (batch.deltas, batch.fees, _storePools(batch, marketWords), batch.penalties);
+        return (TableCasts.toInt256s(batch.deltas), batch.fees, _storePools(batch, marketWords), batch.penalties);
     }
 
     /// @dev Read the derivative markets of a batch, at the rows that they have there, and check that they are open.
@@ -88,36 +89,26 @@ abstract contract ClearingFills is ClearingStorage {
         view
         returns (Market[] memory markets)
     {
-        markets = _pointers(ids.length);
+        markets = new Market[](ids.length);
         uint256 count;
-        uint32[] memory wanted = new uint32[](ids.length);
+        uint256[] memory wanted = new uint256[](ids.length);
         for (uint256 i; i < ids.length; ++i) {
             if (_isDerivative(words[i])) wanted[count++] = ids[i];
         }
-        assembly ("memory-safe") {
-            mstore(wanted, count) // not more than it had
-        }
-        (DerivativeWord[] memory terms, address[] memory oracles) = IMarketRegistry(registry).derivatives(wanted);
+        wanted.setLength(count); // not more than it had
+        (DerivativeWord[] memory terms, address[] memory oracles) =
+            IMarketRegistry(registry).derivatives(TableCasts.toUint32s(wanted));
 
         count = 0;
         for (uint256 i; i < ids.length; ++i) {
             if (!_isDerivative(words[i])) continue;
-            Market memory market;
+            Market memory market = markets[i];
             (market.id, market.row, market.round) = (ids[i], i, rounds[i]);
             (market.word, market.terms, market.oracle) = (MarketWord.wrap(words[i]), terms[count], oracles[count]);
             ++count;
             _loadState(market);
             if (!_isOpen(market.state)) revert MarketNotOpen(i);
             if (_isPast(market.terms.expiry())) revert ExpiredMarket(i);
-            markets[i] = market;
-        }
-    }
-
-    /// @dev A table of null pointers: `new Market[](n)` would allocate n markets.
-    function _pointers(uint256 length) private pure returns (Market[] memory markets) {
-        uint256[] memory words = new uint256[](length);
-        assembly ("memory-safe") {
-            markets := words
         }
     }
 
@@ -182,16 +173,15 @@ abstract contract ClearingFills is ClearingStorage {
     ) private view returns (Cause cause) {
         uint256 index = _roundIndex(batch, market);
         // What grew in this batch must have its margin at the batch's end; it cannot be closed instead.
-        if (batch.marks.get(fill.position(isSell)) & GREW != 0) revert NotForceable(fill.fill());
+        bool hasGrown = batch.marks.get(fill.position(isSell)) & GREW != 0;
         address account = _keyOf(batch, fill, isSell).account();
         uint256 band = market.terms.bandBps();
         if (account == FUND) {
             cause = Cause.FUND;
-        } else if (_isBelowMaintenance(market, size, quote, index)) {
+        } else if (!hasGrown && _isBelowMaintenance(market, size, quote, index)) {
             cause = Cause.LIQUIDATION;
         } else {
-            bool wantsExit = market.notices != 0 && _notice(account, market.id).exitRequestedAt(_clock()) != 0;
-            if (!wantsExit) revert NotForceable(fill.fill());
+            if (hasGrown || market.notices == 0 || !_wantsExit(account, market.id)) revert NotForceable(fill.fill());
             cause = Cause.EXIT;
             band = market.terms.exitPenaltyBps();
         }
@@ -252,7 +242,7 @@ abstract contract ClearingFills is ClearingStorage {
         unchecked {
             uint256 fee = MarginLib.bpsDown(fill.quantity() * fill.price(), batch.feeBps);
             batch.fees.add(position, int256(fee));
-            _deltas(batch).add(position, credit - int256(fee));
+            batch.deltas.add(position, credit - int256(fee));
         }
     }
 
@@ -275,7 +265,7 @@ abstract contract ClearingFills is ClearingStorage {
                 penalty = Math.min(MarginLib.bpsDown(notional, market.terms.liquidationFeeBps()), rest - fee);
             }
             batch.fees.add(position, int256(fee));
-            _deltas(batch).add(position, credit - int256(fee + penalty));
+            batch.deltas.add(position, credit - int256(fee + penalty));
             batch.penalties += penalty;
             emit ForcedFill(_keyOf(batch, fill, isSell).account(), market.id, cause, fill.fill(), fee, penalty);
         }
@@ -283,14 +273,6 @@ abstract contract ClearingFills is ClearingStorage {
 
     function _keyOf(Batch memory batch, DerivativeFill fill, bool isSell) private pure returns (ClearingKey) {
         return ClearingKeyLib.ofPosition(batch.positions.get(fill.position(isSell)));
-    }
-
-    /// @dev The changes of accounts as a table of words.
-    function _deltas(Batch memory batch) private pure returns (uint256[] memory table) {
-        int256[] memory deltas = batch.deltas;
-        assembly ("memory-safe") {
-            table := deltas
-        }
     }
 
     /// @dev A position as the fills so far have left it. Its first fill reads it and pays its funding.

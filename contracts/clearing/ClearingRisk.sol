@@ -25,14 +25,11 @@ abstract contract ClearingRisk is ClearingStorage {
     /// @inheritdoc IClearinghouse
     function flag(address account, uint32 id) external {
         Market memory market = _loadOpen(id);
-        ClearingNotice notice = _notice(account, id);
-        uint40 time = _clock();
-        uint40 flagged = notice.flaggedAt(time);
+        (uint40 flagged, uint40 time) = _flagOf(account, id);
         if (flagged != 0) revert AlreadyFlagged(flagged);
-        (int256 size, int256 quote) = _loadSized(market, account);
-        (int256 equity_, int256 maintenance) = _health(market, size, quote);
-        if (equity_ >= maintenance) revert Healthy(equity_, uint256(maintenance));
+        _loadDue(market, account);
 
+        ClearingNotice notice = _notice(account, id);
         _setNotice(market, ClearingKeyLib.make(account, id), notice, notice.withFlag(time));
         _storePool(market);
         emit Flagged(account, id, time);
@@ -41,13 +38,13 @@ abstract contract ClearingRisk is ClearingStorage {
     /// @inheritdoc IClearinghouse
     function unflag(address account, uint32 id) external {
         Market memory market = _loadOpen(id);
-        ClearingNotice notice = _notice(account, id);
-        if (notice.flaggedAt(_clock()) == 0) revert NotFlagged();
+        _checkedFlag(account, id);
         // A flag ends with its position, so there is one.
         (int256 size, int256 quote) = _loadSized(market, account);
         (int256 equity_, int256 maintenance) = _health(market, size, quote);
         if (equity_ < maintenance) revert Unhealthy(equity_, uint256(maintenance));
 
+        ClearingNotice notice = _notice(account, id);
         _setNotice(market, ClearingKeyLib.make(account, id), notice, notice.withFlag(0));
         _storePool(market);
     }
@@ -55,10 +52,25 @@ abstract contract ClearingRisk is ClearingStorage {
     /// @dev Whoever is not the operator, or lacks its condition, needs a flag that is a window old, and a day older at
     ///      most.
     function _checkFlag(address account, uint32 id) private view {
-        uint40 time = _clock();
-        uint40 flagged = _notice(account, id).flaggedAt(time);
+        (uint40 flagged, uint40 time) = _checkedFlag(account, id);
+        _checkAge(flagged, WINDOW, time);
+    }
+
+    /// @dev The flag, which must count, and the Engine's clock.
+    function _checkedFlag(address account, uint32 id) private view returns (uint40 flagged, uint40 time) {
+        (flagged, time) = _flagOf(account, id);
         if (flagged == 0) revert NotFlagged();
-        if (time < flagged + WINDOW) revert WindowOpen(flagged + WINDOW);
+    }
+
+    /// @dev A position that is below maintenance.
+    function _loadDue(Market memory market, address account)
+        private
+        view
+        returns (int256 size, int256 quote, int256 equity_, int256 maintenance)
+    {
+        (size, quote) = _loadSized(market, account);
+        (equity_, maintenance) = _health(market, size, quote);
+        if (equity_ >= maintenance) revert Healthy(equity_, uint256(maintenance));
     }
 
     // ---------------------------------------------------------------------------------------------------------------
@@ -69,14 +81,11 @@ abstract contract ClearingRisk is ClearingStorage {
     function takeOver(address account, uint32 id) external {
         Market memory market = _loadOpen(id);
         if (account == FUND) revert FundAccount();
-        (int256 size, int256 quote) = _loadSized(market, account);
-        (int256 equity_, int256 maintenance) = _health(market, size, quote);
-        if (equity_ >= maintenance) revert Healthy(equity_, uint256(maintenance));
+        (int256 size, int256 quote, int256 equity_, int256 maintenance) = _loadDue(market, account);
         if (2 * equity_ >= maintenance || !_isOperator()) _checkFlag(account, id);
 
         Merger memory merger = _merge(market, size, quote);
-        int256 held = int256(_fundBalance());
-        if (merger.topUp > held) revert FundShort(uint256(merger.topUp), uint256(held));
+        _checkFund(merger.topUp, int256(_fundBalance()));
         emit TakenOver(account, id, int64(size), SafeCast.toInt96(quote), merger.topUp);
         _absorb(market, account, merger);
         _move(account, 0, -merger.topUp);
@@ -96,6 +105,10 @@ abstract contract ClearingRisk is ClearingStorage {
             merger.topUp = -SignedMath.min(-missing, SignedMath.max(market.pool, 0));
         }
         merger.quote += merger.topUp;
+    }
+
+    function _checkFund(int256 topUp, int256 held) internal pure {
+        if (topUp > held) revert FundShort(uint256(topUp), uint256(held));
     }
 
     /// @dev Give the fund a position that `account` then no longer has.

@@ -224,6 +224,30 @@ abstract contract ClearingStorage is IClearinghouse {
         return _clearinghouseStorage().notices[ClearingKeyLib.make(account, market)];
     }
 
+    /// @return requestedAt the exit request, if it counts now, else 0
+    /// @return time        the Engine's clock
+    function _exitOf(address account, uint32 market) internal view returns (uint40 requestedAt, uint40 time) {
+        time = _clock();
+        requestedAt = _notice(account, market).exitRequestedAt(time);
+    }
+
+    function _wantsExit(address account, uint32 market) internal view returns (bool) {
+        (uint40 requestedAt,) = _exitOf(account, market);
+        return requestedAt != 0;
+    }
+
+    /// @return flagged the flag, if it counts now, else 0
+    /// @return time    the Engine's clock
+    function _flagOf(address account, uint32 market) internal view returns (uint40 flagged, uint40 time) {
+        time = _clock();
+        flagged = _notice(account, market).flaggedAt(time);
+    }
+
+    /// @dev Whether something is so old.
+    function _checkAge(uint40 since, uint40 age, uint40 time) internal pure {
+        if (time < since + age) revert WindowOpen(since + age);
+    }
+
     /// @dev Replace a position's notice and count it in its market, whose pool word the caller stores.
     function _setNotice(Market memory market, ClearingKey key, ClearingNotice from, ClearingNotice to) internal {
         if (from.isNone() && !to.isNone()) ++market.notices;

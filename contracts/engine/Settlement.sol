@@ -7,7 +7,7 @@ import {IOrderControl} from "../interfaces/IOrderControl.sol";
 import {IPriceOracle} from "../interfaces/IPriceOracle.sol";
 import {IVault} from "../interfaces/IVault.sol";
 import {BatchCodec} from "../libraries/BatchCodec.sol";
-import {BatchTables, OrderState, WordTable} from "../libraries/BatchTables.sol";
+import {BatchTables, OrderState} from "../libraries/BatchTables.sol";
 import {
     Entry,
     Group,
@@ -26,6 +26,7 @@ import {MarketWord} from "../libraries/MarketWord.sol";
 import {OrderLib, OrderPreimage} from "../libraries/OrderLib.sol";
 import {PositionSlot, PositionWord} from "../libraries/PositionSlot.sol";
 import {DigestPreimage, SignatureLib} from "../libraries/SignatureLib.sol";
+import {WordTable} from "../libraries/WordTable.sol";
 import {EngineBase} from "./EngineBase.sol";
 
 /// @title  Settlement

@@ -3,6 +3,7 @@ pragma solidity ^0.8.37;
 
 import {IEngine} from "../interfaces/IEngine.sol";
 import {BatchTables} from "./BatchTables.sol";
+import {MemoryWords} from "./MemoryWords.sol";
 
 /// @title  The packed form of a batch
 /// @notice A packed batch in memory is what settlement reads. Only its length is checked here; what the rows say is
@@ -15,12 +16,8 @@ library BatchCodec {
     ///         beyond the tables that are reserved behind it.
     function open(bytes memory packed) internal view returns (BatchTables memory tables) {
         if (packed.length < HEADER_SIZE) revert IEngine.MalformedBatch(HEADER_SIZE);
-        uint256 start;
-        uint256 header;
-        assembly ("memory-safe") {
-            start := add(packed, 0x20)
-            header := mload(start)
-        }
+        uint256 start = MemoryWords.start(packed);
+        uint256 header = MemoryWords.load(start);
         tables.number = uint48(header >> 208);
         tables.matchedAt = uint40(header >> 168);
         tables.accountCount = uint16(header >> 152);

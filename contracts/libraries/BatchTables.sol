@@ -4,7 +4,10 @@ pragma solidity ^0.8.37;
 import {Entry, EntryLib, FillWord, Group, MarketTerms, OrderLinks, OrderTerms, Position} from "./BatchWords.sol";
 import {DerivativeFill} from "./DerivativeFill.sol";
 import {MarketWord} from "./MarketWord.sol";
+import {MemoryWords} from "./MemoryWords.sol";
 import {PositionSlot, PositionWord} from "./PositionSlot.sol";
+import {TableCasts} from "./TableCasts.sol";
+import {WordTable} from "./WordTable.sol";
 
 /// @notice What is known of an order in memory: a pointer to seven words.
 ///
@@ -74,61 +77,6 @@ struct BatchTables {
 using OrderStateLib for OrderState global;
 using BatchTablesLib for BatchTables global;
 using WordTable for uint256[];
-
-/// @title  Tables of words without bounds checks
-/// @notice The compiler's check costs more than the access, and settlement makes a hundred accesses per fill. Callers
-///         index with a loop counter below the table's length, or with an index that was compared with the length when
-///         it was read from the batch (IndexOutOfRange) or that was made here (slots).
-library WordTable {
-    function get(uint256[] memory table, uint256 index) internal pure returns (uint256 word) {
-        assembly ("memory-safe") {
-            word := mload(add(add(table, 0x20), shl(5, index)))
-        }
-    }
-
-    function put(uint256[] memory table, uint256 index, uint256 word) internal pure {
-        assembly ("memory-safe") {
-            mstore(add(add(table, 0x20), shl(5, index)), word)
-        }
-    }
-
-    /// @notice Add to an int256 entry. Unchecked: the caller bounds the sum.
-    function add(uint256[] memory table, uint256 index, int256 amount) internal pure {
-        assembly ("memory-safe") {
-            let entry := add(add(table, 0x20), shl(5, index))
-            mstore(entry, add(mload(entry), amount))
-        }
-    }
-
-    /// @notice Take `amount` from one int256 entry and add it to another, unchecked as well.
-    function move(uint256[] memory table, uint256 from, uint256 to, uint256 amount) internal pure {
-        assembly ("memory-safe") {
-            let start := add(table, 0x20)
-            let entry := add(start, shl(5, from))
-            mstore(entry, sub(mload(entry), amount))
-            entry := add(start, shl(5, to))
-            mstore(entry, add(mload(entry), amount))
-        }
-    }
-
-    /// @notice Add `amount` to two entries, unchecked as well.
-    function addToBoth(uint256[] memory table, uint256 first, uint256 second, uint256 amount) internal pure {
-        assembly ("memory-safe") {
-            let start := add(table, 0x20)
-            let entry := add(start, shl(5, first))
-            mstore(entry, add(mload(entry), amount))
-            entry := add(start, shl(5, second))
-            mstore(entry, add(mload(entry), amount))
-        }
-    }
-
-    /// @notice Make a table shorter, or as long again as its memory is.
-    function setLength(uint256[] memory table, uint256 length) internal pure {
-        assembly ("memory-safe") {
-            mstore(table, length)
-        }
-    }
-}
 
 /// @title  Access to the rows and tables
 library BatchTablesLib {
@@ -263,9 +211,9 @@ library BatchTablesLib {
     }
 
     /// @dev The 32 bytes at `offset` of a row.
-    function _row(uint256 rows, uint256 index, uint256 size, uint256 offset) private pure returns (uint256 word_) {
-        assembly ("memory-safe") {
-            word_ := mload(add(add(rows, mul(index, size)), offset))
+    function _row(uint256 rows, uint256 index, uint256 size, uint256 offset) private pure returns (uint256) {
+        unchecked {
+            return MemoryWords.load(rows + index * size + offset);
         }
     }
 
@@ -283,19 +231,13 @@ library BatchTablesLib {
 
     /// @notice Reserve memory for the hashes of a group of several orders.
     function allocateLeaves(BatchTables memory tables, uint256 group_, uint256 count) internal pure {
-        uint256 pointer;
-        assembly ("memory-safe") {
-            pointer := mload(0x40)
-            mstore(0x40, add(pointer, shl(5, count)))
-        }
-        tables.leaves.put(group_, pointer);
+        tables.leaves.put(group_, MemoryWords.allocate(count));
     }
 
     /// @notice Keep the hash of one of a group's several orders.
     function setLeafHash(BatchTables memory tables, uint256 group_, uint256 leaf, bytes32 hash) internal pure {
-        uint256 pointer = tables.leaves.get(group_);
-        assembly ("memory-safe") {
-            mstore(add(pointer, shl(5, leaf)), hash)
+        unchecked {
+            MemoryWords.store(tables.leaves.get(group_) + leaf * 32, uint256(hash));
         }
     }
 
@@ -305,10 +247,7 @@ library BatchTablesLib {
         pure
         returns (bytes32 hash)
     {
-        uint256 pointer = tables.leaves.get(group_);
-        assembly ("memory-safe") {
-            hash := keccak256(pointer, shl(5, count))
-        }
+        return MemoryWords.hash(tables.leaves.get(group_), count);
     }
 
     function setTermsOf(BatchTables memory tables, uint256 market_, MarketTerms terms_) internal pure {
@@ -363,18 +302,16 @@ library BatchTablesLib {
     }
 
     /// @notice The order of an index below the table's count.
-    function order(BatchTables memory tables, uint256 index) internal pure returns (OrderState record) {
-        uint256[] memory table = tables.orders;
-        assembly ("memory-safe") {
-            record := add(add(table, 0x20), mul(index, STATE_SIZE))
+    function order(BatchTables memory tables, uint256 index) internal pure returns (OrderState) {
+        unchecked {
+            return OrderState.wrap(tables.orders.start() + index * STATE_SIZE);
         }
     }
 
     /// @notice The index of an order.
-    function indexOf(BatchTables memory tables, OrderState record) internal pure returns (uint256 index) {
-        uint256[] memory table = tables.orders;
-        assembly ("memory-safe") {
-            index := div(sub(record, add(table, 0x20)), STATE_SIZE)
+    function indexOf(BatchTables memory tables, OrderState record) internal pure returns (uint256) {
+        unchecked {
+            return (OrderState.unwrap(record) - tables.orders.start()) / STATE_SIZE;
         }
     }
 
@@ -388,34 +325,21 @@ library BatchTablesLib {
 
     // The next three reinterpret a table for an external call. Every entry was masked to its type when it was written.
 
-    function marketIdArray(BatchTables memory tables) internal pure returns (uint32[] memory array) {
-        uint256[] memory table = tables.marketIds;
-        assembly ("memory-safe") {
-            array := table
-        }
+    function marketIdArray(BatchTables memory tables) internal pure returns (uint32[] memory) {
+        return TableCasts.toUint32s(tables.marketIds);
     }
 
-    function roundArray(BatchTables memory tables) internal pure returns (uint80[] memory array) {
-        uint256[] memory table = tables.rounds;
-        assembly ("memory-safe") {
-            array := table
-        }
+    function roundArray(BatchTables memory tables) internal pure returns (uint80[] memory) {
+        return TableCasts.toUint80s(tables.rounds);
     }
 
-    function usdcDeltaArray(BatchTables memory tables) internal pure returns (int256[] memory array) {
-        uint256[] memory table = tables.usdcDeltas;
-        assembly ("memory-safe") {
-            array := table
-        }
+    function usdcDeltaArray(BatchTables memory tables) internal pure returns (int256[] memory) {
+        return TableCasts.toInt256s(tables.usdcDeltas);
     }
 
     /// @notice Keep the registry's answer as the table of markets.
     function setMarkets(BatchTables memory tables, MarketWord[] memory array) internal pure {
-        uint256[] memory table;
-        assembly ("memory-safe") {
-            table := array
-        }
-        tables.markets = table;
+        tables.markets = TableCasts.ofMarketWords(array);
     }
 }
 
@@ -497,15 +421,15 @@ library OrderStateLib {
         _set(order, 0xc0, _word(order, 0xc0) | CLOSED);
     }
 
-    function _word(OrderState order, uint256 offset) private pure returns (uint256 word) {
-        assembly ("memory-safe") {
-            word := mload(add(order, offset))
+    function _word(OrderState order, uint256 offset) private pure returns (uint256) {
+        unchecked {
+            return MemoryWords.load(OrderState.unwrap(order) + offset);
         }
     }
 
     function _set(OrderState order, uint256 offset, uint256 word) private pure {
-        assembly ("memory-safe") {
-            mstore(add(order, offset), word)
+        unchecked {
+            MemoryWords.store(OrderState.unwrap(order) + offset, word);
         }
     }
 }

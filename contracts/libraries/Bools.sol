@@ -2,7 +2,8 @@
 pragma solidity ^0.8.37;
 
 /// @title  Conditions without branches
-/// @notice `a || b` and `a && b` branch; where both sides are cheap this costs more than to evaluate them.
+/// @notice `a || b` and `a && b` branch, and so does `a % b`, which refuses zero; where both sides are cheap this costs
+///         more than to evaluate them.
 library Bools {
     function either(bool a, bool b) internal pure returns (bool result) {
         assembly ("memory-safe") {
@@ -13,6 +14,13 @@ library Bools {
     function both(bool a, bool b) internal pure returns (bool result) {
         assembly ("memory-safe") {
             result := and(a, b)
+        }
+    }
+
+    /// @notice Whether `value` is a multiple of `unit`. Everything is one of zero here.
+    function isMultiple(uint256 value, uint256 unit) internal pure returns (bool result) {
+        assembly ("memory-safe") {
+            result := iszero(mod(value, unit))
         }
     }
 }

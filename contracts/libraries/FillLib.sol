@@ -2,11 +2,12 @@
 pragma solidity ^0.8.37;
 
 import {IEngine} from "../interfaces/IEngine.sol";
-import {BatchTables, OrderState, WordTable} from "./BatchTables.sol";
+import {BatchTables, OrderState} from "./BatchTables.sol";
 import {FillWord, MarketTerms, OrderTerms} from "./BatchWords.sol";
 import {Bools} from "./Bools.sol";
 import {DerivativeFill, DerivativeFillLib} from "./DerivativeFill.sol";
 import {OrderLib} from "./OrderLib.sol";
+import {WordTable} from "./WordTable.sol";
 
 /// @title  Fills
 /// @notice Checks a batch's fills in match order and books them in its tables. Nothing is stored here.

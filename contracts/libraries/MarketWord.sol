@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.37;
 
+import {Bools} from "./Bools.sol";
+
 /// @notice What settlement needs to know of a market, in one storage word.
 ///
 ///   255         224 223  216 215    208 207       168 167              112
@@ -102,11 +104,8 @@ library MarketWordLib {
     }
 
     /// @notice Whether a price is a multiple of the tick.
-    function isOnTick(MarketWord word, uint256 price) internal pure returns (bool result) {
-        uint256 tick = tickPerLot(word);
-        assembly ("memory-safe") {
-            result := iszero(mod(price, tick))
-        }
+    function isOnTick(MarketWord word, uint256 price) internal pure returns (bool) {
+        return Bools.isMultiple(price, tickPerLot(word));
     }
 
     function lotMantissa(MarketWord word) internal pure returns (uint24) {

@@ -24,7 +24,8 @@ from offchain.domain.order import LAST_SEQUENCE, Order, Side, TimeInForce
 from offchain.domain.settlement import earliest_match
 from offchain.ports import ItemRow
 from tests.utils.mutator import Mutator
-from tests.utils.settlement import BatchFactory, rules_of, settle_model
+from tests.utils.products import rules_of
+from tests.utils.settlement import BatchFactory, settle_model
 from tests.utils.signing import Trader, create_item, create_order, create_order_row
 
 ENGINE = b"\xee" * 20

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from offchain.chain import eip712
-from offchain.domain.ledger import FUND, DerivativeRules, LedgerState
+from offchain.domain.ledger import FUND, DerivativeRules, LedgerState, MarketRules
 from offchain.domain.market import USDC, Kind, Market
 from offchain.domain.oracle import PriceFeed, Round
 from offchain.domain.order import Address
-from tests.utils.settlement import rules_of
 from tests.utils.signing import Trader
 
 ENGINE, CLEARINGHOUSE = b"\xee" * 20, b"\xcc" * 20
@@ -51,6 +50,24 @@ MARKETS = {
     )
 }
 RULES = {BTC_PERP: PERP_RULES, BTC_FUTURE: FUTURE_RULES, BTC_CALL: CALL_RULES, ETH_PUT: PUT_RULES}
+
+
+def rules_of(
+    market: Market, status: int = 1, status_at: int = 0, derivative: DerivativeRules | None = None
+) -> MarketRules:
+    return MarketRules(
+        market.instrument,
+        market.kind,
+        status,
+        status_at,
+        market.max_price_per_lot,
+        market.max_quantity,
+        market.tick_per_lot,
+        market.lot_size,
+        market.decimals,
+        market.kind == Kind.SPOT and market.quote != 0,
+        derivative,
+    )
 
 
 def create_ledger(traders: Sequence[Trader], fee_bps: int = 50, fund: int = 10**9) -> LedgerState:

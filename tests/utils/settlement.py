@@ -20,10 +20,8 @@ from offchain.domain.ledger import (
     FUND,
     ClearingMarket,
     ClearingStatus,
-    DerivativeRules,
     KeyState,
     LedgerState,
-    MarketRules,
     NonceKey,
     SettlementResult,
 )
@@ -37,24 +35,6 @@ from tests.utils.signing import Trader, create_item, create_order_row
 
 NONCE_KEYS = (0, 1, 2, 3, 4, 5, 2**31, 2**32 - 2, RESERVED_KEY)
 """Key 0 lies beside the balance; of the others two and two share a word."""
-
-
-def rules_of(
-    market: Market, status: int = 1, status_at: int = 0, derivative: DerivativeRules | None = None
-) -> MarketRules:
-    return MarketRules(
-        market.instrument,
-        market.kind,
-        status,
-        status_at,
-        market.max_price_per_lot,
-        market.max_quantity,
-        market.tick_per_lot,
-        market.lot_size,
-        market.decimals,
-        market.kind == Kind.SPOT and market.quote != 0,
-        derivative,
-    )
 
 
 def signer_of(domain: eip712.Domain) -> Callable[[bytes, bytes], Address | None]:
@@ -71,6 +51,8 @@ class LiveOrder:
     """None: a forced order"""
     row: OrderRow
     filled: int
+    signer: Trader | None = None
+    """the delegate that signed it, or the trader"""
 
     @property
     def remaining(self) -> int:
@@ -253,10 +235,12 @@ class BatchFactory:
             live
             for live in self.resting
             if (live.row.order.market, live.row.order.side) == (market.id, side)
+            and live.trader is not None
             and live.trader in traders
             and live.row.order.expiry >= now
             and live.remaining
             and not _is_limit_exceeded(live.row.order, rate)
+            and live.signer in self._signers(live.trader, now)
         ]
         if fitting and self.random.random() < 0.6:
             chosen = self.random.choice(fitting)
@@ -307,15 +291,19 @@ class BatchFactory:
                 terms = (self.random.randrange(2), TimeInForce.GTC, self._price(other, now), self.random.randint(1, 50))
                 others.append(self._order(trader, other, *terms, now, matched_at)[0])
         order, filled = self._order(trader, market, side, tif, price, quantity, now, matched_at)
-        signer = trader
-        delegate = self.delegates.get(trader.address)
-        if delegate is not None and self.state.delegates.get((trader.address, delegate.address), 0) >= now:
-            signer = self.random.choice((trader, delegate))
+        signer = self.random.choice(self._signers(trader, now))
         at = self.random.randint(0, len(others))
         rows = self._sign(signer, [*others[:at], order, *others[at:]])
         row = rows.pop(at)
-        self.resting += [LiveOrder(trader, other, 0) for other in rows if self._is_fresh(other.order)]
-        return LiveOrder(trader, row, filled)
+        self.resting += [LiveOrder(trader, other, 0, signer) for other in rows if self._is_fresh(other.order)]
+        return LiveOrder(trader, row, filled, signer)
+
+    def _signers(self, trader: Trader, now: int) -> list[Trader]:
+        """Whose signatures count for a trader: also its delegate's, as long as it is one."""
+        delegate = self.delegates.get(trader.address)
+        if delegate is None or self.state.delegates.get((trader.address, delegate.address), 0) < now:
+            return [trader]
+        return [trader, delegate]
 
     def _is_fresh(self, order: Order) -> bool:
         """Whether nothing is filled under its nonce and no other order has replaced it."""

@@ -70,6 +70,15 @@ def test_own_order_filled_below_maintenance_and_closed_by_force_in_one_batch(hou
         house.settle([grow, close], rounds=house.round())
 
 
+def test_forced_order_of_an_account_of_the_protocol(house, taker):
+    """Engine, Clearinghouse and Vault sign nothing and have no positions: no batch opens one for them."""
+    for account in (house.engine, house.clearing, house.vault):
+        for forced in ((False, True), (True, False)):
+            parties = (taker, account.address) if forced[1] else (account.address, taker)
+            with reverts("ReduceOnlyExceeded", fill=0):
+                house.trade(*parties, 1, forced=forced, rounds=house.round())
+
+
 def test_winners_of_a_gap_take_no_more_than_the_pool(house, maker, taker, rescuer, stranger):
     """Two losers' margin is gone: the first winner gets what the pool has, not what it is owed."""
     house.deposit(stranger, RICHES)

@@ -69,6 +69,7 @@ def test_a_canceled_request_ends_a_window_later(house, long, requested_at):
 
 
 def test_a_canceled_request_can_be_used_until_its_end(house, long, requested_at):
+    house.wait(5)
     ends_at = cancel(house, long)
     house.chain.pending_timestamp = ends_at - 1
     leave(house, long)

@@ -240,7 +240,7 @@ def test_forced_sequence_is_the_stored_one(exchange, maker, taker, order, forced
             refused = batch(wrong, stored + 1)
             exchange.refuse(refused, "StaleNonce", refused.fills[0][1])
         exchange.settle(batch(stored, stored + 1))
-        assert exchange.engine.orderState(taker, perpetual, RESERVED_KEY) == (stored + 1, 0)
+        assert exchange.engine.orderState(taker.address, perpetual, RESERVED_KEY) == (stored + 1, 0)
 
 
 def test_position_has_one_forced_order_in_a_batch(exchange, maker, taker, order, forced, perpetual, answer):
@@ -313,6 +313,12 @@ def test_two_forced_orders_cannot_trade_with_each_other(exchange, maker, taker, 
 def test_limit_of_a_forced_order_holds(exchange, maker, taker, order, forced, perpetual):
     sell = forced(taker.address, price=600_001)
     exchange.refuse(exchange.batch([(order(maker, BUY), sell, 4)], rounds={perpetual: ROUND}), "NotCrossing", 0)
+
+
+def test_account_does_not_trade_with_the_order_that_closes_it(exchange, taker, order, forced, perpetual):
+    """Else it could choose the price of its own liquidation."""
+    batch = exchange.batch([(order(taker, BUY), forced(taker.address), 4)], rounds={perpetual: ROUND})
+    exchange.refuse(batch, "SelfTrade", 0)
 
 
 def test_forced_order_needs_a_round(exchange, maker, taker, order, forced):

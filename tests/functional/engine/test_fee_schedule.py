@@ -106,19 +106,19 @@ def test_change_that_has_not_begun_is_replaced(exchange, schedule, fee_at, pass_
     assert fee_at(exchange.now) == 2 * NOTIONAL * 50 // 10_000
 
 
-def test_change_that_begins_within_a_window_stays(exchange, owner, schedule):
+def test_change_that_begins_within_a_window_stays(chain, exchange, owner, schedule):
     """It was announced, and matches and orders may count on it."""
     at = schedule(0, 2 * WINDOW)
     later = at + 10 * WINDOW
     for time in (at - WINDOW + 1, at - 1):
-        exchange.chain.mine(timestamp=time)
+        chain.mine(timestamp=time)
         data = bytes(exchange.engine.scheduleFee.encode_input(50, later))
         exchange.expect(data, "FeeChangePending", at, sender=owner)
 
 
-def test_change_that_begins_a_window_from_now_is_replaced(exchange, owner, schedule):
+def test_change_that_begins_a_window_from_now_is_replaced(chain, exchange, owner, schedule):
     at = schedule(0, 2 * WINDOW)
-    exchange.chain.pending_timestamp = at - WINDOW
+    chain.pending_timestamp = at - WINDOW
     exchange.engine.scheduleFee(40, at + WINDOW, sender=owner)
     assert exchange.engine.feeSchedule() == (50, 40, at + WINDOW)
 

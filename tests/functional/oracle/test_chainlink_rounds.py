@@ -92,10 +92,11 @@ def test_incomplete_round_is_wrong(assert_wrong, feed, owner, rounds, start):
 
 def test_feed_that_answers_for_another_round_is_not_believed(project, owner, create_oracle, now):
     feed = owner.deploy(project.MockTruncatingFeed)
-    oracle = create_oracle(feed)
-    oracle.priceAt(7, now())
-    with reverts("WrongRound", round=2**32 + 7, time=now()):
-        oracle.priceAt(2**32 + 7, now())
+    oracle, at = create_oracle(feed), now()
+    for method in (oracle.priceAt, oracle.priceAcross):
+        method(7, at)
+        with reverts("WrongRound", round=2**32 + 7, time=at):
+            method(2**32 + 7, at)
 
 
 @pytest.mark.parametrize("strict", [False, True])

@@ -1,4 +1,4 @@
-"""Code sizes of the production contracts, as committed, and within the limit of EIP-170."""
+"""Code sizes of the production contracts, as committed, and below the limit of EIP-170 with room to spare."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from tests.utils import snapshots
 
 SNAPSHOT = Path(__file__).with_name("code_sizes.json")
 LIMIT = 24_576
+ROOM = 128
+"""bytes, for a repair that cannot wait for a rearrangement"""
 
 
 @pytest.fixture(scope="module")
@@ -25,5 +27,5 @@ def test_code_sizes_are_as_committed(sizes: dict[str, int]) -> None:
     snapshots.check(SNAPSHOT, json.dumps(sizes, indent=2) + "\n")
 
 
-def test_code_is_within_the_limit(sizes: dict[str, int]) -> None:
-    assert {name: size for name, size in sizes.items() if size > LIMIT} == {}
+def test_code_leaves_room_below_the_limit(sizes: dict[str, int]) -> None:
+    assert {name: size for name, size in sizes.items() if size > LIMIT - ROOM} == {}
