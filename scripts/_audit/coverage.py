@@ -12,7 +12,9 @@ Inline assembly counts as one statement. Left out are tests of gas and of code a
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
+import shutil
 import subprocess
 import sys
 from collections import defaultdict
@@ -26,6 +28,7 @@ from scripts._audit.tree import PROBES, SELECTED, Tree
 TREE = Tree(ROOT / ".audit" / "coverage")
 REPORT = TREE.folder / "coverage.json"
 LOWEST_LINES, LOWEST_BRANCHES = 98.0, 95.0
+DONE = "done"
 NOTHING_SELECTED = 5  # pytest's status
 
 PROBE = """// SPDX-License-Identifier: MIT
@@ -114,16 +117,26 @@ def instrument() -> list[Probe]:
 
 
 def run_tests(paths: list[str], jobs: int) -> list[str]:
-    """Run the tests below each path on the tree, `jobs` paths at a time; returns the paths that failed."""
-    TREE.clear_hits()
+    """Run the tests below each path on the tree, `jobs` paths at a time; returns the paths that failed.
+
+    What a path has hit is kept, and the path is not run again while contracts and tests are the same.
+    """
 
     def run(path: str) -> str | None:
+        hits = TREE.hits / path.replace("/", "-")
+        done_before = hits / DONE
+        state = _digest(path)
+        if done_before.exists() and done_before.read_text() == state:
+            print(f"{path:44}as before", flush=True)
+            return None
+        shutil.rmtree(hits, ignore_errors=True)
+        hits.mkdir(parents=True)
         command = ["ape", "test", "-q", "-k", SELECTED, path]
-        done = subprocess.run(
-            command, cwd=TREE.folder, env=TREE.environment(), capture_output=True, text=True, check=False
-        )
+        environment = TREE.environment(AUDIT_HITS=str(hits))
+        done = subprocess.run(command, cwd=TREE.folder, env=environment, capture_output=True, text=True, check=False)
         print(f"{path:44}{done.stdout.strip().splitlines()[-1] if done.stdout.strip() else done.stderr}", flush=True)
         if done.returncode in (0, NOTHING_SELECTED):
+            done_before.write_text(state)
             return None
         print(done.stdout)
         return path
@@ -132,9 +145,20 @@ def run_tests(paths: list[str], jobs: int) -> list[str]:
         return [path for path in pool.map(run, TREE.shards(paths)) if path]
 
 
+def _digest(path: str) -> str:
+    """Of the rewritten contracts and of what the tests of a path are made of."""
+    folders = [TREE.folder / "contracts", TREE.folder / "tests" / "utils", TREE.folder / path]
+    files = [file for folder in folders for file in ([folder] if folder.is_file() else sorted(folder.rglob("*.*")))]
+    whole = hashlib.sha256()
+    for file in files:
+        if file.suffix in (".sol", ".py") and ".cache" not in file.parts:
+            whole.update(file.read_bytes())
+    return whole.hexdigest()
+
+
 def report(probes: list[Probe]) -> bool:
     """Print the table; whether the goals are met."""
-    numbers = {int(line) - PROBES for path in TREE.hits.iterdir() for line in path.read_text().split()}
+    numbers = {int(line) - PROBES for path in TREE.hits.glob("*/*.txt") for line in path.read_text().split()}
     lines: dict[str, dict[int, bool]] = defaultdict(dict)
     branches: dict[str, list[tuple[Probe, bool]]] = defaultdict(list)
     for number, probe in enumerate(probes):
@@ -176,6 +200,7 @@ def main() -> None:
     failed = run_tests(arguments.tests, arguments.jobs)
     is_good = report(probes)
     if failed:
+        # Ape takes the last call of a trace for what reverted, which here may be a probe: see the errors above.
         print(f"tests failed in {', '.join(failed)}: the figures are of what ran")
     if not is_good:
         print(f"goal: {LOWEST_LINES} % of lines, {LOWEST_BRANCHES} % of branches")

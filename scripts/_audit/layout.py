@@ -116,11 +116,19 @@ def _harness(spaces: list[tuple[Contract, str, str]]) -> str:
     return "\n".join([*lines, "}", ""])
 
 
-def _rows(variables: list[Json], types: dict[str, Json], layout: Layout) -> Iterator[Row]:
-    """Rows of these variables; structs that they lead to are added to the layout."""
+def _rows(variables: list[Json], types: dict[str, Json], layout: Layout, slot: int = 0) -> Iterator[Row]:
+    """Rows of these variables, from `slot` on; structs that mappings and arrays lead to are added to the layout.
+
+    A struct that lies among the variables is described by its fields, so that a next version may hold the whole struct
+    of the last one as its first field.
+    """
     for variable in variables:
         kind = types[variable["type"]]
-        yield f"slot {variable['slot']} byte {variable['offset']}: {kind['label']} {variable['label']}"
+        at = slot + int(variable["slot"])
+        if kind["encoding"] == "inplace" and "members" in kind:
+            yield from _rows(kind["members"], types, layout, at)
+            continue
+        yield f"slot {at} byte {variable['offset']}: {kind['label']} {variable['label']}"
         _add_structs(variable["type"], types, layout)
 
 

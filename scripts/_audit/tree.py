@@ -21,7 +21,7 @@ SELECTED = "not test_gas"
 ANVIL = """#!/usr/bin/env bash
 # The real Anvil; its console output goes to the collector, which writes down the numbers of the probes.
 exec "{anvil}" "$@" --disable-code-size-limit --gas-limit 1000000000 \\
-  > >(exec "{python}" "{script}" "{hits}" {probes} {boundaries})
+  > >(exec "{python}" "{script}" "${{AUDIT_HITS:-{hits}}}" {probes} {boundaries})
 """
 
 
@@ -53,8 +53,8 @@ class Tree:
         return os.environ | {"PATH": path, "PYTHONPATH": str(self.folder)} | more
 
     def clear_hits(self) -> None:
-        for path in self.hits.iterdir():
-            path.unlink()
+        shutil.rmtree(self.hits)
+        self.hits.mkdir()
 
     def shards(self, paths: list[str]) -> list[str]:
         """The folders and files of tests below these paths that are run each on its own."""
