@@ -43,7 +43,7 @@ class CoreUnderTest:
         self.write_deployment(ENGINE)
 
     def write_deployment(self, engine: bytes) -> None:
-        names = ("Engine", "Vault", "WithdrawalQueue", "MarketRegistry")
+        names = ("Engine", "Vault", "WithdrawalQueue", "MarketRegistry", "OrderControl")
         contracts = {name: {"address": "0x" + engine.hex(), "block": 1} for name in names}
         self.deployment.write_text(json.dumps({"chainId": 31_337, "startBlock": 1, "contracts": contracts}))
 
