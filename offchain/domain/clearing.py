@@ -1,4 +1,4 @@
-"""What fills, funding and margin do to one position (PROTOCOL.md, "Perpetuals and futures").
+"""What fills, funding and margin do to one position (the rules of `IClearinghouse`).
 
 Sizes are lots (negative: short), prices and indices micro-USDC per lot, quotes and margins micro-USDC, funding indices
 micro-USDC per lot x 2^32, rates basis points. Amounts that a trader receives round down, amounts that it owes round up,

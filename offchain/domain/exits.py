@@ -1,4 +1,4 @@
-"""Leaving a position when nobody trades with it: what an exit pays (PROTOCOL.md, "Exit").
+"""Leaving a position when nobody trades with it: what an exit pays (the rules of `IClearinghouse`).
 
 Amounts are micro-USDC, the index micro-USDC per lot, the penalty basis points.
 """

@@ -1,4 +1,4 @@
-"""What positions are worth after their market has expired (PROTOCOL.md, "Future expiry").
+"""What positions are worth after their market has expired (the rules of `IClearinghouse`).
 
 Amounts are micro-USDC, settlement prices micro-USDC per lot.
 """

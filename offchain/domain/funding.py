@@ -1,4 +1,4 @@
-"""Funding of perpetuals: the hourly rate and the cumulative index (PROTOCOL.md, "Funding").
+"""Funding of perpetuals: the hourly rate and the cumulative index (the rules of `IClearinghouse`).
 
 Rates are in units of 1e-8 per hour (1 bp is 10,000), prices and indices micro-USDC per lot, the funding index
 micro-USDC per lot x 2^32, times Unix seconds. A positive rate is paid by longs to shorts.

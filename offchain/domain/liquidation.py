@@ -1,4 +1,4 @@
-"""Liquidation, the insurance fund and deleveraging (PROTOCOL.md, "Perpetuals and futures").
+"""Liquidation, the insurance fund and deleveraging (the rules of `IClearinghouse`).
 
 Sizes are lots, prices and indices micro-USDC per lot, amounts micro-USDC, margins, bands, fees and penalties basis
 points. Funding must have been accrued to every position that is given.

@@ -1,4 +1,4 @@
-"""European options, settled in cash and always solvent (PROTOCOL.md, "Options").
+"""European options, settled in cash and always solvent (the rules of `IClearinghouse`).
 
 Every short lot is backed by the most that it can ever owe, so there is no margin call. Sizes are lots (negative:
 short), prices, strikes and caps micro-USDC per lot, amounts micro-USDC.

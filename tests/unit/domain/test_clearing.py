@@ -1,4 +1,4 @@
-"""The arithmetic of one position: fills, funding and margin (PROTOCOL.md, "Perpetuals and futures")."""
+"""The arithmetic of one position: fills, funding and margin (the rules of `IClearinghouse`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Funding: the hourly rate and the step of the index (PROTOCOL.md, "Funding")."""
+"""Funding: the hourly rate and the step of the index (the rules of `IClearinghouse`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Options: premium, collateral and payoff (PROTOCOL.md, "Options")."""
+"""Options: premium, collateral and payoff (the rules of `IClearinghouse`)."""
 
 from __future__ import annotations
 
