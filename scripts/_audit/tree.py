@@ -45,7 +45,8 @@ class Tree:
         self._link("contracts/.cache/@openzeppelin", ROOT / "node_modules" / "@openzeppelin")
         self.hits.mkdir(exist_ok=True)
         self._write_anvil()
-        subprocess.run(["ape", "compile"], cwd=self.folder, env=self.environment(), check=True)
+        # Ape would not compile a contract again of which only a library has changed.
+        subprocess.run(["ape", "compile", "--force"], cwd=self.folder, env=self.environment(), check=True)
 
     def environment(self, **more: str) -> dict[str, str]:
         """For programs that run on the tree."""
