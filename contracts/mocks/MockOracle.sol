@@ -46,13 +46,20 @@ contract MockOracle is IPriceOracle {
 
     /// @inheritdoc IPriceOracle
     function priceAt(uint80 round, uint40 time) external view returns (uint256) {
-        uint40 successor = _rounds[round + 1].updatedAt;
+        uint40 successor = _successorOf(round).updatedAt;
         return _checked(round, time, successor == 0 || successor + SLACK > time);
     }
 
     /// @inheritdoc IPriceOracle
     function priceAcross(uint80 round, uint40 time) external view returns (uint256) {
-        return _checked(round, time, _rounds[round + 1].updatedAt > time);
+        return _checked(round, time, _successorOf(round).updatedAt > time);
+    }
+
+    /// @dev The last id that there can be is followed by 0, which is never set.
+    function _successorOf(uint80 round) private view returns (Round memory) {
+        unchecked {
+            return _rounds[round + 1];
+        }
     }
 
     function _checked(uint80 round, uint40 time, bool holds) private view returns (uint256) {

@@ -140,7 +140,8 @@ def test_constructor_arguments_complete_the_code_that_was_sent(govern, chain, so
 @pytest.fixture
 def with_explorer(monkeypatch, chain):
     """Let the test network have this explorer."""
-    return lambda explorer: monkeypatch.setattr(type(chain.provider.network), "explorer", explorer)
+    known = vars(chain.provider.network)  # where Ape keeps the answer of its cached property
+    return lambda explorer: monkeypatch.setitem(known, "explorer", explorer)
 
 
 @pytest.mark.parametrize(
