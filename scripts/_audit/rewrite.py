@@ -7,6 +7,7 @@ on a copy of the project with the rewritten contracts.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 
 from scripts._audit.sources import Json
@@ -15,7 +16,7 @@ IMPORTED = "contracts/Probe.sol"
 """the unit that declares the functions which rewritten code calls"""
 
 
-class Rewriter:
+class Rewriter(ABC):
     """Rewrites one unit after another; subclasses say how."""
 
     functions: tuple[str, ...] = ()
@@ -39,9 +40,9 @@ class Rewriter:
             replaced.append((at, at, f' import {{{", ".join(self.functions)}}} from "{path}";'))
         return self._splice(0, len(self.source), replaced)
 
+    @abstractmethod
     def wrap(self, node: Json, parent: Json, field: str, text: str) -> str:
         """The text of a node that is `field` of its parent, whose inner nodes are done."""
-        raise NotImplementedError
 
     def text(self, node: Json) -> str:
         """A node's text in the original source."""
