@@ -23,6 +23,7 @@ from scripts._audit.tree import BOUNDARIES
 CONSOLE = "0x000000000000000000636F6e736F6c652e6c6f67"
 LOG_SELECTOR = "f82c50f1"
 TIMED_OUT = 70
+STATES = {0: "survived", 1: "killed", TIMED_OUT: "timeout"}
 
 
 class Map:
@@ -59,6 +60,7 @@ class Run:
         self.job = job
         self.mutant: int | None = None
         self.killer = ""
+        self.how = ""
         self.running: dict[int, tuple[int, float]] = {}
 
     @pytest.hookimpl(tryfirst=True)
@@ -83,7 +85,15 @@ class Run:
             os.dup2(nowhere, stream)
         session.items[:] = items
         signal.signal(signal.SIGALRM, lambda *_: pytest.exit("time is up", TIMED_OUT))
+
+    @pytest.hookimpl(hookwrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
+        self._note({"killer": item.nodeid, "how": "takes too long"})
         signal.alarm(self.job["seconds"])
+        yield
+        signal.alarm(0)
+        if not self.killer:
+            self._result_file(os.getpid()).unlink()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self) -> None:
@@ -92,18 +102,25 @@ class Run:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.failed and not self.killer:
             self.killer = report.nodeid
-            self._result_file(os.getpid()).write_text(self.killer)
+            crash = getattr(report.longrepr, "reprcrash", None)
+            said = crash.message if crash else report.longreprtext
+            self._note({"killer": self.killer, "how": f"{report.when}: {' '.join(said.split())[:300]}"})
 
     def _await_one(self) -> None:
         child, status = os.waitpid(-1, 0)
         mutant, begun = self.running.pop(child)
         file = self._result_file(child)
-        killer = file.read_text() if file.exists() else ""
+        note = json.loads(file.read_text()) if file.exists() else {"killer": "", "how": ""}
         code = os.waitstatus_to_exitcode(status)
-        state = "killed" if killer else "survived" if code == 0 else "timeout" if code == TIMED_OUT else "broken"
-        entry = {"mutant": mutant, "state": state, "killer": killer, "seconds": round(time.monotonic() - begun, 1)}
+        state = STATES.get(code, f"broken: pytest ended with {code}")
+        if (state == "survived") == bool(note["killer"]):
+            state = f"broken: {state}, but {note}"
+        entry = {"mutant": mutant, "state": state, **note, "seconds": round(time.monotonic() - begun, 1)}
         with Path(self.job["output"]).open("a") as results:
             results.write(json.dumps(entry) + "\n")
+
+    def _note(self, what: dict[str, str]) -> None:
+        self._result_file(os.getpid()).write_text(json.dumps(what))
 
     def _result_file(self, process: int) -> Path:
         return Path(f"{self.job['output']}.{process}")

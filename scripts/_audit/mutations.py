@@ -87,13 +87,15 @@ class Mutant:
 
 
 class Mutate(Rewriter):
-    """Finds mutants; those whose keys are in `chosen` are written into the text, numbered by their places there."""
+    """Finds mutants; those in `chosen` are written into the text, numbered by their places there; of them
+    only those in `only`, if it is given."""
 
     functions = ("mutant",)
 
-    def __init__(self, chosen: list[str] | None = None) -> None:
+    def __init__(self, chosen: list[str] | None = None, only: set[str] | None = None) -> None:
         super().__init__()
-        self.numbers = {key: number for number, key in enumerate(chosen or [], 1)}
+        numbers = {key: number for number, key in enumerate(chosen or [], 1)}
+        self.numbers = {key: number for key, number in numbers.items() if only is None or key in only}
         self.found: list[Mutant] = []
         self._seen: Counter[str] = Counter()
         self._names: list[tuple[int, int, str]] = []
