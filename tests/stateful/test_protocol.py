@@ -39,6 +39,7 @@ from tests.utils.batches import (
     build_batch,
 )
 from tests.utils.deployed import deploy_exchange
+from tests.utils.isolation import isolated
 
 EXAMPLES, STEPS = (200, 60) if PROFILE is LONG else (10, 40)
 PROFILE_OF_CHAIN = settings(PROFILE, max_examples=EXAMPLES, stateful_step_count=STEPS)
@@ -330,9 +331,10 @@ class Protocol(Desk, RuleBasedStateMachine):
 @pytest.fixture(scope="module")
 def world(chain: ChainManager, project: ProjectManager, accounts: list[AccountAPI]) -> Iterator[World]:
     owner, operator, guardian = accounts[:3]
-    exchange = deploy_exchange(chain, project, owner, operator, guardian, has_derivatives=True)
-    with create_world(exchange, project, owner) as world:
-        yield world
+    with isolated(chain):
+        exchange = deploy_exchange(chain, project, owner, operator, guardian, has_derivatives=True)
+        with create_world(exchange, project, owner) as world:
+            yield world
 
 
 def test_no_sequence_breaks_the_protocol(world: World) -> None:
