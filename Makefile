@@ -6,6 +6,7 @@ PYTHON ?= $(shell for p in python3.12 python3.11 python3; do \
 BIN := .venv/bin
 READY := .venv/.ready
 AUDIT := .venv-audit/.ready
+WORKERS ?= --numprocesses auto --maxprocesses 4 --dist loadfile
 ARGS ?=
 
 .PHONY: help setup lint test test-long demo gas bench slither halmos coverage mutants lock clean
@@ -37,7 +38,7 @@ lint: $(READY)  ## ruff and mypy
 	$(BIN)/mypy
 
 test: lint  ## lint and all tests
-	. $(BIN)/activate && ape test $(ARGS)
+	. $(BIN)/activate && ape compile && ape test $(WORKERS) $(ARGS)
 
 test-long: $(READY)  ## the randomised tests with many more examples
 	. $(BIN)/activate && HYPOTHESIS_PROFILE=long ape test tests/unit tests/stateful tests/functional/test_differential.py $(ARGS)

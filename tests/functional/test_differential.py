@@ -30,6 +30,7 @@ from offchain.domain.order import NO_EXPIRY
 from tests.strategies import PROFILE
 from tests.utils.clearing import AFTER_EXPIRY, Action, ActionFactory
 from tests.utils.deployed import Exchange, Reverted, address_of, deploy_exchange
+from tests.utils.endings import end_orders
 from tests.utils.isolation import isolated
 from tests.utils.mutator import Mutator
 from tests.utils.settlement import BatchFactory, settle_model
@@ -310,6 +311,10 @@ def test_wrong_batches_are_refused_alike(exchange: Exchange, ledger: LedgerState
         again = replace(first, number=batch.number, matched_at=batch.matched_at)
         if random.random() < 0.3:
             pause_market(exchange, state, random.choice(batch.markets).id, now)
+            now += 1
+        if random.random() < 0.3:
+            end_orders(exchange, state, batch, TRADERS, random, now)
+            assert_equal_state(exchange, state, now)
             now += 1
         for mutated in (batch, again, *(mutator.mutate(batch, now) for _ in range(MUTATIONS))):
             expected = model_outcome(state, mutated, now, exchange)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,7 +17,7 @@ from eth_account.signers.local import LocalAccount
 
 from offchain.domain.market import Kind, Market
 from scripts._lib.anvil import anvil, rpc
-from tests.utils.batches import FUND, Batch, Domain
+from tests.utils.batches import FUND, Batch, Domain, Order
 from tests.utils.deployed import Exchange
 from tests.utils.markets import DERIVATIVE_WORD, unpack
 from tests.utils.signing import Trader
@@ -28,6 +28,9 @@ GAS = 16_777_216
 FUNDING_BITS = 32
 WORD = 32
 USDC, USDC_AS_CXPT, INSTRUMENT, CXPT_REDEEM = range(4)
+TIERS = ((1_000, 2_000), (1_000_000, 5_000))
+"""of rebates: CXPT held and basis points of the fees"""
+RATE_SCALE = 10**12
 
 
 @dataclass(frozen=True)
@@ -62,11 +65,13 @@ class World:
     def __post_init__(self) -> None:
         markets = self.exchange.markets.values()
         self.spot = [market for market in markets if market.kind == Kind.SPOT and not market.quote]
+        self.crossed = [market for market in markets if market.kind == Kind.SPOT and market.quote]
         self.derivatives = [market for market in markets if market.kind != Kind.SPOT]
         self.domain = Domain(self.exchange.domain.chain_id, self.exchange.engine.address)
         self.traders = [self.people[role].address for role in ROLES]
         words, _ = self.exchange.registry.derivatives([market.id for market in self.derivatives])
         self.terms = {m.id: unpack(word, DERIVATIVE_WORD) for m, word in zip(self.derivatives, words, strict=True)}
+        self.guardian = str(self.exchange.engine.guardian())
 
     # Acting
 
@@ -174,6 +179,17 @@ class World:
         _, answer, *_ = self.read([(feed.latestRoundData, ())])[0]
         return answer * 10**10 * market.lot_size // 10 ** (market.decimals + 12)
 
+    def rate(self, market: int, round_: int) -> int:
+        """Micro-USDC per whole unit of what a cross-quoted market is quoted in."""
+        feed = self.exchange.aggregators[market]
+        _, answer, *_ = self.read([(feed.getRoundData, (round_,))])[0]
+        return answer * 10**10 // RATE_SCALE
+
+    def notional(self, order: Order, lots: int, price: int, rates: Mapping[int, int]) -> int:
+        """Micro-USDC."""
+        value = lots * price
+        return value * rates[order.market] // RATE_SCALE if order.market in rates else value
+
     def locked_per_lot(self, market: int) -> int:
         """What an option's seller locks for a lot."""
         terms = self.terms[market]
@@ -204,6 +220,7 @@ def create_world(exchange: Exchange, project: ProjectManager, sponsor: AccountAP
         exchange.fund(trader, usdc=10**10, base=10**21)
         people[role] = Account.from_key(trader.private_key)
     exchange.fund_insurance(sponsor, 10**9)
+    exchange.vault.setRebateTiers(TIERS, sender=exchange.owner)
     synths = {}
     for instrument in sorted({market.base for market in exchange.markets.values()}):
         asset = exchange.registry.asset(instrument)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from offchain.domain.market import Kind, Market
 from tests.stateful.protocol import Ledger, World
@@ -58,7 +58,7 @@ def check_others(world: World, before: Ledger, after: Ledger, touched: set[str])
             assert after.positions[account, market.id] == before.positions[account, market.id]
 
 
-def check_batch(world: World, before: Ledger, after: Ledger, fills: Sequence[Fill]) -> None:
+def check_batch(world: World, before: Ledger, after: Ledger, fills: Sequence[Fill], rates: Mapping[int, int]) -> None:
     """Every account got what its orders say at their price or a better one, less the fee at most."""
     worst: dict[str, int] = {}
     lots_of: dict[tuple[str, int], int] = {}
@@ -66,9 +66,11 @@ def check_batch(world: World, before: Ledger, after: Ledger, fills: Sequence[Fil
         for order in (maker, taker):
             sign = 1 if order.side == BUY else -1
             # What a forced order may cost is bounded by its band, see check_due, and by what the position is worth.
-            given = lots * order.price * (sign + order.forced) + lots * maker.price * FEE_BPS // BPS
+            given = world.notional(order, lots, order.price, rates) * (sign + order.forced)
+            given += most_fee(world, maker, lots, rates)
             worst[order.account] = worst.get(order.account, 0) - given
             lots_of[order.account, order.market] = lots_of.get((order.account, order.market), 0) + sign * lots
+            _check_rate(order, rates)
     markets = world.exchange.markets
     margined = {order.market for fill in fills for order in fill[:2] if markets[order.market].kind != Kind.SPOT}
     for account in world.traders:
@@ -78,6 +80,18 @@ def check_batch(world: World, before: Ledger, after: Ledger, fills: Sequence[Fil
         else:
             assert gained == 0
         _check_lots(world, before, after, account, lots_of)
+
+
+def most_fee(world: World, maker: Order, lots: int, rates: Mapping[int, int]) -> int:
+    """What a side of a fill may pay."""
+    return world.notional(maker, lots, maker.price, rates) * FEE_BPS // BPS
+
+
+def _check_rate(order: Order, rates: Mapping[int, int]) -> None:
+    """A cross-quoted order is converted at its limit or better."""
+    if order.market in rates:
+        rate, limit = rates[order.market], order.conversion_limit
+        assert rate <= limit if order.side == BUY else rate >= limit
 
 
 def _worth(world: World, ledger: Ledger, account: str, markets: set[int]) -> int:
@@ -96,9 +110,10 @@ def _check_lots(world: World, before: Ledger, after: Ledger, account: str, lots_
     for market in world.derivatives:
         old, new = (ledger.positions[account, market.id].size for ledger in (before, after))
         assert new - old == lots_of.get((account, market.id), 0)
+    spot = [*world.spot, *world.crossed]
     for instrument in world.synths:
         moved = sum(
-            lots_of.get((account, market.id), 0) * market.lot_size for market in world.spot if market.base == instrument
+            lots_of.get((account, market.id), 0) * market.lot_size for market in spot if market.base == instrument
         )
         assert after.base[account, instrument] - before.base[account, instrument] == moved
 

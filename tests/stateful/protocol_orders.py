@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from offchain.domain.market import Kind, Market
@@ -19,6 +20,7 @@ class Desk:
         super().__init__()
         self.orders: list[Order] = []
         self.sequences: dict[tuple[str, int, int], int] = {}
+        self.arrays: list[list[Order]] = []
 
     def _sign(
         self,
@@ -31,6 +33,7 @@ class Desk:
         step: int,
         is_ioc: bool = False,
         reduces: bool = False,
+        delegate: int | None = None,
     ) -> Order:
         account = self.world.traders[signer]
         is_spot = market.kind == Kind.SPOT
@@ -48,12 +51,14 @@ class Desk:
             expiry=2**40 - 1 if is_ioc else 2**64 - 1,
             reduce_only=reduces and not is_spot,
             epoch=self.world.epoch_of(account),
+            conversion_limit=self._limit(market, side) if market.quote else 0,
+            delegate=None if delegate is None else self.world.people[ROLES[delegate]],
         )
         self.orders.append(order)
         return order
 
     def _market(self, choice: int) -> Market:
-        markets = [*self.world.spot, *self.world.derivatives]
+        markets = [*self.world.spot, *self.world.derivatives, *self.world.crossed]
         return markets[choice % len(markets)]
 
     def _derivative(self, choice: int) -> Market:
@@ -76,6 +81,16 @@ class Desk:
     def _round(self, market: Market) -> int:
         feed = self.world.exchange.aggregators[market.id]
         return int(self.world.read([(feed.latestRound, ())])[0][0])
+
+    def _limit(self, market: Market, side: int) -> int:
+        """A percent beside the rate of now."""
+        rate = self.world.rate(market.id, self._round(market))
+        return rate * (101 if side == BUY else 99) // 100
+
+    def _arrays_of(self, fills: Sequence[Fill]) -> list[list[Order]]:
+        """The arrays of which an order is filled."""
+        filled = [order for fill in fills for order in fill[:2]]
+        return [array for array in self.arrays if any(order is each for order in filled for each in array)]
 
     def _force_order(self, account: str, market: Market, side: int, offset: int, lots: int) -> Order:
         """An order of the protocol's own, under the stored sequence, as it must be."""

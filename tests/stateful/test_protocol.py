@@ -1,338 +1,35 @@
-"""The real contracts under random sequences of everything that traders, operator and an adversarial operator do.
-
-The adversary builds any batch from any orders it has ever seen: it repeats, reorders, overfills, mixes and edits them,
-and forces positions that are not due. Whatever it gets through, every invariant holds, and nobody loses more than they
-signed.
-"""
+"""The real contracts under random sequences of everything that anybody may do (protocol_machine.py)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 
 import pytest
 from ape.api import AccountAPI
 from ape.managers import ChainManager
 from ape.managers.project import ProjectManager
 from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import (
-    RuleBasedStateMachine,
-    initialize,
-    invariant,
-    precondition,
-    rule,
-    run_state_machine_as_test,
-)
+from hypothesis.stateful import run_state_machine_as_test
 
-from offchain.domain.market import Kind
-from scripts._lib.anvil import rpc
-from tests.stateful.protocol import CXPT_REDEEM, INSTRUMENT, USDC, USDC_AS_CXPT, World, create_world
-from tests.stateful.protocol_checks import Fill, check_backing, check_batch, check_bystander, check_due, check_others
-from tests.stateful.protocol_orders import Desk, edit_batch
+from tests.stateful.protocol import USDC_AS_CXPT, World, create_world
+from tests.stateful.protocol_control import HOUR
+from tests.stateful.protocol_machine import Count, Protocol
 from tests.strategies import LONG, PROFILE
-from tests.utils.batches import (
-    BUY,
-    FUND,
-    SELL,
-    Batch,
-    build_batch,
-)
+from tests.utils.batches import SELL
 from tests.utils.deployed import deploy_exchange
+from tests.utils.isolation import isolated
 
-EXAMPLES, STEPS = (200, 60) if PROFILE is LONG else (10, 40)
+EXAMPLES, STEPS = (200, 60) if PROFILE is LONG else (20, 40)
 PROFILE_OF_CHAIN = settings(PROFILE, max_examples=EXAMPLES, stateful_step_count=STEPS)
-SIGNERS = 3  # the fourth trader signs nothing
-HOUR = 3_600
-
-signers = st.integers(0, SIGNERS - 1)
-sides = st.sampled_from((BUY, SELL))
-choices = st.integers(0, 2**16)
-amounts = st.one_of(st.integers(1, 10**4), st.integers(10**6, 10**10))
-
-
-@dataclass
-class Count:
-    """What happened in all examples, so that a run in which nothing does fails."""
-
-    spot: int = 0
-    derivative: int = 0
-    forced: int = 0
-    refused: int = 0
-
-
-class Protocol(Desk, RuleBasedStateMachine):
-    world: World
-    count = Count()
-
-    @initialize()
-    def begin(self) -> None:
-        self.snapshot = rpc(self.world.url, "evm_snapshot")
-        self.batches: list[Batch] = []
-        self.seen: dict[tuple[str, int, int], int] = {}
-        self.first = self.world.ledger()
-        for market in range(len(self.world.spot), len(self.world.spot) + 3):
-            self.trade([market % 2, 1 - market % 2, 2], market, 0, 1_500, 0, 0)
-
-    def teardown(self) -> None:
-        if hasattr(self, "snapshot"):
-            rpc(self.world.url, "evm_revert", self.snapshot)
-
-    # -----------------------------------------------------------------------------------------------------------------
-    # Traders
-    # -----------------------------------------------------------------------------------------------------------------
-
-    @rule(signer=signers, amount=amounts)
-    def deposit(self, signer: int, amount: int) -> None:
-        account, exchange = self.world.traders[signer], self.world.exchange
-        assert self.world.send(account, exchange.usdc.mint, account, amount)
-        assert self.world.send(account, exchange.usdc.approve, exchange.vault.address, amount)
-        assert self.world.send(account, exchange.vault.deposit, amount, account)
-
-    @rule(signer=signers, amount=amounts, kind=st.sampled_from((USDC, USDC_AS_CXPT, INSTRUMENT, CXPT_REDEEM)))
-    def request_withdrawal(self, signer: int, amount: int, kind: int) -> None:
-        account, world = self.world.traders[signer], self.world
-        if kind in (USDC, USDC_AS_CXPT):
-            world.send(account, world.exchange.vault.withdraw, amount, kind == USDC_AS_CXPT)
-        else:
-            world.send(account, world.exchange.queue.request, kind, self._instrument(kind), amount)
-
-    @rule(signer=signers, kind=st.integers(0, 3), amount=amounts, by_operator=st.booleans())
-    def settle_withdrawal(self, signer: int, kind: int, amount: int, by_operator: bool) -> None:
-        account, queue = self.world.traders[signer], self.world.exchange.queue
-        place = (account, kind, self._instrument(kind))
-        if by_operator:
-            self.world.send(self.world.exchange.operator, queue.release, *place, amount)
-        else:
-            self.world.send(self.world.traders[-1], queue.settle, *place)
-
-    @rule(
-        signer=signers,
-        side=sides,
-        market=choices,
-        offset=st.integers(-300, 300),
-        lots=st.integers(1, 2_000),
-        key=st.integers(0, 2),
-        step=st.sampled_from((0, 1, 1, 1)),
-        is_ioc=st.booleans(),
-        reduces=st.booleans(),
-    )
-    def sign(
-        self, signer: int, side: int, market: int, offset: int, lots: int, key: int, step: int, **terms: bool
-    ) -> None:
-        self._sign(signer, side, self._market(market), offset, lots, key, step, **terms)
-
-    @rule(signer=signers, market=choices, is_cancel=st.booleans())
-    def ask_to_leave(self, signer: int, market: int, is_cancel: bool) -> None:
-        house = self.world.exchange.clearinghouse
-        method = house.cancelExit if is_cancel else house.requestExit
-        self.world.send(self.world.traders[signer], method, self._derivative(market).id)
-
-    @rule(signer=signers)
-    def bump_epoch(self, signer: int) -> None:
-        """All orders so far end a window later."""
-        self.world.send(self.world.traders[signer], self.world.exchange.vault.requestEpochBump)
-        self.world.wait(HOUR)
-        self.world.send(self.world.traders[-1], self.world.exchange.vault.applyEpochBump, self.world.traders[signer])
-
-    # -----------------------------------------------------------------------------------------------------------------
-    # Operator, honest and not
-    # -----------------------------------------------------------------------------------------------------------------
-
-    @rule(
-        pair=st.permutations(range(SIGNERS)),
-        market=choices,
-        offset=st.integers(-50, 50),
-        lots=st.integers(1, 2_000),
-        key=st.integers(0, 2),
-        edit=st.one_of(st.just(0), choices),
-    )
-    def trade(self, pair: list[int], market: int, offset: int, lots: int, key: int, edit: int) -> None:
-        """Two orders that cross, signed and settled at once."""
-        orders = [
-            self._sign(signer, side, self._market(market), offset, lots, key, 1)
-            for signer, side in zip(pair[:2], (SELL, BUY), strict=True)
-        ]
-        self._settle([(orders[0], orders[1], lots)], edit)
-
-    @precondition(lambda self: len(self.orders) > 1)
-    @rule(choice=choices, lots=st.integers(1, 2_000))
-    def match(self, choice: int, lots: int) -> None:
-        """Settle the fill of two orders that cross, if there are such."""
-        pairs = [
-            (maker, taker)
-            for maker in self.orders
-            for taker in self.orders
-            if maker.market == taker.market
-            and maker.side != taker.side
-            and maker.account != taker.account
-            and not maker.time_in_force
-            and (maker.price - taker.price) * (1 if taker.side == BUY else -1) <= 0
-        ]
-        if pairs:
-            maker, taker = pairs[choice % len(pairs)]
-            self._settle([(maker, taker, min(lots, maker.quantity, taker.quantity))])
-
-    @precondition(lambda self: self.orders)
-    @rule(picks=st.lists(st.tuples(choices, choices, st.integers(1, 3_000)), min_size=1, max_size=4), edit=choices)
-    def attack(self, picks: list[tuple[int, int, int]], edit: int) -> None:
-        """Any fills of any orders, also of one with itself and beyond its quantity."""
-        orders = self.orders
-        self._settle([(orders[a % len(orders)], orders[b % len(orders)], lots) for a, b, lots in picks], edit)
-
-    @precondition(lambda self: self.batches)
-    @rule(choice=choices, is_renumbered=st.booleans())
-    def replay(self, choice: int, is_renumbered: bool) -> None:
-        batch = self.batches[choice % len(self.batches)]
-        if is_renumbered:
-            batch = replace(batch, number=self.world.last_batch()[0] + 1, matched_at=self.world.now())
-        before = self.world.ledger()
-        if self.world.settle(batch):
-            check_batch(self.world, before, self.world.ledger(), self._fills_of(batch))
-
-    @rule(signer=signers, other=signers, market=choices, offset=st.integers(-500, 500), lots=st.integers(1, 2_000))
-    def liquidate(self, signer: int, other: int, market: int, offset: int, lots: int) -> None:
-        """Somebody offers to take what may be due."""
-        chosen = self._derivative(market)
-        position = self.world.ledger().positions[self.world.traders[signer], chosen.id]
-        if position.size and signer != other and chosen.kind != Kind.OPTION:
-            side = SELL if position.size > 0 else BUY
-            maker = self._sign(other, 1 - side, chosen, offset, lots, 2, 1)
-            forced = self._force_order(self.world.traders[signer], chosen, side, offset, lots)
-            self._settle([(maker, forced, min(lots, abs(position.size)))])
-
-    @rule(
-        victim=st.integers(0, SIGNERS + 1),
-        market=choices,
-        other=choices,
-        offset=st.integers(-500, 500),
-        lots=st.integers(1, 2_000),
-    )
-    def force(self, victim: int, market: int, other: int, offset: int, lots: int) -> None:
-        """Liquidate, exit or unwind a position, due or not, against an order that was signed before."""
-        chosen, account = self._derivative(market), ([*self.world.traders, FUND])[victim]
-        position = self.world.ledger().positions[account, chosen.id]
-        side = SELL if position.size > 0 else BUY
-        makers = [order for order in self.orders if order.market == chosen.id and order.side != side]
-        if makers:
-            forced = self._force_order(account, chosen, side, offset, lots)
-            self._settle([(makers[other % len(makers)], forced, min(lots, max(1, abs(position.size))))])
-
-    @rule(market=choices, rate=st.integers(-50_001, 50_001))
-    def accrue_funding(self, market: int, rate: int) -> None:
-        world, chosen = self.world, self._derivative(market)
-        hour = world.now() // HOUR
-        house = world.exchange.clearinghouse
-        world.send(world.exchange.operator, house.accrueFunding, chosen.id, hour, rate, self._round(chosen))
-
-    # -----------------------------------------------------------------------------------------------------------------
-    # The world, and what anyone may do
-    # -----------------------------------------------------------------------------------------------------------------
-
-    @rule(market=choices, bps=st.one_of(st.integers(9_800, 10_200), st.integers(7_000, 14_000)))
-    def move_price(self, market: int, bps: int) -> None:
-        feed = self.world.exchange.aggregators[self._derivative(market).id]
-        _, answer, *_ = self.world.read([(feed.latestRoundData, ())])[0]
-        assert self.world.send(self.world.exchange.owner, feed.push, max(1, answer * bps // 10_000))
-
-    @rule(hours=st.sampled_from((1, 1, 2, 25, 56)))
-    def wait(self, hours: int) -> None:
-        """Time passes, and the feeds go on."""
-        self.world.wait(hours * HOUR)
-        for feed in {feed.address: feed for feed in self.world.exchange.aggregators.values()}.values():
-            _, answer, *_ = self.world.read([(feed.latestRoundData, ())])[0]
-            assert self.world.send(self.world.exchange.owner, feed.push, answer)
-
-    @rule(
-        name=st.sampled_from(("flag", "unflag", "takeOver", "exit", "expireUnserved", "close")),
-        account=choices,
-        market=choices,
-        by_operator=st.booleans(),
-    )
-    def act_on_position(self, name: str, account: int, market: int, by_operator: bool) -> None:
-        world = self.world
-        holders = [*world.traders, FUND]
-        sender = world.exchange.operator.address if by_operator else world.traders[-1]
-        method = getattr(world.exchange.clearinghouse, name)
-        before = world.ledger()
-        chosen = self._derivative(market)
-        if world.send(sender, method, holders[account % len(holders)], chosen.id) and name != "close":
-            check_others(world, before, world.ledger(), {holders[account % len(holders)], FUND})
-
-    @rule(loser=choices, winner=choices, market=choices, lots=st.integers(1, 2_000))
-    def deleverage(self, loser: int, winner: int, market: int, lots: int) -> None:
-        world, holders = self.world, [*self.world.traders, FUND]
-        pair = (holders[loser % len(holders)], holders[winner % len(holders)])
-        world.send(world.exchange.operator, world.exchange.clearinghouse.deleverage, *pair,
-                   self._derivative(market).id, lots)  # fmt: skip
-
-    @rule(market=choices, is_abandoned=st.booleans())
-    def expire(self, market: int, is_abandoned: bool) -> None:
-        world, chosen = self.world, self._derivative(market)
-        house = world.exchange.clearinghouse
-        if is_abandoned:
-            world.send(world.traders[-1], house.expireAbandoned, chosen.id)
-        else:
-            world.send(world.traders[-1], house.expire, chosen.id, self._round(chosen))
-
-    # -----------------------------------------------------------------------------------------------------------------
-    # Invariants
-    # -----------------------------------------------------------------------------------------------------------------
-
-    @invariant()
-    def everything_is_backed(self) -> None:
-        if hasattr(self, "snapshot"):
-            ledger = self.world.ledger()
-            check_backing(self.world, ledger)
-            check_bystander(self.world, self.first, ledger)
-
-    @invariant()
-    def orders_are_not_overfilled(self) -> None:
-        if not getattr(self, "orders", None):
-            return
-        engine = self.world.exchange.engine
-        calls = [(engine.orderState, (o.account, o.instrument, o.nonce >> 32)) for o in self.orders]
-        for order, (sequence, filled) in zip(self.orders, self.world.read(calls), strict=True):
-            place = (order.account, order.instrument, order.nonce >> 32)
-            assert sequence >= self.seen.get(place, 0), "a nonce went back"
-            self.seen[place] = sequence
-            if sequence == order.nonce & 0xFFFFFFFF:
-                twins = [each.quantity for each in self.orders if each.id == order.id]
-                assert filled <= max(twins)
-
-    # -----------------------------------------------------------------------------------------------------------------
-    # Settlement and what it may cost
-    # -----------------------------------------------------------------------------------------------------------------
-
-    def _settle(self, fills: list[Fill], edit: int = 0) -> None:
-        world = self.world
-        forced = {order.market for fill in fills for order in fill[:2] if order.forced}
-        rounds = {market: self._round(world.exchange.markets[market]) for market in forced}
-        number, now = world.last_batch()[0] + 1, world.now()
-        batch = build_batch(world.domain, number, now, fills, rounds=rounds)
-        edit_batch(batch, edit)
-        before = world.ledger()
-        due = {market: world.index(world.exchange.markets[market]) for market in forced}
-        if not world.settle(batch):
-            self.count.refused += 1
-            return
-        self.batches.append(batch)
-        done = self._fills_of(batch)
-        check_batch(world, before, world.ledger(), done)
-        for order in {fill[side].id: fill[side] for fill in done for side in (0, 1) if fill[side].forced}.values():
-            check_due(world, before, order, due[order.market])
-        kinds = {world.exchange.markets[fill[0].market].kind for fill in done}
-        self.count.spot += Kind.SPOT in kinds
-        self.count.derivative += bool(kinds - {Kind.SPOT})
-        self.count.forced += bool(forced)
 
 
 @pytest.fixture(scope="module")
 def world(chain: ChainManager, project: ProjectManager, accounts: list[AccountAPI]) -> Iterator[World]:
     owner, operator, guardian = accounts[:3]
-    exchange = deploy_exchange(chain, project, owner, operator, guardian, has_derivatives=True)
-    with create_world(exchange, project, owner) as world:
-        yield world
+    with isolated(chain):
+        exchange = deploy_exchange(chain, project, owner, operator, guardian, has_derivatives=True)
+        with create_world(exchange, project, owner) as world:
+            yield world
 
 
 def test_no_sequence_breaks_the_protocol(world: World) -> None:
@@ -342,6 +39,11 @@ def test_no_sequence_breaks_the_protocol(world: World) -> None:
     assert Protocol.count.spot
     assert Protocol.count.derivative
     assert Protocol.count.refused
+    if PROFILE is LONG:
+        assert Protocol.count.crossed
+        assert Protocol.count.arrays
+        assert Protocol.count.delegated
+        assert Protocol.count.forced
 
 
 @pytest.fixture
@@ -356,7 +58,7 @@ def machine(world: World) -> Iterator[Protocol]:
     machine.teardown()
 
 
-@pytest.mark.parametrize("market", range(6))
+@pytest.mark.parametrize("market", range(7))
 def test_honest_trades_settle(machine: Protocol, market: int) -> None:
     settled = len(machine.batches)
     machine.trade([0, 1, 2], market, 0, 100, 1, 0)
@@ -370,6 +72,64 @@ def test_a_position_is_liquidated_when_it_is_due_and_not_before(machine: Protoco
     machine.move_price(0, 10_800)
     machine.liquidate(0, 2, 0, 0, 1_000)
     assert machine.count.forced == 1
+
+
+def test_quotes_under_one_signature_are_taken_one_by_one(machine: Protocol) -> None:
+    machine.quote(0, SELL, 0, [0, 10, 20], 100, None)
+    machine.take(0, 1, 50)
+    machine.take(3, 2, 50)  # after the quote's last order its first, which three orders follow by now
+    assert machine.count.arrays == 2
+
+
+@pytest.mark.parametrize("by_signature", [False, True])
+def test_delegates_sign_while_they_may(machine: Protocol, by_signature: bool) -> None:
+    def is_taken() -> bool:
+        machine.quote(0, SELL, 0, [0, 10], 100, 1)
+        settled = machine.count.delegated
+        machine.take(0, 2, 50)
+        return machine.count.delegated > settled
+
+    assert not is_taken()
+    machine.set_delegate(0, 1, 10 * HOUR, by_signature)
+    assert is_taken()
+    machine.set_delegate(0, 1, 0, by_signature)
+    assert is_taken()  # a window is left
+    machine.wait(2)
+    assert not is_taken()
+
+
+@pytest.mark.parametrize("way", ["cancel_by_signature", "cancel_alone", "cancel_all_by_signature", "bump_epoch"])
+def test_canceled_orders_are_not_taken(machine: Protocol, way: str) -> None:
+    order = machine._sign(0, SELL, machine._market(0), 0, 100, 1, 1)
+    machine.take(0, 1, 40)
+    arguments = {
+        "cancel_by_signature": (machine.orders.index(order),),
+        "cancel_alone": (machine.orders.index(order), HOUR),
+        "cancel_all_by_signature": (0, False),
+        "bump_epoch": (0,),
+    }
+    getattr(machine, way)(*arguments[way])
+    settled = len(machine.batches)
+    machine.take(1, 2, 40)
+    assert len(machine.batches) == settled
+
+
+def test_halts_and_pauses_end(machine: Protocol) -> None:
+    machine.halt(0, 10, 1)
+    machine.pause(0)
+    settled = len(machine.batches)
+    machine.trade([0, 1, 2], 0, 0, 100, 1, 0)
+    assert len(machine.batches) == settled + 1
+
+
+def test_rebates_are_claimed_and_fees_collected(machine: Protocol) -> None:
+    machine.set_rebate_tiers(False)
+    machine.request_withdrawal(0, 10**7, USDC_AS_CXPT)
+    machine.settle_withdrawal(0, USDC_AS_CXPT, 10**7, True)
+    machine.trade([0, 1, 2], 0, 0, 1_000, 1, 0)
+    machine.collect_fees()
+    machine.claim_rebate(0, False)
+    assert machine.rebates
 
 
 @pytest.mark.parametrize("edit", range(1, 9))
