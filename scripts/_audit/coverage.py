@@ -25,7 +25,7 @@ from zlib import crc32
 
 from scripts._audit.rewrite import IMPORTED, Rewriter, is_statement
 from scripts._audit.sources import MOCKS, ROOT, Json, closure, production_units, syntax_trees
-from scripts._audit.tree import PROBES, SELECTED, Tree
+from scripts._audit.tree import PROBES, QUIET, SELECTED, Tree
 
 TREE = Tree(ROOT / ".audit" / "coverage")
 REPORT = TREE.folder / "coverage.json"
@@ -145,7 +145,7 @@ def run_tests(paths: list[str], jobs: int) -> list[str]:
             return None
         shutil.rmtree(hits, ignore_errors=True)
         hits.mkdir(parents=True)
-        command = ["ape", "test", "-q", "-k", SELECTED, path]
+        command = ["ape", "test", "-q", "-p", QUIET, "-k", SELECTED, path]
         environment = TREE.environment(AUDIT_HITS=str(hits))
         done = subprocess.run(command, cwd=TREE.folder, env=environment, capture_output=True, text=True, check=False)
         print(f"{path:44}{done.stdout.strip().splitlines()[-1] if done.stdout.strip() else done.stderr}", flush=True)

@@ -26,7 +26,7 @@ from typing import Any
 from scripts._audit.mutations import PROBE, Mutant, Mutate, choose
 from scripts._audit.rewrite import IMPORTED
 from scripts._audit.sources import ROOT, CompileError, closure, production_units, syntax_trees
-from scripts._audit.tree import BOUNDARIES, PROBES, SELECTED, Tree
+from scripts._audit.tree import BOUNDARIES, PROBES, QUIET, SELECTED, Tree
 
 TREE = Tree(ROOT / ".audit" / "mutants")
 WORK = TREE.folder / "work"
@@ -135,7 +135,7 @@ def digest_of_tests(path: str = "tests") -> str:
 def run_ape(paths: list[str], job: Json, name: str) -> None:
     file = WORK / f"{name}.json"
     file.write_text(json.dumps(job))
-    command = ["ape", "test", "-q", "-p", "scripts._audit.mutant_loop", "-k", SELECTED]
+    command = ["ape", "test", "-q", "-p", QUIET, "-p", "scripts._audit.mutant_loop", "-k", SELECTED]
     if "mutants" in job:
         command += ["-x", "--capture=no"]
     with (WORK / f"{name}.log").open("wb") as log:

@@ -148,10 +148,15 @@ class Mutate(Rewriter):
         return in_place and name.isupper() and len(name) > 1 and kind.startswith("uint") and not kind.endswith("]")
 
     def _swapped(self, node: Json) -> Iterator[str]:
-        """The call with two neighbouring arguments of one type exchanged; only calls with one value of a plain type."""
+        """The call with two neighbouring arguments of one type exchanged. Only calls with one value of a plain type,
+        and of functions to which the order matters.
+        """
         answer = node["typeDescriptions"].get("typeString", "")
         arguments = node["arguments"]
-        if not answer or "(" in answer or " " in answer or answer == "error" or node.get("names"):
+        name = node["expression"].get("memberName")
+        if not answer or "(" in answer or " " in answer or answer == "error":
+            return
+        if name in ("min", "max") or node.get("names"):
             return
         kinds = [argument["typeDescriptions"].get("typeString") for argument in arguments]
         for i in range(len(arguments) - 1):

@@ -20,9 +20,12 @@ DESELECTED = (
     "test_gas",
     "test_the_sum_of_fees_costs_one_write_per_batch",
     "test_an_entry_that_says_nothing_reads_nothing",
+    "test_the_code_fits_a_contract",
 )
 """Tests of gas and of code as it was compiled say nothing about rewritten contracts."""
 SELECTED = " and ".join(f"not {name}" for name in DESELECTED)
+QUIET = "scripts._audit.quiet"
+"""a pytest plugin"""
 
 ANVIL = """#!/usr/bin/env bash
 # The real Anvil; its console output goes to the collector, which writes down the numbers of the probes.

@@ -36,6 +36,20 @@ def test_underlying_must_be_a_token(project, owner, maker):
     assert_creation_reverts(owner, project.SynthERC20, [maker], "NotAToken(address)", maker.address)
 
 
+def test_a_bytes32_symbol_may_fill_all_its_bytes(chain, create_token, create_synth):
+    """The underlying's code answers 6 to `decimals()` and 32 letters to all else."""
+    token = create_token()
+    code = "5f3560e01c63313ce56714603557" + "7f" + b"ABCDEFGHIJKLMNOPQRSTUVWXYZABCDEF".hex() + "5f5260205ff3"
+    chain.provider.make_request("anvil_setCode", [token.address, "0x" + code + "5b60065f5260205ff3"])
+    synth = create_synth(token)
+    assert (synth.decimals(), synth.symbol()) == (6, "xABCDEFGHIJKLMNOPQRSTUVWXYZABCDEF")
+
+
+def test_a_contract_without_a_name_is_no_token(project, owner):
+    contract = owner.deploy(project.MockOracle)
+    assert_creation_reverts(owner, project.SynthERC20, [contract], "NotAToken(address)", contract.address)
+
+
 def test_permit_sets_the_allowance(chain, synth, maker, taker):
     deadline = chain.pending_timestamp + 3600
     message = {
