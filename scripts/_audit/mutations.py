@@ -64,6 +64,8 @@ OPERATORS = {
     "-=": "+=",
 }
 INTEGERS = ("uint", "int")
+SYMMETRIC = ("min", "max", "bpsDown", "bpsUp", "fundingUp")
+"""functions that treat their arguments alike"""
 
 
 @dataclass(frozen=True)
@@ -156,7 +158,7 @@ class Mutate(Rewriter):
         name = node["expression"].get("memberName")
         if not answer or "(" in answer or " " in answer or answer == "error":
             return
-        if name in ("min", "max") or node.get("names"):
+        if name in SYMMETRIC or node.get("names"):
             return
         kinds = [argument["typeDescriptions"].get("typeString") for argument in arguments]
         for i in range(len(arguments) - 1):
