@@ -49,6 +49,13 @@ def test_a_part_leaves_the_rest_in_proportion(house, bankrupt, deleverage, taker
     assert house.pool() == house.position(bankrupt)[1] + house.position(taker)[1]
 
 
+def test_the_last_lot_can_go_alone(house, bankrupt, deleverage, taker):
+    deleverage(LOTS - 1)
+    deleverage(1)
+    assert house.position(bankrupt) == house.position(taker) == (0, 0)
+    assert house.pool() == 0
+
+
 def test_both_shares_round_down(house, maker, taker, deleverage):
     house.trade(maker, taker, 3, price=INDEX + 4)
     margin = 3 * (INDEX + 4) // 10
