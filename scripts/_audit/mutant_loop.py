@@ -24,6 +24,8 @@ CONSOLE = "0x000000000000000000636F6e736F6c652e6c6f67"
 LOG_SELECTOR = "f82c50f1"
 TIMED_OUT = 70
 STATES = {0: "survived", 1: "killed", TIMED_OUT: "timeout"}
+NO_CHAIN = ("ConnectionError", "ReadTimeout", "ProviderNotConnected", "SubprocessTimeout", "RPCTimeout")
+"""what a test says that failed for want of an Anvil"""
 
 
 class Map:
@@ -113,7 +115,7 @@ class Run:
         note = json.loads(file.read_text()) if file.exists() else {"killer": "", "how": ""}
         code = os.waitstatus_to_exitcode(status)
         state = STATES.get(code, f"broken: pytest ended with {code}")
-        if (state == "survived") == bool(note["killer"]):
+        if (state == "survived") == bool(note["killer"]) or any(name in note["how"] for name in NO_CHAIN):
             state = f"broken: {state}, but {note}"
         entry = {"mutant": mutant, "state": state, **note, "seconds": round(time.monotonic() - begun, 1)}
         with Path(self.job["output"]).open("a") as results:

@@ -59,6 +59,7 @@ GROUPS = {
     ),
 }
 KILLED = ("killed", "timeout")
+ATTEMPTS = 3
 TESTS_PER_SHARD = 10_000  # room for boundaries
 
 Json = dict[str, Any]
@@ -204,6 +205,8 @@ def in_order(tests: dict[str, float], folder: str, hint: str) -> list[str]:
 
 def run_mutants(mutants: list[tuple[int, list[str]]], shards: list[str], options: Json) -> None:
     """Append a line for each mutant, which comes with its tests, to the results of this build."""
+    if not mutants:
+        return
     run_ape(shards, {"mutants": mutants, "output": str(WORK / "results"), **options}, "mutants")
 
 
@@ -213,12 +216,13 @@ def run_mutants(mutants: list[tuple[int, list[str]]], shards: list[str], options
 
 
 def read_results(chosen: list[Mutant]) -> dict[str, Result]:
-    """By key, the last result of each mutant."""
+    """By key, the last result of each mutant. A run that broke off, as without an Anvil, is none."""
     path = WORK / "results"
     results: dict[str, Result] = {}
     for line in path.read_text().splitlines() if path.exists() else ():
         entry = json.loads(line)
-        results[chosen[entry["mutant"] - 1].key] = Result(entry["state"], entry["killer"], entry["how"])
+        if not entry["state"].startswith("broken"):
+            results[chosen[entry["mutant"] - 1].key] = Result(entry["state"], entry["killer"], entry["how"])
     return results
 
 
@@ -296,14 +300,14 @@ def main() -> None:
     for shard in shards:
         for number, found in state["maps"][shard]["reach"].items():
             reach.setdefault(int(number), {}).update(found)
-    results = read_results(chosen)
     group_of = [name for name, group in groups.items() for _ in group]
-    pending = [
-        (number, in_order(reach[number], GROUPS[name].tests, hints.get(mutant.key, "")))
-        for number, (name, mutant) in enumerate(zip(group_of, chosen, strict=True), 1)
-        if name in arguments.groups and mutant.key not in results and number in reach
-    ]
-    if pending:
+    for _ in range(ATTEMPTS):
+        results = read_results(chosen)
+        pending = [
+            (number, in_order(reach[number], GROUPS[name].tests, hints.get(mutant.key, "")))
+            for number, (name, mutant) in enumerate(zip(group_of, chosen, strict=True), 1)
+            if name in arguments.groups and mutant.key not in results and number in reach
+        ]
         run_mutants(pending, shards, {"jobs": arguments.jobs, "seconds": arguments.seconds})
     unreached = {mutant.key: Result("not reached") for number, mutant in enumerate(chosen, 1) if number not in reach}
     results = unreached | read_results(chosen)
