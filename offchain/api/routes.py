@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from offchain.api.handlers import accounts, markets, orders, service
+from offchain.api.handlers import accounts, documents, markets, orders, service
 from offchain.api.websocket import websocket
 
 ROUTES: tuple[web.RouteDef, ...] = (
@@ -26,6 +26,10 @@ ROUTES: tuple[web.RouteDef, ...] = (
     web.get("/v1/time", markets.get_time, allow_head=False),
     # stream
     web.get("/v1/ws", websocket, allow_head=False),
+    # documents
+    web.get("/v1/openapi.json", documents.get_openapi, allow_head=False),
+    web.get("/v1/asyncapi.json", documents.get_asyncapi, allow_head=False),
+    web.get("/docs", documents.get_page, allow_head=False),
     # service
     web.get("/v1/status", service.get_status, allow_head=False),
     web.get("/livez", service.live),
