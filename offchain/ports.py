@@ -124,6 +124,30 @@ class TradeRow(msgspec.Struct, frozen=True):
     tx_hash: bytes
 
 
+class CandleRow(msgspec.Struct, frozen=True):
+    """What was traded in a market over a time. Prices as in trades, fees of both sides in micro-USDC."""
+
+    market: int
+    start_ms: int
+    open: int
+    high: int
+    low: int
+    close: int
+    quantity: int
+    """lots"""
+    notional: int
+    """sum of price * quantity"""
+    fees: int
+    trades: int
+
+
+class MarketFigures(msgspec.Struct, frozen=True):
+    """What was traded in a market since a time and in all; None where nothing was."""
+
+    window: CandleRow | None
+    ever: CandleRow | None
+
+
 class WithdrawalRow(msgspec.Struct, frozen=True):
     account: Address
     kind: int
@@ -203,6 +227,15 @@ class Views(Protocol):
 
     async def trades(self, market: int, before: int | None, limit: int) -> Page[TradeRow]:
         """Newest first."""
+        ...
+
+    async def candles(self, market: int, interval_ms: int, since_ms: int | None, limit: int) -> list[CandleRow]:
+        """Oldest first: the first `limit` that start at `since_ms` or later, else the newest ones. Those without a
+        trade are left out. ValueError unless the interval is a multiple of a minute and divides a day."""
+        ...
+
+    async def figures(self, markets: Sequence[int], since_ms: int) -> list[MarketFigures]:
+        """Of each of the markets, since the minute that `since_ms` is in. For up to a day; more is read slowly."""
         ...
 
     async def account_trades(self, account: Address, before: int | None, limit: int) -> Page[TradeRow]: ...

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from offchain.api.handlers import accounts, documents, markets, orders, service
+from offchain.api.handlers import accounts, documents, figures, markets, orders, service
 from offchain.api.websocket import websocket
 
 ROUTES: tuple[web.RouteDef, ...] = (
@@ -23,6 +23,10 @@ ROUTES: tuple[web.RouteDef, ...] = (
     web.get("/v1/markets", markets.list_markets, allow_head=False),
     web.get("/v1/orderbook/{symbol}", markets.get_orderbook, allow_head=False),
     web.get("/v1/trades/{symbol}", markets.list_trades, allow_head=False),
+    web.get("/v1/candles/{symbol}", figures.list_candles, allow_head=False),
+    web.get("/v1/tickers", figures.list_tickers, allow_head=False),
+    web.get("/v1/tickers/{symbol}", figures.get_ticker, allow_head=False),
+    web.get("/v1/statistics", figures.get_statistics, allow_head=False),
     web.get("/v1/time", markets.get_time, allow_head=False),
     # stream
     web.get("/v1/ws", websocket, allow_head=False),

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import aiohttp
 
-from offchain.api.schemas import http
+from offchain.api.schemas import figures, http
 from offchain.api.schemas.stream import OrderMessage
 from offchain.chain import eip712
 from offchain.client.errors import ApiError
@@ -303,6 +303,28 @@ class Client:
     async def trades(self, market: str, *, cursor: str | None = None, limit: int | None = None) -> http.TradePage:
         query = _page(cursor, limit)
         return await self._http.request("GET", f"/v1/trades/{market}", http.TradePage, query=query)
+
+    async def candles(
+        self, market: str, *, interval: str = "1m", since: int | None = None, limit: int | None = None
+    ) -> list[figures.Candle]:
+        """Oldest first; the newest unless `since` (Unix milliseconds) says from where on."""
+        query = {"interval": interval}
+        if since is not None:
+            query["since"] = str(since)
+        if limit is not None:
+            query["limit"] = str(limit)
+        return (await self._http.request("GET", f"/v1/candles/{market}", figures.Candles, query=query)).candles
+
+    async def tickers(self) -> list[figures.Ticker]:
+        """The last 24 hours of every market."""
+        return (await self._http.request("GET", "/v1/tickers", figures.Tickers)).tickers
+
+    async def ticker(self, market: str) -> figures.Ticker:
+        return await self._http.request("GET", f"/v1/tickers/{market}", figures.Ticker)
+
+    async def statistics(self) -> figures.Statistics:
+        """Volume, trades and fees of every market."""
+        return await self._http.request("GET", "/v1/statistics", figures.Statistics)
 
     async def server_time(self) -> int:
         """Unix milliseconds."""

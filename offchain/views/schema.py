@@ -15,8 +15,9 @@ from offchain.domain.events import Event
 from offchain.domain.market import Asset, Market
 from offchain.domain.order import Order, OrderStatus
 from offchain.ports import BatchRow, DepositRow, OrderRow, TradeRow, WithdrawalRow
+from offchain.views import candles
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Raise it with every change below: older files are emptied and filled again from the journal."""
 
 ORDERS = Codec[Order](Order)
@@ -70,6 +71,7 @@ TABLES = {
     "chain_blocks": """(
         number INTEGER PRIMARY KEY, hash BLOB NOT NULL, parent_hash BLOB NOT NULL, time INTEGER NOT NULL
     )""",
+    "candles": candles.TABLE,
     "account_events": """(
         account BLOB NOT NULL, seq INTEGER NOT NULL, event BLOB NOT NULL, PRIMARY KEY (account, seq)
     ) WITHOUT ROWID""",
@@ -80,6 +82,7 @@ INDEXES = {
     "orders_live": f"orders (account, seq) WHERE {LIVE_SQL}",
     "orders_client_id": "orders (account, client_order_id) WHERE client_order_id IS NOT NULL",
     "trades_market": "trades (market, seq)",
+    "trades_time": "trades (market, time_ms)",
     "trades_maker": "trades (maker, seq)",
     "trades_taker": "trades (taker, seq)",
     "trades_unsettled": f"trades (item) WHERE {UNSETTLED_SQL}",

@@ -12,7 +12,8 @@ from typing import Any
 
 import msgspec
 
-from offchain.api.schemas import http
+from offchain.api.handlers.figures import DEFAULT_CANDLES, INTERVALS, LATEST_MS, MAX_CANDLES
+from offchain.api.schemas import figures, http
 from offchain.api.spec.fields import ADDRESS, ORDER_ID
 from offchain.api.state import ApiSettings
 from offchain.domain.order import OrderStatus
@@ -73,6 +74,13 @@ CLIENT_ORDER_ID = Parameter(
 CURSOR = Parameter("cursor", {"type": "string"}, "`next` of the page before")
 LIMIT = _count("limit", _LIMITS.default_page, _LIMITS.max_page, "rows per page")
 DEPTH = _count("depth", 100, _LIMITS.depth_levels, "levels per side")
+INTERVAL = Parameter("interval", {"type": "string", "enum": list(INTERVALS), "default": "1m"}, "length of a candle")
+SINCE = Parameter(
+    "since",
+    {"type": "integer", "minimum": 0, "maximum": LATEST_MS - 1},
+    "first start, Unix milliseconds; without it, the newest candles",
+)
+CANDLES = _count("limit", DEFAULT_CANDLES, MAX_CANDLES, "candles")
 
 _READS = "Includes everything that was executed when the request arrived, or what half a second of waiting brings."
 
@@ -151,6 +159,20 @@ OPERATIONS: tuple[Operation, ...] = (
         (SYMBOL, CURSOR, LIMIT),
         description=_READS,
     ),
+    Operation(
+        "GET",
+        "/v1/candles/{symbol}",
+        "markets",
+        "Candles of the last price, oldest first",
+        {200: figures.Candles},
+        (SYMBOL, INTERVAL, SINCE, CANDLES),
+        description=f"{_READS} Intervals without a trade are left out. Busted trades are taken out again.",
+    ),
+    Operation("GET", "/v1/tickers", "markets", "The last 24 hours of every market", {200: figures.Tickers}),
+    Operation(
+        "GET", "/v1/tickers/{symbol}", "markets", "The last 24 hours of a market", {200: figures.Ticker}, (SYMBOL,)
+    ),
+    Operation("GET", "/v1/statistics", "markets", "What was traded and paid in fees", {200: figures.Statistics}),
     Operation("GET", "/v1/time", "markets", "The exchange's clock", {200: http.ServerTime}),
     # stream
     Operation(
