@@ -1,4 +1,4 @@
-"""Candles: what was traded in a market per minute, five minutes, hour, day and in all.
+"""Candles: what was traded in a market per minute, five and fifteen minutes, hour, day and in all.
 
 Longer intervals are put together when they are read. Busted trades are taken out again: their minute is counted anew
 from the trades, and what contains it from its parts.
@@ -22,7 +22,7 @@ DAY = 24 * HOUR
 EVER = 0
 """The span of everything, which starts at 0."""
 
-SPANS = (MINUTE, 5 * MINUTE, HOUR, DAY, EVER)
+SPANS = (MINUTE, 5 * MINUTE, 15 * MINUTE, HOUR, DAY, EVER)
 
 TABLE = """(
     market INTEGER NOT NULL, span INTEGER NOT NULL, start INTEGER NOT NULL, open INTEGER NOT NULL,
