@@ -18,6 +18,7 @@ ALLOWED: dict[str, set[str]] = {
     "chain.eip712": {"domain"},
     "chain.calldata": {"domain", "chain.eip712"},
     "chain.batch": {"domain", "ports"},
+    "chain.abi": {"chain.eip712"},
     # The parts that work through the ports.
     "catalogue": {"domain", "chain.eip712"},
     "replica": {"domain", "ports"},
@@ -32,11 +33,12 @@ ALLOWED: dict[str, set[str]] = {
     "journal": {"domain", "ports"},
     "views": {"domain", "ports"},
     "transport": {"domain", "ports"},
-    "chain": {"domain", "ports", "chain.eip712", "chain.calldata", "chain.batch"},
+    "chain": {"domain", "ports", "chain.eip712", "chain.calldata", "chain.batch", "chain.abi"},
     # What the outside talks to, and what talks to it.
     "api.schemas": {"domain", "intake"},
     "api": {"domain", "ports", "intake", "catalogue", "api.schemas", "chain.eip712"},
     "client": {"domain", "api.schemas", "chain.eip712"},
+    "cli": {"domain", "api.schemas", "chain.abi", "client"},
     # Processes. Only `app` knows the adapters.
     "config": set(),
     "process": {"config"},
