@@ -95,6 +95,12 @@ class Config(BaseSettings):
         60.0, ge=0, le=3_600, description="time that a stopping service has to settle what is pending"
     )
 
+    # metrics
+    worker_metrics_host: str = Field("127.0.0.1", description="address that serves the worker's GET /metrics")
+    worker_metrics_port: int = Field(
+        8081, ge=0, le=65_535, description="port that serves the worker's GET /metrics; 0: any free one"
+    )
+
     # log
     log_level: LogLevel = Field(LogLevel.INFO, description="least severity that is logged")
     log_format: LogFormat = Field(LogFormat.CONSOLE, description="form of the log on standard error")

@@ -13,6 +13,7 @@ from offchain.api.state import ApiState
 from offchain.api.stream import Hub
 from offchain.catalogue import Catalogue
 from offchain.intake import Intake
+from offchain.metrics import CoreMetrics
 
 
 class Closable(Protocol):
@@ -45,5 +46,6 @@ PRESENT = web.AppKey("present", Presenter)
 READBACK = web.AppKey("readback", Readback)
 HUB = web.AppKey("hub", Hub)
 LIFE = web.AppKey("life", Life)
+METRICS = web.AppKey("metrics", CoreMetrics)
 
 REQUEST_ID = web.RequestKey("request_id", str)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 from offchain.domain.core import Core
+from offchain.metrics import CoreMetrics
 from offchain.ports import Clock, Feed, Ingress, Views
 
 T = TypeVar("T")
@@ -20,6 +21,11 @@ class Live(Protocol):
 
         Raises Unavailable.
         """
+        ...
+
+    @property
+    def queued(self) -> int:
+        """Commands that wait to be taken."""
         ...
 
     def tail(self) -> int:
@@ -55,6 +61,8 @@ class ApiSettings:
     send_queue: int = 2_000
     """messages that may wait for one socket; a socket that needs more is closed"""
     heartbeat_seconds: float = 20.0
+    ready_timeout_ms: int = 2_000
+    """time for journal and views to answer, beyond which the service calls itself not ready"""
     ready_backlog_events: int = 50_000
     """events by which the views may lag before the service calls itself not ready"""
     ready_item_age_ms: int = 1_800_000
@@ -84,3 +92,4 @@ class ApiState:
     is_open: Callable[[], bool]
     """whether orders are taken: not before the chain's news since the last run are known, such as withdrawals"""
     settings: ApiSettings = field(default_factory=ApiSettings)
+    metrics: CoreMetrics = field(default_factory=CoreMetrics)

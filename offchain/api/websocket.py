@@ -21,6 +21,7 @@ from offchain.domain.errors import Rejection
 from offchain.domain.market import Market
 from offchain.domain.order import Address
 from offchain.intake import IntakeCode, IntakeError, decode_object, parse_address, shown
+from offchain.metrics import CoreMetrics
 from offchain.ports import Clock, Unavailable
 
 CLOSE_SLOW_CONSUMER = 4008
@@ -40,7 +41,10 @@ log = structlog.get_logger(__name__)
 class Connection:
     """One socket. `offer` never waits; a socket that does not keep up is closed."""
 
-    def __init__(self, socket: web.WebSocketResponse, transport: asyncio.Transport | None, limit: int) -> None:
+    def __init__(
+        self, socket: web.WebSocketResponse, transport: asyncio.Transport | None, limit: int, metrics: CoreMetrics
+    ) -> None:
+        self._metrics = metrics
         self._socket = socket
         self._transport = transport
         self._limit = limit
@@ -76,6 +80,8 @@ class Connection:
     def close(self, code: int, reason: str) -> None:
         """Close once; what is still queued is dropped."""
         if self._closer is None:
+            self._metrics.sockets_closed.labels(int(code)).inc()
+            self._metrics.messages_dropped.inc(len(self._queue))
             self._queue.clear()
             self._closer = asyncio.create_task(self._close(code, reason))
             self._roomy.set()
@@ -268,11 +274,12 @@ async def websocket(request: web.Request) -> web.WebSocketResponse:
         raise ProblemError(ApiCode.SHUTTING_DOWN, "the service is shutting down; connect again")
     if len(life.connections) >= settings.max_sockets:
         raise ProblemError(ApiCode.OVERLOADED, f"{settings.max_sockets} sockets are connected")
-    connection = Connection(socket, request.transport, settings.send_queue)
+    connection = Connection(socket, request.transport, settings.send_queue, state.metrics)
     life.connections.add(connection)
     session = Session(connection, request.app[HUB], request.app[CATALOGUE], state.clock, settings)
     try:
         await socket.prepare(request)
+        state.metrics.answered("GET", "/v1/ws", 101, None)
         await _serve(socket, connection, session)
     finally:
         session.leave()

@@ -132,6 +132,7 @@ def environment(
         "DEPLOYMENTS_FILE": str(deployments_file),
         "OPERATOR_KEY": operator_key,
         "PORT": str(port),
+        "WORKER_METRICS_PORT": "0",  # services of several tests run side by side
         **settings,
     }
     return {**os.environ, **{f"CROSSPOINT_{name}": value for name, value in chosen.items()}}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import structlog
 from aiohttp import web
 
 from offchain.api.handlers.common import (
@@ -20,7 +21,7 @@ from offchain.api.handlers.common import (
     read_body,
     read_own_writes,
 )
-from offchain.api.keys import CATALOGUE, INTAKE, LIFE, PRESENT, STATE
+from offchain.api.keys import CATALOGUE, INTAKE, LIFE, METRICS, PRESENT, REQUEST_ID, STATE
 from offchain.api.present import hex_of
 from offchain.api.problems import ApiCode, ProblemError
 from offchain.api.schemas import http
@@ -29,6 +30,8 @@ from offchain.domain.events import CancelResult, PlaceResult
 from offchain.domain.order import OrderStatus
 from offchain.intake import parse_order_id
 from offchain.ports import OrderQuery
+
+log = structlog.get_logger(__name__)
 
 STATUSES = tuple(status.value for status in OrderStatus)
 
@@ -56,9 +59,11 @@ async def place_order(request: web.Request) -> web.Response:
         raise ProblemError(ApiCode.STARTING, "the service is catching up with the chain; send it again in a moment")
     async with _admitted(request):
         raw = await read_body(request)
-        command = request.app[INTAKE].place(raw, state.clock.now_ms())
+        with request.app[METRICS].order_intake.time():
+            command = request.app[INTAKE].place(raw, state.clock.now_ms())
+        order_id = hex_of(command.order_hash)
+        log.debug("accepted", request_id=request[REQUEST_ID], order=order_id, account=hex_of(command.order.account))
         result = await state.ingress.submit(command, state.settings.submit_timeout_ms)
-    order_id = hex_of(command.order_hash)
     if isinstance(result, Rejection):
         raise ProblemError(result.code, result.detail, result.param)
     if not isinstance(result, PlaceResult):
@@ -76,10 +81,13 @@ async def cancel_order(request: web.Request) -> web.Response:
     state = request.app[STATE]
     async with _admitted(request):
         raw = await read_body(request)
-        command = request.app[INTAKE].cancel(raw, request.match_info["id"], state.clock.now_ms())
+        with request.app[METRICS].cancel_intake.time():
+            command = request.app[INTAKE].cancel(raw, request.match_info["id"], state.clock.now_ms())
+        order_id = hex_of(command.order_hash)
+        log.debug("accepted", request_id=request[REQUEST_ID], cancels=order_id, account=hex_of(command.account))
         result = await state.ingress.submit(command, state.settings.submit_timeout_ms)
     if isinstance(result, Rejection):
-        raise ProblemError(result.code, result.detail, result.param, order_id=hex_of(command.order_hash))
+        raise ProblemError(result.code, result.detail, result.param, order_id=order_id)
     if not isinstance(result, CancelResult):
         raise TypeError(f"a cancel was answered with {type(result).__name__}")
     market = request.app[CATALOGUE].market(result.market)
