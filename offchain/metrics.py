@@ -82,6 +82,8 @@ class CoreMetrics(Metrics):
             "http_request_seconds", "From a request's header to its answer", _FAST, "method", "route"
         )
         self.refusals = self._counter("refusals", "Requests that were refused", "code")
+        self.rate_limited = self._counter("rate_limited", "Requests and messages beyond a budget", "policy")
+        self.limited_keys = self._gauge("rate_limit_keys", "Addresses or accounts with a budget", "policy")
         self.intake_seconds = self._summary("intake_seconds", "Decoding and verifying a signed request", "kind")
         self.order_intake = self.intake_seconds.labels("order")
         self.cancel_intake = self.intake_seconds.labels("cancel")

@@ -9,9 +9,24 @@ from time import perf_counter
 import structlog
 from aiohttp import WSCloseCode, web
 
-from offchain.api.keys import CATALOGUE, HUB, INTAKE, LIFE, METRICS, PRESENT, READBACK, REQUEST_ID, STATE, Life
+from offchain.api.handlers.common import charge_address
+from offchain.api.keys import (
+    CATALOGUE,
+    HUB,
+    INTAKE,
+    LIFE,
+    LIMITS,
+    METRICS,
+    PRESENT,
+    READBACK,
+    REQUEST_ID,
+    STATE,
+    USES,
+    Life,
+)
+from offchain.api.limits import Limits, Use, headers
 from offchain.api.present import Presenter
-from offchain.api.problems import ApiCode, ProblemError, problem_response
+from offchain.api.problems import RETRY_AFTER, ApiCode, ProblemError, problem_response
 from offchain.api.readback import Readback
 from offchain.api.routes import ROUTES
 from offchain.api.state import ApiState
@@ -41,6 +56,7 @@ def init_app(state: ApiState) -> web.Application:
     app[READBACK] = Readback(state.views)
     app[HUB] = Hub(state, catalogue, app[READBACK])
     app[LIFE] = Life()
+    app[LIMITS] = Limits(state.settings)
     app.add_routes(ROUTES)
     app.cleanup_ctx.append(_follow_feed)
     app.on_shutdown.append(_close_sockets)
@@ -74,19 +90,26 @@ async def _respond(request: web.Request, handler: Handler) -> web.StreamResponse
     request_id = secrets.token_hex(8)
     request[REQUEST_ID] = request_id
     TRACED.set(request_id)
+    uses: list[Use] = []
+    request[USES] = uses
     response = await _answered(request, request_id, handler)
     if not response.prepared:
         response.headers[REQUEST_ID_HEADER] = request_id
+        if uses:
+            response.headers.update(headers(uses))
         _count(request, response.status, perf_counter() - started)
     return response
 
 
 async def _answered(request: web.Request, request_id: str, handler: Handler) -> web.StreamResponse:
     try:
+        charge_address(request)
         return await handler(request)
-    except (IntakeError, ProblemError) as refusal:
-        order_id = refusal.order_id if isinstance(refusal, ProblemError) else None
-        return _refused(request, request_id, refusal.rejection, order_id)
+    except IntakeError as refusal:
+        rejection = refusal.rejection
+    except ProblemError as refusal:
+        wait = {} if refusal.retry_after is None else {RETRY_AFTER: str(refusal.retry_after)}
+        return _refused(request, request_id, refusal.rejection, refusal.order_id, wait)
     except Overloaded as error:
         rejection = Rejection(ApiCode.OVERLOADED, "", f"{error}; nothing was taken, send it again later")
     except Unavailable as error:
@@ -109,7 +132,7 @@ def _refused(
 ) -> web.Response:
     """The problem document; counted, and logged where it ends an order or a cancel."""
     request.app[METRICS].refusals.labels(rejection.code).inc()
-    if request.method != "GET":
+    if request.method != "GET" and rejection.code != ApiCode.RATE_LIMITED:
         order = order_id or _named(request)
         log.info("refused", request_id=request_id, code=rejection.code, param=rejection.param, order=order)
     return problem_response(rejection, request_id, order_id=order_id, headers=headers)

@@ -17,6 +17,7 @@ from offchain.domain.errors import Code, Rejection
 from offchain.intake import IntakeCode
 
 CONTENT_TYPE = "application/problem+json"
+RETRY_AFTER = "Retry-After"
 
 
 class ApiCode(StrEnum):
@@ -30,6 +31,7 @@ class ApiCode(StrEnum):
     UNKNOWN_PARAMETER = "unknownParameter"
     INVALID_PARAMETER = "invalidParameter"
     INVALID_CURSOR = "invalidCursor"
+    RATE_LIMITED = "rateLimited"
     OVERLOADED = "overloaded"
     UNAVAILABLE = "unavailable"
     STARTING = "starting"
@@ -40,6 +42,7 @@ class ApiCode(StrEnum):
     UNKNOWN_OPERATION = "unknownOperation"
     UNKNOWN_CHANNEL = "unknownChannel"
     TOO_MANY_SUBSCRIPTIONS = "tooManySubscriptions"
+    TOO_MANY_SOCKETS = "tooManySockets"
 
 
 class Kind(NamedTuple):
@@ -74,6 +77,7 @@ PROBLEMS: Mapping[str, Kind] = MappingProxyType(
         ApiCode.UNKNOWN_PARAMETER: Kind(400, "A query parameter is not known"),
         ApiCode.INVALID_PARAMETER: Kind(400, "A query parameter has a value that is not possible"),
         ApiCode.INVALID_CURSOR: Kind(400, "The cursor is not one of ours"),
+        ApiCode.RATE_LIMITED: Kind(429, "The budget of requests is used up", True),
         ApiCode.OVERLOADED: Kind(503, "The exchange is overloaded", True),
         ApiCode.UNAVAILABLE: Kind(503, "The exchange did not answer in time", True),
         ApiCode.STARTING: Kind(503, "The exchange is starting", True),
@@ -83,6 +87,7 @@ PROBLEMS: Mapping[str, Kind] = MappingProxyType(
         ApiCode.UNKNOWN_OPERATION: Kind(400, "The operation is not known"),
         ApiCode.UNKNOWN_CHANNEL: Kind(404, "The channel does not exist"),
         ApiCode.TOO_MANY_SUBSCRIPTIONS: Kind(429, "The socket has too many subscriptions"),
+        ApiCode.TOO_MANY_SOCKETS: Kind(429, "The address has too many sockets"),
         # the order itself
         Code.UNKNOWN_MARKET: Kind(404, "The market does not exist"),
         Code.MARKET_NOT_ACTIVE: Kind(409, "The market takes no orders now"),
@@ -148,8 +153,12 @@ class Problem(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
 class ProblemError(Exception):
     """Ends a handler with a problem document."""
 
-    def __init__(self, code: str, detail: str, param: str = "", *, order_id: str | None = None) -> None:
+    def __init__(
+        self, code: str, detail: str, param: str = "", *, order_id: str | None = None, retry_after: int | None = None
+    ) -> None:
+        """`retry_after`: seconds until it makes sense to try again."""
         super().__init__(f"{code}: {detail}")
+        self.retry_after = retry_after
         self.rejection = Rejection(str(code), param, detail)
         self.order_id = order_id
 
@@ -178,5 +187,5 @@ def problem_response(
     if headers:
         response.headers.update(headers)
     if document.status == 503:
-        response.headers["Retry-After"] = "1"
+        response.headers.setdefault(RETRY_AFTER, "1")
     return response

@@ -124,6 +124,15 @@ def _api_settings(config: Config, deployment: Deployment) -> ApiSettings:
         submit_timeout_ms=config.submit_timeout_ms,
         max_inflight=config.max_inflight,
         max_sockets=config.max_sockets,
+        max_sockets_per_address=config.max_sockets_per_address,
+        limit_window_seconds=config.limit_window_seconds,
+        limit_keys=config.limit_keys,
+        address_requests_per_second=config.limit_address_requests,
+        address_cancels_per_second=config.limit_address_cancels,
+        account_orders_per_second=config.limit_account_orders,
+        account_cancels_per_second=config.limit_account_cancels,
+        socket_messages_per_second=config.limit_socket_messages,
+        proxy_hops=config.proxy_hops,
         ready_head_age_ms=config.max_head_age_ms_on(deployment.chain_id),
     )
 

@@ -11,6 +11,7 @@ from aiohttp import web
 from offchain.api.handlers.common import (
     account_of,
     answer,
+    charge_account,
     choices_of,
     client_order_id_of,
     cursor,
@@ -63,6 +64,7 @@ async def place_order(request: web.Request) -> web.Response:
             command = request.app[INTAKE].place(raw, state.clock.now_ms())
         order_id = hex_of(command.order_hash)
         log.debug("accepted", request_id=request[REQUEST_ID], order=order_id, account=hex_of(command.order.account))
+        charge_account(request, "orders", command.order.account)
         result = await state.ingress.submit(command, state.settings.submit_timeout_ms)
     if isinstance(result, Rejection):
         raise ProblemError(result.code, result.detail, result.param)
@@ -85,6 +87,7 @@ async def cancel_order(request: web.Request) -> web.Response:
             command = request.app[INTAKE].cancel(raw, request.match_info["id"], state.clock.now_ms())
         order_id = hex_of(command.order_hash)
         log.debug("accepted", request_id=request[REQUEST_ID], cancels=order_id, account=hex_of(command.account))
+        charge_account(request, "cancels", command.account)
         result = await state.ingress.submit(command, state.settings.submit_timeout_ms)
     if isinstance(result, Rejection):
         raise ProblemError(result.code, result.detail, result.param, order_id=order_id)

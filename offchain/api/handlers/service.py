@@ -6,7 +6,7 @@ from aiohttp import web
 
 from offchain.api import readiness
 from offchain.api.handlers.common import answer, parameters
-from offchain.api.keys import HUB, LIFE, METRICS, PRESENT, STATE
+from offchain.api.keys import HUB, LIFE, LIMITS, METRICS, PRESENT, STATE
 from offchain.api.schemas import http
 from offchain.metrics import CONTENT_TYPE
 
@@ -53,6 +53,8 @@ async def get_metrics(request: web.Request) -> web.Response:
     _set_gauges(app, await readiness.read(app))
     metrics.inflight.set(life.inflight)
     metrics.sockets.set(len(life.connections))
+    for policy, count in app[LIMITS].keys().items():
+        metrics.limited_keys.labels(policy).set(count)
     for kind, count in hub.subscriptions().items():
         metrics.subscriptions.labels(kind).set(count)
     return web.Response(body=metrics.render(), headers={"Content-Type": CONTENT_TYPE})

@@ -212,6 +212,7 @@ class Exchange:
             is_open=lambda: self.is_open,
             settings=settings,
             metrics=self.metrics,
+            monotonic=lambda: self.clock.ms / 1000,
         )
         self.app = init_app(self.state)
 
