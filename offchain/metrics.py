@@ -84,6 +84,8 @@ class CoreMetrics(Metrics):
         self.refusals = self._counter("refusals", "Requests that were refused", "code")
         self.rate_limited = self._counter("rate_limited", "Requests and messages beyond a budget", "policy")
         self.limited_keys = self._gauge("rate_limit_keys", "Addresses or accounts with a budget", "policy")
+        self.replayed = self._counter("idempotent_replays", "Answers that were given again under an Idempotency-Key")
+        self.answers = self._gauge("idempotency_answers", "Answers that are kept under an Idempotency-Key")
         self.intake_seconds = self._summary("intake_seconds", "Decoding and verifying a signed request", "kind")
         self.order_intake = self.intake_seconds.labels("order")
         self.cancel_intake = self.intake_seconds.labels("cancel")

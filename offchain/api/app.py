@@ -9,10 +9,12 @@ from time import perf_counter
 import structlog
 from aiohttp import WSCloseCode, web
 
+from offchain.api.answers import AnswerStore
 from offchain.api.handlers.common import charge_address
 from offchain.api.keys import (
     CATALOGUE,
     HUB,
+    IDEMPOTENCY,
     INTAKE,
     LIFE,
     LIMITS,
@@ -56,6 +58,7 @@ def init_app(state: ApiState) -> web.Application:
     app[READBACK] = Readback(state.views)
     app[HUB] = Hub(state, catalogue, app[READBACK])
     app[LIFE] = Life()
+    app[IDEMPOTENCY] = AnswerStore(state.settings.idempotency_answers, state.settings.idempotency_answers_per_account)
     app[LIMITS] = Limits(state.settings)
     app.add_routes(ROUTES)
     app.cleanup_ctx.append(_follow_feed)

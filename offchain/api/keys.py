@@ -8,6 +8,7 @@ from typing import Protocol
 
 from aiohttp import web
 
+from offchain.api.answers import AnswerStore
 from offchain.api.limits import Limits, Use
 from offchain.api.present import Presenter
 from offchain.api.readback import Readback
@@ -45,6 +46,7 @@ class Life:
 
 STATE = web.AppKey("state", ApiState)
 CATALOGUE = web.AppKey("catalogue", Catalogue)
+IDEMPOTENCY = web.AppKey("idempotency", AnswerStore)
 INTAKE = web.AppKey("intake", Intake)
 PRESENT = web.AppKey("present", Presenter)
 READBACK = web.AppKey("readback", Readback)

@@ -31,6 +31,10 @@ class ApiCode(StrEnum):
     UNKNOWN_PARAMETER = "unknownParameter"
     INVALID_PARAMETER = "invalidParameter"
     INVALID_CURSOR = "invalidCursor"
+    MISSING_IDEMPOTENCY_KEY = "missingIdempotencyKey"
+    INVALID_IDEMPOTENCY_KEY = "invalidIdempotencyKey"
+    IDEMPOTENCY_KEY_IN_FLIGHT = "idempotencyKeyInFlight"
+    IDEMPOTENCY_KEY_REUSED = "idempotencyKeyReused"
     RATE_LIMITED = "rateLimited"
     OVERLOADED = "overloaded"
     UNAVAILABLE = "unavailable"
@@ -77,6 +81,10 @@ PROBLEMS: Mapping[str, Kind] = MappingProxyType(
         ApiCode.UNKNOWN_PARAMETER: Kind(400, "A query parameter is not known"),
         ApiCode.INVALID_PARAMETER: Kind(400, "A query parameter has a value that is not possible"),
         ApiCode.INVALID_CURSOR: Kind(400, "The cursor is not one of ours"),
+        ApiCode.MISSING_IDEMPOTENCY_KEY: Kind(400, "An idempotency key is required here"),
+        ApiCode.INVALID_IDEMPOTENCY_KEY: Kind(400, "The idempotency key is malformed"),
+        ApiCode.IDEMPOTENCY_KEY_IN_FLIGHT: Kind(409, "The request with this key is under way", True),
+        ApiCode.IDEMPOTENCY_KEY_REUSED: Kind(422, "The idempotency key belongs to another request"),
         ApiCode.RATE_LIMITED: Kind(429, "The budget of requests is used up", True),
         ApiCode.OVERLOADED: Kind(503, "The exchange is overloaded", True),
         ApiCode.UNAVAILABLE: Kind(503, "The exchange did not answer in time", True),

@@ -64,6 +64,11 @@ class ApiSettings:
     send_queue: int = 2_000
     """messages that may wait for one socket; a socket that needs more is closed"""
     heartbeat_seconds: float = 20.0
+    idempotency_seconds: float = 86_400.0
+    """how long the answer under an Idempotency-Key is kept"""
+    idempotency_answers: int = 65_536
+    """answers that are kept altogether"""
+    idempotency_answers_per_account: int = 1_024
     limit_window_seconds: int = 10
     """over which a budget is counted: an unused budget of so many seconds may be spent at once"""
     limit_keys: int = 65_536

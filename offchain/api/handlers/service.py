@@ -6,7 +6,7 @@ from aiohttp import web
 
 from offchain.api import readiness
 from offchain.api.handlers.common import answer, parameters
-from offchain.api.keys import HUB, LIFE, LIMITS, METRICS, PRESENT, STATE
+from offchain.api.keys import HUB, IDEMPOTENCY, LIFE, LIMITS, METRICS, PRESENT, STATE
 from offchain.api.schemas import http
 from offchain.metrics import CONTENT_TYPE
 
@@ -51,6 +51,7 @@ async def get_metrics(request: web.Request) -> web.Response:
     app = request.app
     metrics, life, hub = app[METRICS], app[LIFE], app[HUB]
     _set_gauges(app, await readiness.read(app))
+    metrics.answers.set(len(app[IDEMPOTENCY]))
     metrics.inflight.set(life.inflight)
     metrics.sockets.set(len(life.connections))
     for policy, count in app[LIMITS].keys().items():
