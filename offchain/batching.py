@@ -94,6 +94,19 @@ def _slots_of(order: Order) -> tuple[tuple[Address, int, int], ...]:
     return (balance,) if order.key == 0 else (balance, (order.account, order.market, 1 + (order.key >> 1)))
 
 
+@dataclass(frozen=True, slots=True)
+class Flight:
+    """A transaction under way."""
+
+    tx_hash: bytes
+    sent_ms: int
+    batch: int
+    """its batch number; 0 for a release"""
+    fills: int = 0
+    matched_ms: int = 0
+    """when its first fill was matched; 0 where this settler did not send it"""
+
+
 def plan_batch(items: Sequence[ItemRow], limits: BatchLimits, fee_change_at: int = 0) -> BatchPlan:
     """Plan over unsettled items in order: releases before the first fill are passed over, one behind it ends it.
 
@@ -237,3 +250,10 @@ def item_at_fault(batch: Batch, items: Sequence[ItemRow], failure: Failure) -> i
 
 def _fills_of(batch: Batch, is_concerned: Callable[[int], bool]) -> set[int]:
     return {index for index, fill in enumerate(batch.fills) if is_concerned(fill.maker) or is_concerned(fill.taker)}
+
+
+def order_ids(items: Sequence[ItemRow]) -> list[str]:
+    """Ids of all orders whose fills `items` are, for the log."""
+    trades = [item.trade for item in items if item.trade is not None]
+    hashes = {order_hash for trade in trades for order_hash in (trade.maker_hash, trade.taker_hash)}
+    return sorted("0x" + order_hash.hex() for order_hash in hashes)

@@ -38,4 +38,5 @@ ROUTES: tuple[web.RouteDef, ...] = (
     web.get("/v1/status", service.get_status, allow_head=False),
     web.get("/livez", service.live),
     web.get("/readyz", service.ready),
+    web.get("/metrics", service.get_metrics, allow_head=False),
 )

@@ -19,6 +19,7 @@ from offchain.chain.node import Node, NodeError, to_bytes, to_hex, to_int
 from offchain.chain.sender import TRANSACTION_GAS_CAP, FeePolicy, Sender
 from offchain.domain.commands import ChainBlock, ChainRollback
 from offchain.domain.order import Address
+from offchain.metrics import WorkerMetrics
 from offchain.ports import BlockRef, ChainUnavailable, Failure, Receipt
 
 GLOBAL_ERRORS = frozenset(
@@ -54,10 +55,11 @@ class Gateway:
         operator: LocalAccount,
         settings: GatewaySettings | None = None,
         clock: Callable[[], float] = time.time,
+        metrics: WorkerMetrics | None = None,
     ) -> None:
         self._settings = settings or GatewaySettings()
         self._deployment = deployment
-        self._node = Node(url, self._settings.call_timeout, clock)
+        self._node = Node(url, self._settings.call_timeout, clock, metrics)
         self._decoder = LogDecoder(deployment, self)
         self._sender = Sender(self._node, operator, deployment.chain_id, self._settings.fees)
 

@@ -14,6 +14,9 @@ ALLOWED: dict[str, set[str]] = {
     # The model of the exchange knows nothing of the world; the ports are its doors.
     "domain": set(),
     "ports": {"domain"},
+    # What every stage may count and name, wherever it runs; they know nothing of what they observe.
+    "metrics": set(),
+    "tracing": set(),
     # Encodings of the chain: functions of their arguments, without I/O, which both sides of the ports may use.
     "chain.eip712": {"domain"},
     "chain.calldata": {"domain", "chain.eip712"},
@@ -24,24 +27,24 @@ ALLOWED: dict[str, set[str]] = {
     "replica": {"domain", "ports"},
     "batching": {"domain", "ports"},
     "intake": {"domain", "ports", "catalogue", "chain.eip712"},
-    "sequencer": {"domain", "ports", "replica"},
-    "projector": {"domain", "ports", "replica"},
-    "settler": {"domain", "ports", "batching", "catalogue", "chain.batch", "chain.calldata"},
-    "indexer": {"domain", "ports"},
+    "sequencer": {"domain", "metrics", "ports", "replica", "tracing"},
+    "projector": {"domain", "metrics", "ports", "replica"},
+    "settler": {"domain", "metrics", "ports", "batching", "catalogue", "chain.batch", "chain.calldata"},
+    "indexer": {"domain", "metrics", "ports"},
     "verify": {"domain", "ports", "replica"},
     # Adapters.
     "journal": {"domain", "ports"},
     "views": {"domain", "ports"},
     "transport": {"domain", "ports"},
-    "chain": {"domain", "ports", "chain.eip712", "chain.calldata", "chain.batch", "chain.abi"},
+    "chain": {"domain", "metrics", "ports", "chain.eip712", "chain.calldata", "chain.batch", "chain.abi"},
     # What the outside talks to, and what talks to it.
     "api.schemas": {"domain", "intake"},
-    "api": {"domain", "ports", "intake", "catalogue", "api.schemas", "chain.eip712"},
+    "api": {"domain", "metrics", "ports", "tracing", "intake", "catalogue", "api.schemas", "chain.eip712"},
     "client": {"domain", "api.schemas", "chain.eip712"},
     "cli": {"domain", "api.schemas", "chain.abi", "client"},
     # Processes. Only `app` knows the adapters.
     "config": set(),
-    "process": {"config"},
+    "process": {"config", "tracing"},
     "supervisor": {"process"},
     "manage": {"domain", "ports", "config", "process", "app"},
     "__main__": {"domain", "ports", "config", "process", "supervisor", "manage", "replica", "app"},

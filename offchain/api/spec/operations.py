@@ -25,7 +25,7 @@ _LIMITS = ApiSettings()
 
 @dataclass(frozen=True)
 class Parameter:
-    """Of the query, or of the path if `place` says so."""
+    """Of the query, or of the path or the headers if `place` says so."""
 
     name: str
     schema: Schema
@@ -81,6 +81,12 @@ SINCE = Parameter(
     "first start, Unix milliseconds; without it, the newest candles",
 )
 CANDLES = _count("limit", DEFAULT_CANDLES, MAX_CANDLES, "candles")
+IDEMPOTENCY_KEY = Parameter(
+    "Idempotency-Key",
+    {"type": "string", "pattern": r"^[!#-\[\]-~]{1,64}$"},
+    "a name for this request: sent again with the same body within 24 hours, it is answered as the first time",
+    place="header",
+)
 
 _READS = "Includes everything that was executed when the request arrived, or what half a second of waiting brings."
 
@@ -92,6 +98,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "orders",
         "Place a signed order",
         {201: http.PlacedOrder, 200: http.PlacedOrder},
+        (IDEMPOTENCY_KEY,),
         body=http.OrderBody,
         description="An answer means that the order's effect is durable. Sending the same bytes again is safe.",
         notes={200: "the same order was executed before; this is its original answer"},
@@ -112,7 +119,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "orders",
         "Cancel an order by a signature of its account or a delegate",
         {200: http.CanceledOrder},
-        (ORDER,),
+        (ORDER, IDEMPOTENCY_KEY),
         body=http.CancelBody,
     ),
     # accounts
@@ -185,6 +192,7 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     # service
     Operation("GET", "/v1/status", "service", "How settlement and the views keep up", {200: http.Status}),
+    Operation("GET", "/metrics", "service", "Figures for Prometheus", {200: "text/plain"}),
     Operation("GET", "/livez", "service", "Whether the process answers", {200: "text/plain"}),
     Operation(
         "GET",

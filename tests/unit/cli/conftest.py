@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from structlog.testing import capture_logs
 
 from offchain.cli.main import main
 from tests.unit.api.conftest import Api, api, create_api, create_exchange, exchange  # noqa: F401
@@ -25,7 +26,9 @@ def run(api: Api) -> Run:  # noqa: F811
         environment = {"CROSSPOINT_URL": str(api.server.make_url("")), "CROSSPOINT_KEY": "", "COLUMNS": "200"}
         if trader is not None:
             environment["CROSSPOINT_KEY"] = trader.key.hex()
-        return await asyncio.to_thread(CliRunner().invoke, main, list(arguments), env=environment)
+        # The runner captures what is printed in other threads as well: the service's log lines.
+        with capture_logs():
+            return await asyncio.to_thread(CliRunner().invoke, main, list(arguments), env=environment)
 
     return invoke
 
