@@ -23,6 +23,7 @@ ROUTES: tuple[web.RouteDef, ...] = (
     web.get("/v1/markets", markets.list_markets, allow_head=False),
     web.get("/v1/orderbook/{symbol}", markets.get_orderbook, allow_head=False),
     web.get("/v1/trades/{symbol}", markets.list_trades, allow_head=False),
+    web.get("/v1/prices", markets.list_prices, allow_head=False),
     web.get("/v1/time", markets.get_time, allow_head=False),
     # stream
     web.get("/v1/ws", websocket, allow_head=False),

@@ -10,7 +10,7 @@ from offchain.domain import events as e
 from offchain.domain.commands import PlaceOrder
 from offchain.domain.order import Address
 from offchain.ports import Record
-from offchain.views.schema import ASSETS, EVENTS, MARKETS, ORDERS
+from offchain.views.schema import ASSETS, CONVERSIONS, EVENTS, MARKETS, ORDERS
 
 SETTLEMENT_OF_BATCH = {
     "closed": "pending",
@@ -135,7 +135,8 @@ class Projection:
             event.time_ms,
             seq,
         )
-        self._run(f"INSERT INTO trades VALUES ({'?, ' * len(row)} 'pending', 0, x'')", row)
+        conversion = None if event.conversion is None else CONVERSIONS.encode(event.conversion)
+        self._run(f"INSERT INTO trades VALUES ({'?, ' * len(row)} 'pending', 0, x'', ?)", (*row, conversion))
         self._tell(seq, event, event.maker, event.taker)
 
     def _trade_busted(self, seq: int, event: e.TradeBusted) -> None:

@@ -21,12 +21,14 @@ ALLOWED: dict[str, set[str]] = {
     # The parts that work through the ports.
     "catalogue": {"domain", "chain.eip712"},
     "replica": {"domain", "ports"},
-    "batching": {"domain", "ports"},
+    "rounds": {"domain", "ports", "catalogue"},
+    "batching": {"domain", "ports", "rounds"},
     "intake": {"domain", "ports", "catalogue", "chain.eip712"},
     "sequencer": {"domain", "ports", "replica"},
     "projector": {"domain", "ports", "replica"},
-    "settler": {"domain", "ports", "batching", "catalogue", "chain.batch", "chain.calldata"},
+    "settler": {"domain", "ports", "batching", "rounds", "catalogue", "chain.batch", "chain.calldata"},
     "indexer": {"domain", "ports"},
+    "jobs": {"domain", "ports", "catalogue"},
     "verify": {"domain", "ports", "replica"},
     # Adapters.
     "journal": {"domain", "ports"},
