@@ -73,6 +73,7 @@ class Config(BaseSettings):
         "default: 0 on chains 31337 and 1337, else 900",
     )
     head_poll_ms: int = Field(500, ge=20, le=60_000, description="pause between two looks at the chain's head, ms")
+    oracle_poll_ms: int = Field(1_000, ge=20, le=10_000, description="pause between two looks at the oracles, ms")
     rpc_timeout_ms: int = Field(20_000, ge=100, le=300_000, description="time for one answer of the node, ms")
 
     # settlement

@@ -44,6 +44,7 @@ from offchain.ports import (
     Views,
     WithdrawalRow,
 )
+from offchain.rounds import replaced_round, rounds_of
 
 log = structlog.get_logger(__name__)
 
@@ -201,7 +202,7 @@ class Settler:
 
         It may not be before the previous batch's, nor after the block in which the batch is mined, whose clock may be a
         few seconds behind ours: where the newest block is older than the match, its time is taken, but none before the
-        fee that was matched begins.
+        fee or the oracles' rounds that were matched begin.
         """
         earliest = min(item.trade.time_ms for item in items if item.trade is not None) // 1000
         previous = await self._views.batch(number - 1) if number > 1 else None
@@ -210,7 +211,8 @@ class Settler:
         is_head_fresh = self._clock.now_ms() - head * 1000 <= MAX_HEAD_AGE_MS
         fee_change_at = self._catalogue.fees.at
         begun = 0 if is_before(items[0], fee_change_at) else fee_change_at
-        return max(min(earliest, head) if is_head_fresh else earliest, stored, begun)
+        rounds = (conversion.updated_at for conversion in rounds_of(items).values())
+        return max(min(earliest, head) if is_head_fresh else earliest, stored, begun, *rounds)
 
     async def _close(self, number: int, items: tuple[ItemRow, ...], matched_at: int) -> None:
         """Journal the batch and wait until the views show it."""
@@ -236,6 +238,9 @@ class Settler:
         failure = await self._chain.simulate(data)
         if failure is not None:
             return await self._handle(row, items, failure)
+        replaced = await replaced_round(self._chain, self._catalogue, row, items)
+        if replaced is not None:
+            return await self._park(row, "the oracle's round has another price than was matched", replaced)
         if self._reverts.get(row.number, 0) >= self._settings.max_reverts:
             return await self._park(row, "reverts on chain, succeeds in simulation", None)
         tx_hash = await self._chain.send("Engine", data)
@@ -261,7 +266,8 @@ class Settler:
         unknown = {item.trade.market for item in items if item.trade is not None} - markets.keys()
         if unknown:
             raise Unavailable(f"markets {sorted(unknown)} are not in the catalogue yet")
-        return build_batch(row.number, row.matched_at, items, markets)
+        rounds = {market: conversion.round for market, conversion in rounds_of(items).items()}
+        return build_batch(row.number, row.matched_at, items, markets, rounds)
 
     async def _handle(self, row: BatchRow, items: list[ItemRow], failure: Failure) -> float:
         """The batch would revert: wait, date it anew, or park it."""

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from offchain.api.present import Presenter
 from offchain.api.schemas import figures, http
-from offchain.domain.market import USDC, USDC_DECIMALS, Market
+from offchain.domain.market import USDC, Market
 from offchain.domain.units import format_units
 from offchain.ports import CandleRow, MarketFigures
 
-CROSS_PRICE_DECIMALS = 12
 PERCENT_DECIMALS = 2
 
 
@@ -66,8 +65,8 @@ def _volume(present: Presenter, market: Market, row: CandleRow | None) -> figure
 
 
 def _notional(market: Market, notional: int) -> str:
-    """Units of the quote asset: a price is in 10^-6 or, in another asset than USDC, 10^-12 of it per lot."""
-    return format_units(notional, USDC_DECIMALS if market.quote == USDC else CROSS_PRICE_DECIMALS)
+    """Units of the quote asset."""
+    return format_units(notional, market.price_decimals)
 
 
 def _percent(part: int, whole: int) -> str:

@@ -107,6 +107,8 @@ PROBLEMS: Mapping[str, Kind] = MappingProxyType(
         Code.INVALID_NONCE: Kind(422, "The nonce is not possible"),
         Code.REDUCE_ONLY_SPOT: Kind(422, "Spot orders cannot be reduce-only"),
         Code.UNEXPECTED_CONVERSION_LIMIT: Kind(422, "The market is not cross-quoted"),
+        Code.CONVERSION_LIMIT_MISSING: Kind(422, "The market is cross-quoted and needs a conversion limit"),
+        Code.CONVERSION_LIMIT_EXCEEDED: Kind(422, "The present rate is beyond the order's conversion limit"),
         Code.ORDER_EXPIRED: Kind(422, "The order has expired"),
         Code.FEE_ABOVE_CAP: Kind(422, "The fee is above the order's cap"),
         # against the state
@@ -125,6 +127,7 @@ PROBLEMS: Mapping[str, Kind] = MappingProxyType(
         Code.TOO_MANY_NONCE_KEYS: Kind(409, "The account has used too many nonce keys"),
         Code.SETTLEMENT_BACKLOG: Kind(503, "Settlement is behind"),
         Code.CHAIN_STALE: Kind(503, "The chain has not been seen for too long"),
+        Code.PRICE_UNAVAILABLE: Kind(503, "No fresh price is known"),
         # cancels
         Code.UNKNOWN_ORDER: Kind(404, "The order is not known"),
         Code.NOT_OWNER: Kind(403, "The order is another account's"),
@@ -137,6 +140,7 @@ PROBLEMS: Mapping[str, Kind] = MappingProxyType(
         Code.INVALID_CONFIGURATION: Kind(400, "The configuration is not possible"),
         Code.INVALID_BATCH: Kind(409, "The batch is not possible"),
         Code.UNKNOWN_BATCH: Kind(404, "The batch is not known"),
+        Code.UNKNOWN_ORACLE: Kind(404, "No market goes by this oracle"),
         Code.UNKNOWN_FILL: Kind(404, "The fill is not known"),
     }
 )

@@ -21,6 +21,7 @@ from offchain.chain.sender import GWEI, TRANSACTION_GAS_CAP, FeePolicy, Operator
 from offchain.config import Config, OperatorSecrets
 from offchain.domain.core import Core
 from offchain.indexer import Indexer
+from offchain.jobs.oracle import OracleFollower, OracleSettings
 from offchain.journal.sqlite import SqliteJournal
 from offchain.metrics import WorkerMetrics
 from offchain.ports import BlockRef, ChainUnavailable, Overloaded, Unavailable
@@ -53,6 +54,7 @@ class WorkerProcess:
     gateway: Gateway
     settler: Settler
     metrics: WorkerMetrics
+    oracles: OracleFollower
 
 
 @asynccontextmanager
@@ -75,7 +77,14 @@ async def build_worker(config: Config, secrets: OperatorSecrets) -> AsyncIterato
         catalogue = _catalogue(projector.core)
         projector.observe = catalogue.apply
         settler = Settler(gateway, views, ingress, catalogue, SystemClock(), _settler_settings(config), metrics)
-        yield WorkerProcess(config, deployment, views, ingress, projector, gateway, settler, metrics)
+        oracles = OracleFollower(
+            gateway,
+            ingress,
+            lambda: catalogue.oracles,
+            SystemClock(),
+            OracleSettings(config.oracle_poll_ms / 1000, submit_timeout_ms=config.submit_timeout_ms),
+        )
+        yield WorkerProcess(config, deployment, views, ingress, projector, gateway, settler, metrics, oracles)
 
 
 def _operator(config: Config, secrets: OperatorSecrets) -> LocalAccount:
@@ -163,6 +172,7 @@ async def _follow_and_settle(worker: WorkerProcess, settling: asyncio.Event) -> 
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(indexer.run())
         tasks.create_task(worker.settler.run())
+        tasks.create_task(worker.oracles.run())
         await indexer.reached(head)
         log.info("caught up with the chain", block=head)
         worker.ingress.caught_up()

@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 class crosspoint(Structures, ccxt.async_support.Exchange):  # type: ignore[misc]  # noqa: N801
     """Orders' ids are their hashes. Beside CCXT's own, `params` of an order may have `expiry` (Unix seconds),
-    `selfTradePrevention`, `maxFeeBps`, `expectFilled`, and for market orders `slippage`."""
+    `selfTradePrevention`, `maxFeeBps`, `expectFilled`, `conversionLimit`, and for market orders `slippage`."""
 
     def describe(self) -> Json:
         merged: Json = self.deep_extend(super().describe(), describe())
@@ -202,7 +202,10 @@ class crosspoint(Structures, ccxt.async_support.Exchange):  # type: ignore[misc]
             "selfTradePrevention": "self_trade_prevention",
             "maxFeeBps": "max_fee_bps",
             "expiry": "expiry",
+            "conversionLimit": "conversion_limit",
         }
+        if market["quote"] != "USDC" and "conversionLimit" not in params:
+            params["conversionLimit"] = await self._worst_rate(market, side, params)
         terms = {names[name]: params.pop(name) for name in list(params) if name in names}
         if type == "market":
             worst = await self._worst_price(market, side, price, params)
@@ -232,9 +235,19 @@ class crosspoint(Structures, ccxt.async_support.Exchange):  # type: ignore[misc]
         best = book.asks if side == "buy" else book.bids
         if not best:
             raise ccxt.InvalidOrder(f"crosspoint: nobody offers {market['symbol']}; give a worst price")
+        return on_step(Decimal(best[0][0]) * self._beyond(side, params), tick, ROUND_DOWN)
+
+    async def _worst_rate(self, market: Json, side: str, params: Json) -> Decimal:
+        """USDC per unit of the quote asset, as far beyond the present rate as a market order goes beyond a price."""
+        found = await self._ask(self.client.prices())
+        price = found.get(market["id"])
+        if price is None or price.conversion_rate is None:
+            raise ccxt.InvalidOrder(f"crosspoint: {market['symbol']} has no rate now; give a conversionLimit")
+        return on_step(Decimal(price.conversion_rate) * self._beyond(side, params), "0.000001", ROUND_DOWN)
+
+    def _beyond(self, side: str, params: Json) -> Decimal:
         slippage = Decimal(str(params.get("slippage", self.options["slippage"])))
-        factor = 1 + slippage if side == "buy" else 1 - slippage
-        return on_step(Decimal(best[0][0]) * factor, tick, ROUND_DOWN)
+        return 1 + slippage if side == "buy" else 1 - slippage
 
     async def cancel_order(self, id: str, symbol: str | None = None, params: Json | None = None) -> Json:
         await self._ask(self.client.cancel(id))

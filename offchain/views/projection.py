@@ -11,7 +11,7 @@ from offchain.domain.commands import PlaceOrder
 from offchain.domain.order import Address
 from offchain.ports import Record
 from offchain.views.candles import CandleWriter
-from offchain.views.schema import ASSETS, EVENTS, MARKETS, ORDERS
+from offchain.views.schema import ASSETS, CONVERSIONS, EVENTS, MARKETS, ORDERS
 
 SETTLEMENT_OF_BATCH = {
     "closed": "pending",
@@ -139,7 +139,8 @@ class Projection:
             event.time_ms,
             seq,
         )
-        self._run(f"INSERT INTO trades VALUES ({'?, ' * len(row)} 'pending', 0, x'')", row)
+        conversion = None if event.conversion is None else CONVERSIONS.encode(event.conversion)
+        self._run(f"INSERT INTO trades VALUES ({'?, ' * len(row)} 'pending', 0, x'', ?)", (*row, conversion))
         self._candles.add(event)
         self._tell(seq, event, event.maker, event.taker)
 

@@ -25,12 +25,14 @@ ALLOWED: dict[str, set[str]] = {
     # The parts that work through the ports.
     "catalogue": {"domain", "chain.eip712"},
     "replica": {"domain", "ports"},
-    "batching": {"domain", "ports"},
+    "rounds": {"domain", "ports", "catalogue"},
+    "batching": {"domain", "ports", "rounds"},
     "intake": {"domain", "ports", "catalogue", "chain.eip712"},
     "sequencer": {"domain", "metrics", "ports", "replica", "tracing"},
     "projector": {"domain", "metrics", "ports", "replica"},
-    "settler": {"domain", "metrics", "ports", "batching", "catalogue", "chain.batch", "chain.calldata"},
+    "settler": {"domain", "metrics", "ports", "batching", "rounds", "catalogue", "chain.batch", "chain.calldata"},
     "indexer": {"domain", "metrics", "ports"},
+    "jobs": {"domain", "ports", "catalogue"},
     "verify": {"domain", "ports", "replica"},
     # Adapters.
     "journal": {"domain", "ports"},

@@ -60,6 +60,8 @@ FIELDS: Mapping[str, Schema] = MappingProxyType(
         "bidSize": _DECIMAL,
         "ask": _DECIMAL,
         "askSize": _DECIMAL,
+        "conversionLimit": _DECIMAL,
+        "conversionRate": _DECIMAL,
         "side": {"enum": ["buy", "sell"]},
         "role": {"enum": ["maker", "taker"]},
         "timeInForce": {"enum": ["GTC", "GTD", "IOC", "FOK"]},

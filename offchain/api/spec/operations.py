@@ -180,6 +180,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "GET", "/v1/tickers/{symbol}", "markets", "The last 24 hours of a market", {200: figures.Ticker}, (SYMBOL,)
     ),
     Operation("GET", "/v1/statistics", "markets", "What was traded and paid in fees", {200: figures.Statistics}),
+    Operation("GET", "/v1/prices", "markets", "What the markets' oracles say, as the core has it", {200: http.Prices}),
     Operation("GET", "/v1/time", "markets", "The exchange's clock", {200: http.ServerTime}),
     # stream
     Operation(

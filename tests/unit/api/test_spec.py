@@ -52,7 +52,7 @@ async def test_handlers_take_the_parameters_that_are_described(api: Api, operati
 async def test_fields_are_described_where_the_code_does(api: Api) -> None:
     schemas = (await document(api, "/v1/openapi.json"))["components"]["schemas"]
     assert schemas["MarketInfo"]["properties"]["tickSize"]["description"] == (
-        "smallest step of the price, USDC per whole base unit"
+        "smallest step of the price, quote units per whole base unit"
     )
     assert schemas["PublicTradeRow"]["properties"]["side"] == {
         "type": "string",
