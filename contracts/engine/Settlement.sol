@@ -13,8 +13,7 @@ import {
     OrderRefsLib,
     OrderState,
     PositionState,
-    StoredWord,
-    StoredWordLib
+    StoredWord
 } from "../libraries/BatchRecords.sol";
 import {GroupRow, OrderRow} from "../libraries/BatchRows.sol";
 import {BatchTables} from "../libraries/BatchTables.sol";
@@ -187,27 +186,19 @@ abstract contract Settlement is EngineBase {
 
     /// @dev Check the head of every group. Most have one order, for which nothing is to be done.
     function _loadGroups(BatchTables memory tables) private pure {
-        GroupRow row = tables.groupRows;
         GroupRow end = tables.endOfGroups();
         uint256 absents; // how many hashes of the absent table are used
-        for (uint256 i; row < end; row = row.next()) {
-            uint256 head = row.head();
-            if (head != SINGLE_ORDER) absents = _loadArray(tables, head, absents, i);
-            unchecked {
-                ++i;
-            }
+        for (GroupRow row = tables.groupRows; row.isBefore(end); row = row.next()) {
+            if (row.head() != SINGLE_ORDER) absents = _loadArray(tables, row, absents);
         }
         if (absents != tables.absentCount) revert AbsentNotUsed(absents);
     }
 
     /// @dev Reserve memory for the leaves of a group and set those that are absent.
     /// @return next the first hash of the absent table that is not used yet
-    function _loadArray(BatchTables memory tables, uint256 head, uint256 first, uint256 i)
-        private
-        pure
-        returns (uint256 next)
-    {
-        (uint256 leafCount, uint256 absentMask) = (head >> 16, uint16(head));
+    function _loadArray(BatchTables memory tables, GroupRow row, uint256 first) private pure returns (uint256 next) {
+        uint256 i = tables.indexOfGroup(row);
+        (uint256 leafCount, uint256 absentMask) = (row.head() >> 16, uint16(row.head()));
         if (leafCount == 0 || leafCount > MAX_LEAVES) revert InvalidLeafCount(i);
         if (absentMask >= (1 << leafCount) - 1) revert InvalidAbsentMask(i);
         GroupState group = tables.group(i);
@@ -225,8 +216,8 @@ abstract contract Settlement is EngineBase {
     // Orders
     // ---------------------------------------------------------------------------------------------------------------
 
-    /// @dev Check every order, load the state of its nonce key and set its leaf. What most orders pass is checked
-    ///      without branches; only where this fails, each check is made by itself, in the order that IEngine says.
+    /// @dev Check every order, load the state of its nonce key and set its leaf. What most orders pass is one condition
+    ///      without branches; only where it fails, each check is made by itself, in the order that IEngine says.
     /// @return limits how many conversion limits are used
     function _loadOrders(BatchTables memory tables, uint256 fee) private view returns (uint256 limits) {
         // (The compiler copies a function without an early return into its caller, whose variables then lie in memory.)
@@ -234,13 +225,13 @@ abstract contract Settlement is EngineBase {
         OrderPreimage preimage = OrderLib.allocatePreimage();
         OrderRow end = tables.endOfOrders();
         OrderState order = tables.orderStates;
-        OrderState keyHead = order;
+        OrderState keyHead = order; // the first order of its nonce key
         uint256 nextKey; // the lowest sort key that may follow
-        for (OrderRow row = tables.orderRows; row < end; row = row.next()) {
+        for (OrderRow row = tables.orderRows; row.isBefore(end); row = row.next()) {
             OrderTerms terms = row.terms();
             bool isInside = Bools.both(terms.position() < tables.positionCount, terms.market() < tables.marketCount);
             bool hasGroup = Bools.either(row.links().group() < tables.groupCount, terms.isForced());
-            if (!Bools.both(isInside, hasGroup)) revert IndexOutOfRange(Table.ORDERS, tables.indexOf(order));
+            if (!Bools.both(isInside, hasGroup)) revert IndexOutOfRange(Table.ORDERS, tables.indexOfOrder(row));
             PositionState position = tables.position(terms.position());
             MarketState market = tables.market(terms.market());
 
@@ -259,13 +250,14 @@ abstract contract Settlement is EngineBase {
             }
             if (!isRegular) _checkTerms(tables, row);
             _enter(tables, preimage, row, position, market, limit, order);
-            if (!(keyHead == order)) order.shareKey(keyHead);
+            if (!keyHead.isSame(order)) order.shareKey(keyHead);
             order = order.next();
         }
     }
 
-    /// @dev The index of an order that a check does not find regular. Its leaf is checked first, as an order's indices
-    ///      are; of an order that passes all other checks it is checked last.
+    /// @dev Check the leaf of an order that fails another check, or may: indices come before anything else. (The leaf
+    ///      of an order that passes all others is checked when it is set.)
+    /// @return i the order's index
     function _checkLeaf(BatchTables memory tables, OrderRow row) private pure returns (uint256 i) {
         i = tables.indexOfOrder(row);
         // Every group has a leaf 0.
@@ -381,7 +373,8 @@ abstract contract Settlement is EngineBase {
         revert FeeAboveCap(i); // nothing else is left
     }
 
-    /// @dev Take the state of the order's nonce key and set the order's leaf.
+    /// @dev Keep what is known of an order: its hash, how far it is filled, and its leaf. (A function of its own, as
+    ///      above.)
     function _enter(
         BatchTables memory tables,
         OrderPreimage preimage,
@@ -410,8 +403,8 @@ abstract contract Settlement is EngineBase {
         _setLeaf(tables, row, hash, position.accountIndex());
     }
 
-    /// @dev A storage word of nonce keys >= 1, which is loaded if no earlier order did. Orders are sorted by position and
-    ///      key: a word that is in use already is the last one that was loaded.
+    /// @dev A storage word of nonce keys >= 1, which is loaded if no earlier order did. Orders are sorted by position
+    ///      and key: a word that is in use already is the last one that was loaded.
     function _loadWord(BatchTables memory tables, PositionSlot slot) private view returns (StoredWord stored) {
         stored = tables.lastWord;
         if (PositionSlot.unwrap(stored.slot()) != PositionSlot.unwrap(slot)) {
@@ -420,7 +413,7 @@ abstract contract Settlement is EngineBase {
         }
     }
 
-    /// @dev Set the order's leaf in its group.
+    /// @dev Set the order's leaf in its group: at once if the group has but this one.
     function _setLeaf(BatchTables memory tables, OrderRow row, bytes32 hash, uint256 account) private pure {
         OrderLinks links = row.links();
         GroupState state = tables.group(links.group());
@@ -460,7 +453,7 @@ abstract contract Settlement is EngineBase {
         if (tables.groupCount == 0) return;
         GroupState state = tables.groupStates;
         GroupRow end = tables.endOfGroups();
-        for (GroupRow row = tables.groupRows; row < end; row = row.next()) {
+        for (GroupRow row = tables.groupRows; row.isBefore(end); row = row.next()) {
             Group group = state.group();
             if (group.isIncomplete()) revert LeafNotSet(tables.indexOfGroup(row));
             bytes32 hash =
@@ -515,7 +508,7 @@ abstract contract Settlement is EngineBase {
     /// @dev Change the nonce states and write each storage word but the first of a position.
     function _storeNonces(BatchTables memory tables) private {
         OrderState end = tables.order(tables.orderCount);
-        for (OrderState order = tables.orderStates; order < end; order = order.next()) {
+        for (OrderState order = tables.orderStates; order.isBefore(end); order = order.next()) {
             Progress progress = order.progress();
             if (!progress.isUsed()) continue;
             // Of several sequences of a key the last that acted stays. A closed IOC or FOK order leaves its successor

@@ -26,13 +26,13 @@ type OrderState is uint256;
 ///  | 0                    | position 32    | stored 32      | key 32         | account 32     |
 ///  +----------------------+----------------+----------------+----------------+----------------+
 ///
-/// Position, stored and key are pointers: to what is known of the position, to the storage word that holds the nonce key
-/// and to what is known of the nonce key, which is 0 unless other orders of the batch are under it, too. The account is
-/// its place in the tables by account. (Memory of 2^32 bytes would cost 10^13 gas.)
+/// Position, stored and key are pointers: to what is known of the position, to the storage word that holds the nonce
+/// key, and to what is known of the nonce key, which is 0 unless other orders of the batch are under it, too. The
+/// account is its place in the tables by account. (Memory of 2^32 bytes would cost 10^13 gas.)
 type OrderRefs is uint256;
 
-/// @notice A nonce key under which several orders of the batch are: a pointer to one word, the last order of the key that
-///         acts in this batch; 0 if none does.
+/// @notice A nonce key under which several orders of the batch are: a pointer to one word, the last order of the key
+///         that acts in this batch; 0 if none does.
 type KeyState is uint256;
 
 /// @notice A storage word in memory: a pointer to three words, of which a position's first storage word has but one.
@@ -79,26 +79,20 @@ using StoredWordLib for StoredWord global;
 using PositionStateLib for PositionState global;
 using MarketStateLib for MarketState global;
 using GroupStateLib for GroupState global;
-using {isSameOrder as ==, isOrderBefore as <} for OrderState global;
-using {isPositionBefore as <} for PositionState global;
-
-function isSameOrder(OrderState order, OrderState other) pure returns (bool) {
-    return OrderState.unwrap(order) == OrderState.unwrap(other);
-}
-
-function isOrderBefore(OrderState order, OrderState other) pure returns (bool) {
-    return OrderState.unwrap(order) < OrderState.unwrap(other);
-}
-
-function isPositionBefore(PositionState state, PositionState other) pure returns (bool) {
-    return PositionState.unwrap(state) < PositionState.unwrap(other);
-}
 
 /// @title  Fields of OrderState
-/// @notice Pointers are only ever obtained from BatchTablesLib.order, which makes the memory accesses safe.
+/// @notice Pointers come only from BatchTablesLib and from `next` within the table, which makes the accesses safe.
 library OrderStateLib {
     uint256 internal constant WORDS = 4;
     uint256 internal constant SIZE = WORDS * 32;
+
+    function isSame(OrderState order, OrderState other) internal pure returns (bool) {
+        return OrderState.unwrap(order) == OrderState.unwrap(other);
+    }
+
+    function isBefore(OrderState order, OrderState other) internal pure returns (bool) {
+        return OrderState.unwrap(order) < OrderState.unwrap(other);
+    }
 
     /// @notice The order behind this one, if there is one.
     function next(OrderState order) internal pure returns (OrderState) {

@@ -15,25 +15,14 @@ type FillRow is uint256;
 using OrderRowLib for OrderRow global;
 using GroupRowLib for GroupRow global;
 using FillRowLib for FillRow global;
-using {isOrderBefore as <} for OrderRow global;
-using {isGroupBefore as <} for GroupRow global;
-using {isFillBefore as <} for FillRow global;
-
-function isOrderBefore(OrderRow row, OrderRow other) pure returns (bool) {
-    return OrderRow.unwrap(row) < OrderRow.unwrap(other);
-}
-
-function isGroupBefore(GroupRow row, GroupRow other) pure returns (bool) {
-    return GroupRow.unwrap(row) < GroupRow.unwrap(other);
-}
-
-function isFillBefore(FillRow row, FillRow other) pure returns (bool) {
-    return FillRow.unwrap(row) < FillRow.unwrap(other);
-}
 
 /// @title  Rows of the order table
 library OrderRowLib {
     uint256 internal constant SIZE = 35;
+
+    function isBefore(OrderRow row, OrderRow other) internal pure returns (bool) {
+        return OrderRow.unwrap(row) < OrderRow.unwrap(other);
+    }
 
     function next(OrderRow row) internal pure returns (OrderRow) {
         unchecked {
@@ -55,6 +44,10 @@ library OrderRowLib {
 /// @title  Rows of the group table
 library GroupRowLib {
     uint256 internal constant SIZE = 67;
+
+    function isBefore(GroupRow row, GroupRow other) internal pure returns (bool) {
+        return GroupRow.unwrap(row) < GroupRow.unwrap(other);
+    }
 
     function next(GroupRow row) internal pure returns (GroupRow) {
         unchecked {
@@ -78,6 +71,10 @@ library GroupRowLib {
 /// @title  Rows of the fill table
 library FillRowLib {
     uint256 internal constant SIZE = 9;
+
+    function isBefore(FillRow row, FillRow other) internal pure returns (bool) {
+        return FillRow.unwrap(row) < FillRow.unwrap(other);
+    }
 
     function next(FillRow row) internal pure returns (FillRow) {
         return skip(row, 1);

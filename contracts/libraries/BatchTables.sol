@@ -22,9 +22,9 @@ import {TableCasts} from "./TableCasts.sol";
 import {WordTable} from "./WordTable.sol";
 
 /// @notice A batch in memory: pointers to the rows of its packed form, and the tables that settlement makes of them.
-/// @dev    Tables of words are read and written with WordTable and the accessors below, records of several words through
-///         pointers; `new Struct[](n)` would allocate n structs of zeros and check every index, which costs more than the
-///         work itself.
+/// @dev    Tables of words are read and written with WordTable and the accessors below, records of several words
+///         through pointers; `new Struct[](n)` would allocate n structs of zeros and check every index, which costs
+///         more than the work itself.
 struct BatchTables {
     uint256 number;
     uint256 matchedAt; // Unix seconds
@@ -102,8 +102,8 @@ library BatchTablesLib {
         }
     }
 
-    /// @notice Reserve the tables, with the Engine's entry behind the accounts. Only groups must be zero at first: every
-    ///         other record is set as a whole before it is read.
+    /// @notice Reserve the tables, with the Engine's entry behind the accounts. Only groups must be zero at first:
+    ///         every other record is set as a whole before it is read.
     function allocate(BatchTables memory tables) internal view {
         (uint256 accounts, uint256 markets, uint256 groups) =
             (tables.accountCount, tables.marketCount, tables.groupCount);
@@ -284,7 +284,8 @@ library BatchTablesLib {
         }
     }
 
-    // All but one of these reinterpret a table for an external call. Every entry was masked to its type when it was written.
+    // Arrays for external calls: the tables themselves, whose every entry was masked to its type when it was written,
+    // and a copy of the positions.
 
     function marketIdArray(BatchTables memory tables) internal pure returns (uint32[] memory) {
         return TableCasts.toUint32s(tables.marketIds);

@@ -16,8 +16,8 @@ import {PositionSlot, PositionSlotLib} from "./PositionSlot.sol";
 /// must be zero.
 type OrderTerms is uint256;
 
-/// @notice Where an order's signature is, as one word, of which the upper 24 bits are the end of its packed record: group
-///         index 16 (bits 240-255), leaf 8 (232-239).
+/// @notice Where an order's signature is, as one word, of which the upper 24 bits are the end of its packed record:
+///         group index 16 (bits 240-255), leaf 8 (232-239).
 type OrderLinks is uint256;
 
 /// @notice A fill as one word, of which the upper 72 bits are its packed record: maker order index 16 (bits 240-255),

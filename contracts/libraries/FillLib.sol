@@ -30,10 +30,10 @@ library FillLib {
         FillRow limit = NO_LIMIT; // the first row that a group as large as it may be does not reach
         uint256 fees; // micro-USDC, of spot fills
         FillRow end = tables.endOfFills();
-        for (FillRow row = tables.fillRows; row < end; row = row.next()) {
+        for (FillRow row = tables.fillRows; row.isBefore(end); row = row.next()) {
             FillWord fill = row.fill();
             OrderState taker = tables.order(fill.taker());
-            if (Bools.both(!(group == NO_GROUP), !(group == taker))) {
+            if (Bools.both(!group.isSame(NO_GROUP), !group.isSame(taker))) {
                 _closeGroup(tables, group);
                 (group, limit) = (NO_GROUP, NO_LIMIT);
             }
@@ -42,16 +42,17 @@ library FillLib {
             if (!isInside) revert IEngine.IndexOutOfRange(IEngine.Table.FILLS, tables.indexOfFill(row));
             OrderState maker = tables.order(fill.maker());
             if (maker.refs().shareKeys(taker.refs())) _claimKeys(tables, maker, taker, row, limit);
-            uint256 obstacles = _obstacles(maker, taker, fill) | Bools.toUint(!(row < limit));
+            uint256 obstacles = _obstacles(maker, taker, fill) | Bools.toUint(!row.isBefore(limit));
             if (obstacles != 0) _refuse(tables, maker, taker, row, limit);
 
-            if (taker.terms().immediate() != 0 && group == NO_GROUP) {
+            if (taker.terms().immediate() != 0 && group.isSame(NO_GROUP)) {
                 (group, limit) = (taker, row.skip(MAX_GROUP_FILLS));
             }
             _fill(maker, taker, fill);
 
             MarketState market = tables.market(maker.terms().market());
-            // Quantity and price are below 2^40 and 2^56, and 2^16 fees below 2^95 each have an exact sum.
+            // Quantity and price are below 2^40 and 2^56 (`_move` says more), and the sum of the fees is exact: 2^16
+            // fills with fees below 2^95 each.
             unchecked {
                 uint256 notional = fill.quantity() * maker.terms().price();
                 if (!market.terms().isPlain()) {
@@ -67,7 +68,7 @@ library FillLib {
             }
         }
         tables.usdcDeltas.add(tables.accountCount, int256(fees));
-        if (!(group == NO_GROUP)) _closeGroup(tables, group);
+        if (!group.isSame(NO_GROUP)) _closeGroup(tables, group);
     }
 
     /// @dev Let orders act that share their nonce keys with others.
@@ -81,7 +82,8 @@ library FillLib {
         takerKey.claim(taker);
     }
 
-    /// @return obstacles what is not zero if something in the two orders stands against the fill, see `_refuse`
+    /// @dev Look for what `_refuse` names, without branches.
+    /// @return obstacles not zero if something in the two orders stands against the fill
     function _obstacles(OrderState maker, OrderState taker, FillWord fill) private pure returns (uint256 obstacles) {
         (OrderTerms make, OrderTerms take) = (maker.terms(), taker.terms());
         (Progress makerBefore, Progress takerBefore) = (maker.progress(), taker.progress());
@@ -97,7 +99,8 @@ library FillLib {
         }
     }
 
-    /// @return 1 if a taker sells, -1 if it buys: the sign of what the maker gets of the base and the taker of the quote
+    /// @return 1 if the taker sells, -1 if it buys: the sign of the base that the maker gets, and of the quote that the
+    ///         taker gets
     function _direction(OrderTerms take) private pure returns (int256) {
         unchecked {
             return int256(2 * uint256(take.side())) - 1;
@@ -118,7 +121,7 @@ library FillLib {
         if (maker.refs().account().isSame(taker.refs().account())) revert IEngine.SelfTrade(i);
         if (make.isImmediate()) revert IEngine.MakerNotResting(i);
         if (taker.progress().isClosed()) revert IEngine.GroupClosed(i);
-        if (!(row < limit)) revert IEngine.GroupTooLarge(i);
+        if (!row.isBefore(limit)) revert IEngine.GroupTooLarge(i);
         bool isPast = maker.refs().key().isPast(maker) || taker.refs().key().isPast(taker);
         if (isPast) revert IEngine.Superseded(i);
         bool isCrossing = take.isSell() ? take.price() <= make.price() : take.price() >= make.price();
@@ -127,7 +130,7 @@ library FillLib {
         revert IEngine.Overfill(i, fill.taker());
     }
 
-    /// @dev Fill two orders.
+    /// @dev Let two orders be filled further.
     function _fill(OrderState maker, OrderState taker, FillWord fill) private {
         (Progress makerBefore, Progress takerBefore) = (maker.progress(), taker.progress());
         maker.setProgress(makerBefore.withFill(fill.quantity()));
@@ -162,9 +165,9 @@ library FillLib {
     ) private pure {
         (OrderRefs make, OrderRefs take) = (maker.refs(), taker.refs());
         (uint256[] memory deltas, uint256[] memory fees) = (tables.usdcDeltas, tables.fees);
-        // Quantity, price and rate are below 2^40, 2^56 and 2^64, the fee is at most N / 200, quantity * lotSize is below
-        // 2^127 (the registry's rule for maxQuantity) and there are fewer than 2^16 fills: all products stay below
-        // 2^160 and all sums below 2^144.
+        // Quantity, price and rate are below 2^40, 2^56 and 2^64, the fee is at most N / 200, quantity * lotSize is
+        // below 2^127 (the registry's rule for maxQuantity) and there are fewer than 2^16 fills: all products stay
+        // below 2^160 and all sums below 2^144.
         unchecked {
             int256 direction = _direction(taker.terms());
             int256 paid = direction * int256(notional); // by the maker to the taker

@@ -41,7 +41,7 @@ contract BatchTablesReference {
         for (uint256 i; i < tables.positionCount; ++i) {
             words[next++] = tables.positionRow(i);
         }
-        for (GroupRow row = tables.groupRows; row < tables.endOfGroups(); row = row.next()) {
+        for (GroupRow row = tables.groupRows; row.isBefore(tables.endOfGroups()); row = row.next()) {
             (bytes32 r, bytes32 vs) = row.signature();
             (words[next], words[next + 1], words[next + 2]) = (row.head(), uint256(r), uint256(vs));
             next += 3;
@@ -49,14 +49,14 @@ contract BatchTablesReference {
         for (uint256 i; i < tables.absentCount; ++i) {
             words[next++] = uint256(tables.absentHash(i));
         }
-        for (OrderRow row = tables.orderRows; row < tables.endOfOrders(); row = row.next()) {
+        for (OrderRow row = tables.orderRows; row.isBefore(tables.endOfOrders()); row = row.next()) {
             words[next++] = OrderTerms.unwrap(row.terms());
             words[next++] = (row.links().group() << 8) | row.links().leaf();
         }
         for (uint256 i; i < tables.limitCount; ++i) {
             words[next++] = tables.limit(i);
         }
-        for (FillRow row = tables.fillRows; row < tables.endOfFills(); row = row.next()) {
+        for (FillRow row = tables.fillRows; row.isBefore(tables.endOfFills()); row = row.next()) {
             FillWord fill = row.fill();
             words[next++] = (fill.maker() << 56) | (fill.taker() << 40) | fill.quantity();
         }
@@ -69,15 +69,15 @@ contract BatchTablesReference {
         uint256 length = tables.groupCount + tables.orderCount + tables.fillCount;
         (actual, expected) = (new uint256[](length), new uint256[](length));
         uint256 next;
-        for (GroupRow row = tables.groupRows; row < tables.endOfGroups(); row = row.next()) {
+        for (GroupRow row = tables.groupRows; row.isBefore(tables.endOfGroups()); row = row.next()) {
             (expected[next], actual[next]) = (next, tables.indexOfGroup(row));
             ++next;
         }
-        for (OrderRow row = tables.orderRows; row < tables.endOfOrders(); row = row.next()) {
+        for (OrderRow row = tables.orderRows; row.isBefore(tables.endOfOrders()); row = row.next()) {
             (expected[next], actual[next]) = (next - tables.groupCount, tables.indexOfOrder(row));
             ++next;
         }
-        for (FillRow row = tables.fillRows; row < tables.endOfFills(); row = row.next()) {
+        for (FillRow row = tables.fillRows; row.isBefore(tables.endOfFills()); row = row.next()) {
             (expected[next], actual[next]) = (next - tables.groupCount - tables.orderCount, tables.indexOfFill(row));
             ++next;
         }
