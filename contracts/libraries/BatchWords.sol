@@ -416,10 +416,6 @@ library PositionLib {
         return ((Position.unwrap(position) << 160) ^ MarketWord.unwrap(market)) >> 224;
     }
 
-    function instrument(Position position) internal pure returns (uint32) {
-        return uint32(Position.unwrap(position) >> 64);
-    }
-
     /// @notice Where the position's balance and nonce key 0 are stored.
     function slot(Position position) internal pure returns (PositionSlot) {
         return PositionSlot.wrap(Position.unwrap(position) & SLOT_MASK);
