@@ -6,13 +6,13 @@ PYTHON ?= $(shell for p in python3.12 python3.11 python3; do \
 BIN := .venv/bin
 READY := .venv/.ready
 AUDIT := .venv-audit/.ready
-WORKERS ?= --numprocesses auto --maxprocesses 4 --dist loadfile
+WORKERS ?= --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 ARGS ?=
 
-.PHONY: help setup lint test test-long demo gas bench slither halmos coverage mutants lock clean
+.PHONY: help setup lint test test-long demo gas bench bench-queries slither halmos coverage mutants lock clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
 
 setup: $(READY)  ## virtual environment, npm packages, anvil, solc
 
@@ -51,6 +51,9 @@ gas: $(READY)  ## gas per fill and per action, beside the floor of the EVM's pri
 
 bench: $(READY)  ## orders per second through HTTP
 	. $(BIN)/activate && PYTHONPATH=. python benchmarks/http_orders.py $(ARGS)
+
+bench-queries: $(READY)  ## candles, tickers and statistics with a million trades stored
+	@. $(BIN)/activate && python benchmarks/queries.py $(ARGS)
 
 slither: $(AUDIT)  ## static analysis of the contracts; fails on a finding without an answer
 	$(BIN)/python -m scripts._audit.slither

@@ -1,7 +1,8 @@
 """Which fills the next settlement batch holds, and which one is at fault if it fails: pure functions over items.
 
 A batch is a run of consecutive fills. It ends before a release, at a number of fills, at a share of the gas that one
-transaction may use, where the fee or an account's epoch changes, and never inside the fills of one IOC or FOK order.
+transaction may use, where the fee, a conversion rate or an account's epoch changes, and never inside the fills of one
+IOC or FOK order.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from offchain.domain.batch import Batch
 from offchain.domain.order import Address, Order, OrderHash
 from offchain.ports import Failure, ItemRow
+from offchain.rounds import Rounds
 
 TRANSACTION_GAS_CAP = 16_777_216
 """EIP-7825: gas that one transaction may use."""
@@ -94,6 +96,19 @@ def _slots_of(order: Order) -> tuple[tuple[Address, int, int], ...]:
     return (balance,) if order.key == 0 else (balance, (order.account, order.market, 1 + (order.key >> 1)))
 
 
+@dataclass(frozen=True, slots=True)
+class Flight:
+    """A transaction under way."""
+
+    tx_hash: bytes
+    sent_ms: int
+    batch: int
+    """its batch number; 0 for a release"""
+    fills: int = 0
+    matched_ms: int = 0
+    """when its first fill was matched; 0 where this settler did not send it"""
+
+
 def plan_batch(items: Sequence[ItemRow], limits: BatchLimits, fee_change_at: int = 0) -> BatchPlan:
     """Plan over unsettled items in order: releases before the first fill are passed over, one behind it ends it.
 
@@ -103,10 +118,13 @@ def plan_batch(items: Sequence[ItemRow], limits: BatchLimits, fee_change_at: int
     planned: list[ItemRow] = []
     gas = GasEstimate()
     epochs: dict[Address, int] = {}
+    rounds = Rounds()
     for group in _groups(items[start:]):
         if group[0].trade is None:
             return BatchPlan(tuple(planned), is_full=True)
         if planned and is_before(planned[0], fee_change_at) != is_before(group[0], fee_change_at):
+            return BatchPlan(tuple(planned), is_full=True)
+        if not rounds.take(group):
             return BatchPlan(tuple(planned), is_full=True)
         signed = [row.order for item in group for row in (item.maker, item.taker) if row is not None]
         if any(epochs.setdefault(order.account, order.epoch) != order.epoch for order in signed):
@@ -237,3 +255,10 @@ def item_at_fault(batch: Batch, items: Sequence[ItemRow], failure: Failure) -> i
 
 def _fills_of(batch: Batch, is_concerned: Callable[[int], bool]) -> set[int]:
     return {index for index, fill in enumerate(batch.fills) if is_concerned(fill.maker) or is_concerned(fill.taker)}
+
+
+def order_ids(items: Sequence[ItemRow]) -> list[str]:
+    """Ids of all orders whose fills `items` are, for the log."""
+    trades = [item.trade for item in items if item.trade is not None]
+    hashes = {order_hash for trade in trades for order_hash in (trade.maker_hash, trade.taker_hash)}
+    return sorted("0x" + order_hash.hex() for order_hash in hashes)

@@ -89,6 +89,11 @@ class Catalogue:
         return (account, signer) in self._delegates
 
     @property
+    def oracles(self) -> list[Address]:
+        """Those by which markets go, in order of their addresses."""
+        return sorted({listing.market.oracle for listing in self._by_id.values() if listing.market.oracle})
+
+    @property
     def markets(self) -> list[Listing]:
         """In order of their ids."""
         return [self._by_id[market] for market in sorted(self._by_id)]

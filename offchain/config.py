@@ -73,6 +73,7 @@ class Config(BaseSettings):
         "default: 0 on chains 31337 and 1337, else 900",
     )
     head_poll_ms: int = Field(500, ge=20, le=60_000, description="pause between two looks at the chain's head, ms")
+    oracle_poll_ms: int = Field(1_000, ge=20, le=10_000, description="pause between two looks at the oracles, ms")
     rpc_timeout_ms: int = Field(20_000, ge=100, le=300_000, description="time for one answer of the node, ms")
 
     # settlement
@@ -89,10 +90,33 @@ class Config(BaseSettings):
     max_body_bytes: int = Field(16_384, ge=1_024, le=1_048_576, description="largest request body")
     queue_limit: int = Field(4_096, ge=1, le=65_536, description="commands that may wait for the core")
     max_sockets: int = Field(1_000, ge=1, description="WebSocket connections")
+    max_sockets_per_address: int = Field(50, ge=0, description="WebSocket connections of one address; 0: any number")
     submit_timeout_ms: int = Field(5_000, ge=100, le=60_000, description="time for the core to answer a command, ms")
     snapshot_events: int = Field(50_000, ge=100, description="events between two snapshots")
     drain_seconds: float = Field(
         60.0, ge=0, le=3_600, description="time that a stopping service has to settle what is pending"
+    )
+
+    # budgets
+    limit_window_seconds: int = Field(
+        10, ge=1, le=3_600, description="time over which budgets are counted; what it brings may be spent at once"
+    )
+    limit_address_requests: float = Field(
+        100, ge=0, description="requests per second of one address, except cancels; here and below 0: no limit"
+    )
+    limit_address_cancels: float = Field(100, ge=0, description="cancels per second of one address")
+    limit_account_orders: float = Field(50, ge=0, description="orders per second of one account")
+    limit_account_cancels: float = Field(100, ge=0, description="cancels per second of one account")
+    limit_socket_messages: float = Field(10, ge=0, description="messages per second of one WebSocket")
+    limit_keys: int = Field(65_536, ge=1, description="addresses, and accounts, whose budgets are remembered")
+    proxy_hops: int = Field(
+        0, ge=0, le=16, description="reverse proxies before the API, each of which appends to X-Forwarded-For; 0: none"
+    )
+
+    # metrics
+    worker_metrics_host: str = Field("127.0.0.1", description="address that serves the worker's GET /metrics")
+    worker_metrics_port: int = Field(
+        8081, ge=0, le=65_535, description="port that serves the worker's GET /metrics; 0: any free one"
     )
 
     # log

@@ -11,6 +11,7 @@ import structlog
 
 from offchain.domain.commands import ChainBlock, ChainRollback
 from offchain.domain.errors import Code, Rejection
+from offchain.metrics import WorkerMetrics
 from offchain.ports import BlockRef, Chain, ChainUnavailable, Ingress, Overloaded, Unavailable
 
 log = structlog.get_logger(__name__)
@@ -35,12 +36,18 @@ class Indexer:
     """Run by the worker: `run` until `stop`."""
 
     def __init__(
-        self, chain: Chain, ingress: Ingress, start: Sequence[BlockRef], settings: IndexerSettings | None = None
+        self,
+        chain: Chain,
+        ingress: Ingress,
+        start: Sequence[BlockRef],
+        settings: IndexerSettings | None = None,
+        metrics: WorkerMetrics | None = None,
     ) -> None:
         """`start`: the newest blocks that the core has seen, oldest first; empty if it has seen none."""
         self._chain = chain
         self._ingress = ingress
         self._settings = settings or IndexerSettings()
+        self._metrics = metrics or WorkerMetrics()
         self._seen = deque(start, maxlen=REMEMBERED)
         self._is_stopping = False
         self._grown = asyncio.Event()
@@ -101,7 +108,9 @@ class Indexer:
         if isinstance(command, ChainRollback):
             while self._seen and self._seen[-1].number > command.number:
                 self._seen.pop()
+            self._metrics.rollbacks.inc()
             log.warning("chain rolled back", number=command.number)
         else:
+            self._metrics.blocks.inc()
             self._seen.append(BlockRef(command.number, command.block_hash))
             self._grown.set()

@@ -83,6 +83,8 @@ class OrderBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     client_order_id: str | None = None
     expect_filled: str | None = None
     """quantity that the order replaced by this one may have filled"""
+    conversion_limit: str | None = None
+    """USDC per whole quote unit; required where the market is not quoted in USDC, and signed"""
 
 
 class CancelBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
@@ -234,12 +236,30 @@ def _number(text: str, decimals: int, param: str) -> int:
         raise IntakeError(IntakeCode.INVALID_NUMBER, param, f"{param} {error}") from None
 
 
+def _conversion_limit(text: str | None, market: Market) -> int:
+    """micro-USDC per whole quote unit; 0 where the market is quoted in USDC."""
+    if not market.is_cross_quoted:
+        if text is not None:
+            detail = f"{market.symbol} is quoted in USDC and has no conversion limit"
+            raise IntakeError(Code.UNEXPECTED_CONVERSION_LIMIT, "conversionLimit", detail)
+        return 0
+    if text is None:
+        detail = f"{market.symbol} is not quoted in USDC: conversionLimit says at which rate, in USDC, it may be paid"
+        raise IntakeError(Code.CONVERSION_LIMIT_MISSING, "conversionLimit", detail)
+    limit = _number(text, USDC_DECIMALS, "conversionLimit")
+    if not 0 < limit <= 2**64 - 1:
+        highest = format_units(2**64 - 1, USDC_DECIMALS)
+        detail = f"conversionLimit must be positive and at most {highest}"
+        raise IntakeError(IntakeCode.INVALID_NUMBER, "conversionLimit", detail)
+    return limit
+
+
 def _price(text: str, market: Market) -> int:
-    """micro-USDC per lot."""
-    price = _number(text, USDC_DECIMALS, "price")
+    """As signed: micro-USDC, or 10^-12 whole quote units, per lot."""
+    price = _number(text, market.price_decimals, "price")
     if price == 0 or price % market.tick_size or price > market.max_price:
-        tick = format_units(market.tick_size, USDC_DECIMALS)
-        highest = format_units(market.max_price, USDC_DECIMALS)
+        tick = format_units(market.tick_size, market.price_decimals)
+        highest = format_units(market.max_price, market.price_decimals)
         detail = f"price must be a positive multiple of the tick {tick} and at most {highest} in {market.symbol}"
         raise IntakeError(Code.INVALID_PRICE, "price", detail)
     return market.price_per_lot(price)
@@ -311,6 +331,7 @@ class Intake:
             epoch=_bounded(body.epoch, 2**32 - 1, "epoch"),
             expiry=_expiry(body, time_in_force, received_ms),
             max_fee_bps=_bounded(body.max_fee_bps, 2**16 - 1, "maxFeeBps"),
+            conversion_limit=_conversion_limit(body.conversion_limit, market),
         )
         expected = None if body.expect_filled is None else _lots(body.expect_filled, market, "expectFilled", 0)
         self_trade = _choice(_SELF_TRADES, body.self_trade_prevention, "selfTradePrevention", IntakeCode.INVALID_VALUE)

@@ -13,9 +13,10 @@ import msgspec
 from offchain.domain.commands import ChainBlock, ChainRollback, Command, Configure
 from offchain.domain.core import Status
 from offchain.domain.events import BalanceUpdate, Event, Result
+from offchain.domain.oracle import Conversion
 from offchain.domain.order import Address, Order, OrderHash
 
-RULES_VERSION = 1
+RULES_VERSION = 2
 """Version of the rules by which commands are executed; a journal is replayed under the version it was written with."""
 
 
@@ -122,6 +123,32 @@ class TradeRow(msgspec.Struct, frozen=True):
     batch: int
     """0 until a batch holds it"""
     tx_hash: bytes
+    conversion: Conversion | None = None
+    """None unless the market is cross-quoted"""
+
+
+class CandleRow(msgspec.Struct, frozen=True):
+    """What was traded in a market over a time. Prices as in trades, fees of both sides in micro-USDC."""
+
+    market: int
+    start_ms: int
+    open: int
+    high: int
+    low: int
+    close: int
+    quantity: int
+    """lots"""
+    notional: int
+    """sum of price * quantity"""
+    fees: int
+    trades: int
+
+
+class MarketFigures(msgspec.Struct, frozen=True):
+    """What was traded in a market since a time and in all; None where nothing was."""
+
+    window: CandleRow | None
+    ever: CandleRow | None
 
 
 class WithdrawalRow(msgspec.Struct, frozen=True):
@@ -203,6 +230,15 @@ class Views(Protocol):
 
     async def trades(self, market: int, before: int | None, limit: int) -> Page[TradeRow]:
         """Newest first."""
+        ...
+
+    async def candles(self, market: int, interval_ms: int, since_ms: int | None, limit: int) -> list[CandleRow]:
+        """Oldest first: the first `limit` that start at `since_ms` or later, else the newest ones. Those without a
+        trade are left out. ValueError unless the interval is a multiple of a minute and divides a day."""
+        ...
+
+    async def figures(self, markets: Sequence[int], since_ms: int) -> list[MarketFigures]:
+        """Of each of the markets, since the minute that `since_ms` is in. For up to a day; more is read slowly."""
         ...
 
     async def account_trades(self, account: Address, before: int | None, limit: int) -> Page[TradeRow]: ...
@@ -321,6 +357,17 @@ class Receipt(msgspec.Struct, frozen=True):
     gas_used: int
 
 
+class RoundSeen(msgspec.Struct, frozen=True):
+    """An oracle's newest round."""
+
+    round: int
+    price: int
+    """USD per whole unit, 18 decimals"""
+    updated_at: int
+    max_age: int
+    """seconds for which the oracle takes a round for fresh"""
+
+
 class ChainUnavailable(Exception):
     """The node cannot be reached or answers with an error that says nothing about the transaction."""
 
@@ -344,6 +391,14 @@ class Chain(Protocol):
 
     async def head_time(self) -> int:
         """Timestamp of the newest block, Unix seconds."""
+        ...
+
+    async def latest_round(self, oracle: Address) -> RoundSeen | None:
+        """An oracle's newest round; None if it answers none now, because that is too old or out of bounds."""
+        ...
+
+    async def price_at(self, oracle: Address, round_id: int, time: int) -> int | None:
+        """The price of a round that held at `time` (Unix seconds), 18 decimals; None if it did not."""
         ...
 
     async def simulate(self, data: bytes, to: str = "Engine") -> Failure | None:

@@ -16,6 +16,7 @@ from pathlib import Path
 import structlog
 
 from offchain.config import LogFormat, LogLevel
+from offchain.tracing import REQUEST_ID
 
 EXIT_FATAL = 70
 """The process may not go on (an append failed, a bug in the core); starting it again recovers."""
@@ -101,10 +102,19 @@ class Life:
                 self.end()
 
 
+def _add_request_id(logger: object, method: str, event: structlog.types.EventDict) -> structlog.types.EventDict:
+    """Name the HTTP request in whose course a line is logged."""
+    request_id = REQUEST_ID.get()
+    if request_id:
+        event.setdefault("request_id", request_id)
+    return event
+
+
 def configure_logs(role: str, level: LogLevel, form: LogFormat) -> None:
     """Structured logs on standard error, for this program and the libraries that it uses."""
     before: list[structlog.types.Processor] = [
         structlog.contextvars.merge_contextvars,
+        _add_request_id,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -122,7 +132,8 @@ def configure_logs(role: str, level: LogLevel, form: LogFormat) -> None:
     structlog.configure(
         processors=[*before, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
+        # What is not logged at this level costs nothing.
+        wrapper_class=structlog.make_filtering_bound_logger(level.value),
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(role=role)

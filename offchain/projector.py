@@ -10,6 +10,7 @@ import structlog
 
 from offchain.domain.core import Core
 from offchain.domain.events import Event
+from offchain.metrics import WorkerMetrics
 from offchain.ports import Journal, Record, Views
 from offchain.replica import Replica
 
@@ -37,6 +38,7 @@ class Projector:
         applied: int,
         *,
         snapshot_events: int = SNAPSHOT_EVENTS,
+        metrics: WorkerMetrics | None = None,
     ) -> None:
         """`replica` stands at the newest snapshot; `applied` is what the views include.
 
@@ -48,12 +50,20 @@ class Projector:
         self._replica = replica
         self._snapshot_seq = replica.seq
         self._snapshot_events = snapshot_events
+        self._metrics = metrics or WorkerMetrics()
         self._applied = applied
         self._stopping = False
         self._progress = asyncio.Condition()
 
     @classmethod
-    async def open(cls, journal: Journal, views: Views, *, snapshot_events: int = SNAPSHOT_EVENTS) -> Projector:
+    async def open(
+        cls,
+        journal: Journal,
+        views: Views,
+        *,
+        snapshot_events: int = SNAPSHOT_EVENTS,
+        metrics: WorkerMetrics | None = None,
+    ) -> Projector:
         """Start where the views and the newest snapshot stand.
 
         Raises ValueError if the views include more than the journal, which therefore is not theirs.
@@ -62,7 +72,8 @@ class Projector:
         tail, _ = await journal.tail()
         if applied > tail:
             raise ValueError(f"the views include event {applied}, the journal ends at {tail}: delete views.db")
-        return cls(journal, views, await Replica.at_snapshot(journal), applied, snapshot_events=snapshot_events)
+        replica = await Replica.at_snapshot(journal)
+        return cls(journal, views, replica, applied, snapshot_events=snapshot_events, metrics=metrics)
 
     @property
     def core(self) -> Core:
@@ -117,8 +128,11 @@ class Projector:
 
     async def _apply(self, chunk: list[Record]) -> None:
         if chunk:
-            await self._views.apply(self._applied, chunk)
-            self._applied = chunk[-1].last
+            with self._metrics.projection_seconds.time():
+                await self._views.apply(self._applied, chunk)
+            first, self._applied = chunk[0].first, chunk[-1].last
+            self._metrics.projected.inc(self._applied - first + 1)
+            log.debug("projected", first=first, last=self._applied, records=len(chunk))
             async with self._progress:
                 self._progress.notify_all()
 
@@ -130,4 +144,6 @@ class Projector:
         state = self._replica.core.snapshot()
         await self._journal.save_snapshot(self._replica.seq, state)
         self._snapshot_seq = self._replica.seq
+        self._metrics.snapshots.inc()
+        self._metrics.snapshot_bytes.set(len(state))
         log.info("snapshot saved", seq=self._snapshot_seq, bytes=len(state))

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
-from typing import TypeVar
+from logging import DEBUG
+from time import perf_counter
+from typing import NamedTuple, TypeVar
 
-from offchain.domain.commands import Command
+import structlog
+
+from offchain.domain.commands import CancelOrder, Command, PlaceOrder
 from offchain.domain.core import Core
-from offchain.domain.events import Event, Result
+from offchain.domain.events import Event, Result, Trade
+from offchain.metrics import CoreMetrics
 from offchain.ports import RULES_VERSION, Clock, Feed, Journal, Overloaded, Record, Unavailable
 from offchain.replica import Replica
+from offchain.tracing import REQUEST_ID
+
+log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
@@ -27,6 +35,15 @@ Fault = Callable[[str], None]
 
 def no_fault(step: str) -> None:
     """In production no step fails on purpose."""
+
+
+class _Waiting(NamedTuple):
+    """A command in the queue."""
+
+    command: Command
+    answer: asyncio.Future[Result]
+    request_id: str
+    """of the HTTP request that brought it, "" for others"""
 
 
 class Sequencer:
@@ -49,6 +66,7 @@ class Sequencer:
         queue_limit: int = QUEUE_LIMIT,
         batch_limit: int = BATCH_LIMIT,
         fault: Fault = no_fault,
+        metrics: CoreMetrics | None = None,
     ) -> None:
         """`state` stands at the journal's tail, whose record has the hash `prev_hash`; `epoch` is that of our lock."""
         self._core = state.core
@@ -64,8 +82,10 @@ class Sequencer:
         self._queue_limit = queue_limit
         self._batch_limit = batch_limit
         self._fault = fault
-        self._queue: deque[tuple[Command, asyncio.Future[Result]]] = deque()
-        self._unanswered: list[tuple[Command, asyncio.Future[Result]]] = []
+        self._metrics = metrics or CoreMetrics()
+        self._metrics.queue_limit.set(queue_limit)
+        self._queue: deque[_Waiting] = deque()
+        self._unanswered: list[_Waiting] = []
         self._readers: list[asyncio.Future[None]] = []
         self._wake = asyncio.Event()
         self._refusal: str | None = None
@@ -91,7 +111,7 @@ class Sequencer:
         if len(self._queue) >= self._queue_limit:
             raise Overloaded(f"{self._queue_limit} commands are waiting")
         answer: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        self._queue.append((command, answer))
+        self._queue.append(_Waiting(command, answer, REQUEST_ID.get()))
         self._wake.set()
         try:
             async with asyncio.timeout(timeout_ms / 1000):
@@ -136,16 +156,24 @@ class Sequencer:
         self._fault("taking")
         take = min(len(self._queue), self._batch_limit)
         self._unanswered = [self._queue.popleft() for _ in range(take)]
-        record, results = self._execute([command for command, _ in self._unanswered])
+        taken = self._unanswered
+        started = perf_counter()
+        record, results = self._execute([waiting.command for waiting in taken])
+        executed = perf_counter()
         self._fault("executed")
         await self._journal.append(record)
+        committed = perf_counter()
         self._fault("appended")
         _, self._prev_hash = await self._journal.tail()
         self._durable = record.last
         await self._feed.publish(record)
         self._fault("published")
         self._answer(results)
+        published = perf_counter()
         self._fault("answered")
+        # After the answers, so that nobody waits for it; once per record.
+        self._count(record, executed - started, committed - executed, published - committed)
+        self._log(record, taken, committed - executed)
 
     def _execute(self, commands: list[Command]) -> tuple[Record, list[Result]]:
         self._time_ms = max(self._time_ms, self._clock.now_ms())
@@ -162,10 +190,38 @@ class Sequencer:
         )
         return record, results
 
+    def _count(self, record: Record, match: float, commit: float, publish: float) -> None:
+        """Count one record; its stages in seconds."""
+        metrics = self._metrics
+        metrics.match_seconds.observe(match)
+        metrics.commit_seconds.observe(commit)
+        metrics.publish_seconds.observe(publish)
+        metrics.record_commands.observe(len(record.commands))
+        metrics.events.inc(record.last - record.first + 1)
+        fills = sum(type(event) is Trade for events in record.events for event in events)
+        if fills:
+            metrics.fills.inc(fills)
+        for kind, count in Counter(map(type, record.commands)).items():
+            metrics.commands.labels(kind.__name__).inc(count)
+
+    def _log(self, record: Record, taken: list[_Waiting], commit: float) -> None:
+        """Say which requests and orders a record holds and under which event numbers; ticks and blocks are no news."""
+        if not log.is_enabled_for(DEBUG):
+            return
+        orders = [
+            "0x" + waiting.command.order_hash.hex()
+            for waiting in taken
+            if isinstance(waiting.command, PlaceOrder | CancelOrder)
+        ]
+        if orders:
+            requests = [waiting.request_id for waiting in taken if waiting.request_id]
+            facts = {"first": record.first, "last": record.last, "commit_ms": round(1000 * commit, 2)}
+            log.debug("committed", requests=requests, orders=orders, **facts)
+
     def _answer(self, results: list[Result]) -> None:
-        for (_, answer), result in zip(self._unanswered, results, strict=True):
-            if not answer.done():
-                answer.set_result(result)
+        for waiting, result in zip(self._unanswered, results, strict=True):
+            if not waiting.answer.done():
+                waiting.answer.set_result(result)
         self._unanswered = []
         for reader in self._readers:
             if not reader.done():
@@ -176,9 +232,9 @@ class Sequencer:
         self._failed = True
         self._refusal = f"the sequencer stopped: {error!r}"
         unavailable = Unavailable(self._refusal)
-        for _, answer in (*self._unanswered, *self._queue):
-            if not answer.done():
-                answer.set_exception(unavailable)
+        for waiting in (*self._unanswered, *self._queue):
+            if not waiting.answer.done():
+                waiting.answer.set_exception(unavailable)
         for reader in self._readers:
             if not reader.done():
                 reader.set_exception(unavailable)

@@ -13,13 +13,24 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from offchain.batching import MAX_GROUP_FILLS, BatchLimits, BatchPlan, group_ends, is_before, item_at_fault, plan_batch
+from offchain.batching import (
+    MAX_GROUP_FILLS,
+    BatchLimits,
+    BatchPlan,
+    Flight,
+    group_ends,
+    is_before,
+    item_at_fault,
+    order_ids,
+    plan_batch,
+)
 from offchain.catalogue import Catalogue
 from offchain.chain.batch import build_batch, encode
 from offchain.chain.calldata import release_calldata, settle_calldata
 from offchain.domain.batch import Batch
 from offchain.domain.commands import BatchClosed, BatchParked, BatchSent, Command
 from offchain.domain.errors import Code, Rejection
+from offchain.metrics import WorkerMetrics
 from offchain.ports import (
     BatchRow,
     Chain,
@@ -33,6 +44,7 @@ from offchain.ports import (
     Views,
     WithdrawalRow,
 )
+from offchain.rounds import replaced_round, rounds_of
 
 log = structlog.get_logger(__name__)
 
@@ -63,16 +75,6 @@ class SettlerSettings:
     submit_timeout_ms: int = 5_000
 
 
-@dataclass(frozen=True, slots=True)
-class _Flight:
-    """A transaction under way."""
-
-    tx_hash: bytes
-    sent_ms: int
-    batch: int
-    """its batch number; 0 for a release"""
-
-
 class Settler:
     """Run by the worker: `run` until `stop`, `drain` before the end."""
 
@@ -84,6 +86,7 @@ class Settler:
         catalogue: Catalogue,
         clock: Clock,
         settings: SettlerSettings | None = None,
+        metrics: WorkerMetrics | None = None,
     ) -> None:
         """`catalogue` follows the journal like the views."""
         self._chain = chain
@@ -92,7 +95,8 @@ class Settler:
         self._catalogue = catalogue
         self._clock = clock
         self._settings = settings or SettlerSettings()
-        self._flight: _Flight | None = None
+        self._metrics = metrics or WorkerMetrics()
+        self._flight: Flight | None = None
         self._reverts: dict[int, int] = {}
         self._last_sent = b""
         self._release_not_before: dict[int, int] = {}
@@ -157,7 +161,7 @@ class Settler:
         if row.status == "sent" and row.tx_hash != self._last_sent:
             # Sent before this settler started.
             self._last_sent = row.tx_hash
-            self._flight = _Flight(row.tx_hash, row.updated_ms, row.number)
+            self._flight = Flight(row.tx_hash, row.updated_ms, row.number)
             return 0
         return await self._advance(row)
 
@@ -198,7 +202,7 @@ class Settler:
 
         It may not be before the previous batch's, nor after the block in which the batch is mined, whose clock may be a
         few seconds behind ours: where the newest block is older than the match, its time is taken, but none before the
-        fee that was matched begins.
+        fee or the oracles' rounds that were matched begin.
         """
         earliest = min(item.trade.time_ms for item in items if item.trade is not None) // 1000
         previous = await self._views.batch(number - 1) if number > 1 else None
@@ -207,7 +211,8 @@ class Settler:
         is_head_fresh = self._clock.now_ms() - head * 1000 <= MAX_HEAD_AGE_MS
         fee_change_at = self._catalogue.fees.at
         begun = 0 if is_before(items[0], fee_change_at) else fee_change_at
-        return max(min(earliest, head) if is_head_fresh else earliest, stored, begun)
+        rounds = (conversion.updated_at for conversion in rounds_of(items).values())
+        return max(min(earliest, head) if is_head_fresh else earliest, stored, begun, *rounds)
 
     async def _close(self, number: int, items: tuple[ItemRow, ...], matched_at: int) -> None:
         """Journal the batch and wait until the views show it."""
@@ -233,12 +238,18 @@ class Settler:
         failure = await self._chain.simulate(data)
         if failure is not None:
             return await self._handle(row, items, failure)
+        replaced = await replaced_round(self._chain, self._catalogue, row, items)
+        if replaced is not None:
+            return await self._park(row, "the oracle's round has another price than was matched", replaced)
         if self._reverts.get(row.number, 0) >= self._settings.max_reverts:
             return await self._park(row, "reverts on chain, succeeds in simulation", None)
         tx_hash = await self._chain.send("Engine", data)
-        self._flight = _Flight(tx_hash, self._clock.now_ms(), row.number)
+        trades = [item.trade for item in items if item.trade is not None]
+        self._flight = Flight(tx_hash, self._clock.now_ms(), row.number, len(trades), trades[0].time_ms)
         self._last_sent = tx_hash
-        log.info("batch sent", batch=row.number, fills=len(items), tx=tx_hash.hex())
+        self._metrics.batches_sent.inc()
+        log.info("batch sent", batch=row.number, first=row.first, last=row.last, fills=len(items), tx=tx_hash.hex())
+        log.debug("batch holds", batch=row.number, orders=order_ids(items))
         await self._submit(BatchSent(row.number, tx_hash))
         return self._settings.poll_seconds
 
@@ -255,7 +266,8 @@ class Settler:
         unknown = {item.trade.market for item in items if item.trade is not None} - markets.keys()
         if unknown:
             raise Unavailable(f"markets {sorted(unknown)} are not in the catalogue yet")
-        return build_batch(row.number, row.matched_at, items, markets)
+        rounds = {market: conversion.round for market, conversion in rounds_of(items).items()}
+        return build_batch(row.number, row.matched_at, items, markets, rounds)
 
     async def _handle(self, row: BatchRow, items: list[ItemRow], failure: Failure) -> float:
         """The batch would revert: wait, date it anew, or park it."""
@@ -296,6 +308,7 @@ class Settler:
         return items[ends[high] - 1].item
 
     async def _park(self, row: BatchRow, reason: str, item: int | None) -> float:
+        self._metrics.batches_parked.inc()
         log.error("batch parked", batch=row.number, reason=reason, item=item)
         self._reverts.pop(row.number, None)
         await self._submit(BatchParked(row.number, reason, item))
@@ -331,7 +344,7 @@ class Settler:
             log.warning("release fails", item=release.item, account=release.account.hex(), reason=str(failure))
             return 0
         tx_hash = await self._chain.send("WithdrawalQueue", data)
-        self._flight = _Flight(tx_hash, self._clock.now_ms(), 0)
+        self._flight = Flight(tx_hash, self._clock.now_ms(), 0)
         log.info("withdrawal released", item=release.item, account=release.account.hex(), tx=tx_hash.hex())
         return self._settings.poll_seconds
 
@@ -339,16 +352,20 @@ class Settler:
     # Helpers
     # -----------------------------------------------------------------------------------------------------------------
 
-    async def _is_in_flight(self, flight: _Flight) -> bool:
+    async def _is_in_flight(self, flight: Flight) -> bool:
         receipt = await self._chain.receipt(flight.tx_hash)
         if receipt is None:
             is_stuck = self._clock.now_ms() - flight.sent_ms >= self._settings.resend_seconds * 1000
             if is_stuck:
+                self._metrics.resent.inc()
                 log.warning("transaction without receipt is sent again", tx=flight.tx_hash.hex())
                 self._flight = None
             return not is_stuck
         self._flight = None
+        if receipt.succeeded and flight.fills:
+            self._metrics.mined(flight.fills, receipt.gas_used, (self._clock.now_ms() - flight.matched_ms) / 1000)
         if not receipt.succeeded:
+            self._metrics.reverted.inc()
             log.warning("transaction reverted", tx=flight.tx_hash.hex(), batch=flight.batch)
             self._reverts = {flight.batch: self._reverts.get(flight.batch, 0) + 1}
         return False
@@ -382,6 +399,7 @@ class Settler:
 
     def _report(self, event: str, **facts: object) -> None:
         """Log a cause of waiting once, not at every attempt."""
+        self._metrics.waits.inc()
         if self._reported != (event, facts):
             self._reported = (event, facts)
             log.warning(event, **facts)

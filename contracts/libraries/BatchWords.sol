@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.37;
 
+import {Bools} from "./Bools.sol";
+import {MarketWord} from "./MarketWord.sol";
 import {PositionSlot, PositionSlotLib} from "./PositionSlot.sol";
 
 /// @notice An order's terms as one word: the first 32 bytes of its packed record.
@@ -14,11 +16,12 @@ import {PositionSlot, PositionSlotLib} from "./PositionSlot.sol";
 /// must be zero.
 type OrderTerms is uint256;
 
-/// @notice Where an order's signature is: group index 16 (bits 8-23), leaf 8 (0-7).
+/// @notice Where an order's signature is, as one word, of which the upper 24 bits are the end of its packed record:
+///         group index 16 (bits 240-255), leaf 8 (232-239).
 type OrderLinks is uint256;
 
-/// @notice A fill as one word, its packed record: maker order index 16 (bits 56-71), taker order index 16 (40-55),
-///         quantity 40 (0-39).
+/// @notice A fill as one word, of which the upper 72 bits are its packed record: maker order index 16 (bits 240-255),
+///         taker order index 16 (224-239), quantity 40 (184-223).
 type FillWord is uint256;
 
 /// @notice An account as the Vault takes it, and as the first 32 bytes of its packed record have it.
@@ -42,12 +45,12 @@ type Entry is uint256;
 /// an order has set the first leaf. So zero is a group of one order that is still missing.
 type Group is uint256;
 
-/// @notice What fills need to know of a market, as one word.
+/// @notice What sets a market apart from spot markets that are quoted in USDC, for which it is zero, as one word.
 ///
-///      255          254      253                       192 191          128 127                      0
-///  +------------+-----------+-----------------------------+----------------+--------------------------+
-///  |derivative 1|hasForced 1| 0                           | rate 64        | lotSize 128              |
-///  +------------+-----------+-----------------------------+----------------+--------------------------+
+///   255                                              66        65            64           63         0
+///  +---------------------------------------------------+-------------+--------------+----------------+
+///  | 0                                                 | hasForced 1 | derivative 1 | rate 64        |
+///  +---------------------------------------------------+-------------+--------------+----------------+
 ///
 /// The rate is that of a cross-quoted market, micro-USDC per whole quote unit, else 0; hasForced says that a forced
 /// order of the batch is in the market.
@@ -63,6 +66,17 @@ type MarketTerms is uint256;
 /// The upper 192 bits are those of the position's first PositionSlot.
 type Position is uint256;
 
+/// @notice How far an order is filled.
+///
+///   255                                       66 65                                2      1         0
+///  +--------------------------------------------+----------------------------------+----------+--------+
+///  | 0                                          | filled 64                        | closed 1 | used 1 |
+///  +--------------------------------------------+----------------------------------+----------+--------+
+///
+/// Filled are lots, with those of earlier batches; used says that the order has a fill in this batch, closed that it is
+/// an IOC or FOK order whose group of fills has ended.
+type Progress is uint256;
+
 using OrderTermsLib for OrderTerms global;
 using OrderLinksLib for OrderLinks global;
 using FillWordLib for FillWord global;
@@ -70,17 +84,21 @@ using EntryLib for Entry global;
 using GroupLib for Group global;
 using MarketTermsLib for MarketTerms global;
 using PositionLib for Position global;
+using ProgressLib for Progress global;
 
 /// @title  Fields of OrderTerms
 library OrderTermsLib {
     uint256 internal constant SIDE = 1 << 0;
-    uint256 internal constant REDUCE_ONLY = 1 << 3;
+    uint256 internal constant REDUCE_ONLY = 1 << REDUCE_ONLY_SHIFT;
     uint256 internal constant HAS_CONVERSION_LIMIT = 1 << 4;
     uint256 internal constant FORCED = 1 << 5;
     uint256 internal constant UNKNOWN_FLAGS = 3 << 6;
     uint256 private constant RARE_FLAGS = UNKNOWN_FLAGS | FORCED | REDUCE_ONLY | HAS_CONVERSION_LIMIT;
     uint256 internal constant FLAGS_SHIFT = 216;
+    uint256 private constant KEY_SHIFT = 184;
+    uint256 private constant SORT_MASK = (uint256(type(uint16).max) << 240) | (uint256(type(uint64).max) << 152);
     uint256 private constant MARKET_MASK = uint256(type(uint16).max) << 8; // beside the flags
+    uint256 private constant REDUCE_ONLY_SHIFT = 3;
     uint256 private constant TIME_IN_FORCE_SHIFT = 1;
     uint256 private constant IMMEDIATE = 1 << 2; // the upper bit of time in force: IOC or FOK
     uint256 private constant GTC = 0;
@@ -100,9 +118,9 @@ library OrderTermsLib {
         return (OrderTerms.unwrap(terms) >> FLAGS_SHIFT) & flags != 0;
     }
 
-    /// @notice The flags that most orders do not have.
+    /// @notice The flags that most orders do not have, where the terms have them.
     function rareFlags(OrderTerms terms) internal pure returns (uint256) {
-        return (OrderTerms.unwrap(terms) >> FLAGS_SHIFT) & RARE_FLAGS;
+        return OrderTerms.unwrap(terms) & (RARE_FLAGS << FLAGS_SHIFT);
     }
 
     function isSell(OrderTerms terms) internal pure returns (bool) {
@@ -111,6 +129,11 @@ library OrderTermsLib {
 
     function isReduceOnly(OrderTerms terms) internal pure returns (bool) {
         return has(terms, REDUCE_ONLY);
+    }
+
+    /// @return 1 if it is reduce-only, else 0
+    function reduceOnly(OrderTerms terms) internal pure returns (uint256) {
+        return (OrderTerms.unwrap(terms) >> (FLAGS_SHIFT + REDUCE_ONLY_SHIFT)) & 1;
     }
 
     /// @notice Whether it is the protocol's own order and so without a signature.
@@ -135,10 +158,15 @@ library OrderTermsLib {
         return timeInForce(terms) == GTC;
     }
 
-    /// @notice Whether the orders are on the two sides of one market.
-    function isOpposite(OrderTerms terms, OrderTerms other) internal pure returns (bool) {
-        uint256 difference = OrderTerms.unwrap(terms) ^ OrderTerms.unwrap(other);
-        return (difference >> FLAGS_SHIFT) & (MARKET_MASK | SIDE) == SIDE;
+    /// @notice What is not zero if it is IOC or FOK.
+    function immediate(OrderTerms terms) internal pure returns (uint256) {
+        return OrderTerms.unwrap(terms) & (IMMEDIATE << FLAGS_SHIFT);
+    }
+
+    /// @notice What is not zero unless the orders are on the two sides of one market.
+    function unlike(OrderTerms terms, OrderTerms other) internal pure returns (uint256) {
+        uint256 difference = OrderTerms.unwrap(terms) ^ OrderTerms.unwrap(other) ^ (SIDE << FLAGS_SHIFT);
+        return difference & ((MARKET_MASK | SIDE) << FLAGS_SHIFT);
     }
 
     function side(OrderTerms terms) internal pure returns (uint8) {
@@ -155,7 +183,7 @@ library OrderTermsLib {
 
     /// @notice The nonce's upper half.
     function key(OrderTerms terms) internal pure returns (uint32) {
-        return uint32(OrderTerms.unwrap(terms) >> 184);
+        return uint32(OrderTerms.unwrap(terms) >> KEY_SHIFT);
     }
 
     /// @notice The nonce's lower half.
@@ -181,43 +209,48 @@ library OrderTermsLib {
         return uint16(OrderTerms.unwrap(terms));
     }
 
-    /// @notice Position and nonce in one number: what the order table is sorted by.
+    /// @notice Position and nonce where the terms have them: what the order table is sorted by.
     function sortKey(OrderTerms terms) internal pure returns (uint256) {
-        return (position(terms) << 64) | nonce(terms);
+        return OrderTerms.unwrap(terms) & SORT_MASK;
+    }
+
+    /// @notice Whether two sort keys differ in position or nonce key.
+    function isOtherKey(uint256 sortKey_, uint256 other) internal pure returns (bool) {
+        return (sortKey_ ^ other) >> KEY_SHIFT != 0;
     }
 }
 
 /// @title  Fields of OrderLinks
 library OrderLinksLib {
-    OrderLinks internal constant UNSIGNED = OrderLinks.wrap(uint256(type(uint16).max) << 8);
+    uint256 private constant UNSIGNED = uint256(type(uint16).max) << 8; // group and leaf
 
     /// @notice Whether it names no signature, as forced orders do.
     function isUnsigned(OrderLinks links) internal pure returns (bool) {
-        return OrderLinks.unwrap(links) == OrderLinks.unwrap(UNSIGNED);
+        return OrderLinks.unwrap(links) >> 232 == UNSIGNED;
     }
 
     function group(OrderLinks links) internal pure returns (uint256) {
-        return uint16(OrderLinks.unwrap(links) >> 8);
+        return OrderLinks.unwrap(links) >> 240;
     }
 
     function leaf(OrderLinks links) internal pure returns (uint256) {
-        return uint8(OrderLinks.unwrap(links));
+        return uint8(OrderLinks.unwrap(links) >> 232);
     }
 }
 
 /// @title  Fields of FillWord
 library FillWordLib {
     function maker(FillWord fill) internal pure returns (uint256) {
-        return uint16(FillWord.unwrap(fill) >> 56);
+        return FillWord.unwrap(fill) >> 240;
     }
 
     function taker(FillWord fill) internal pure returns (uint256) {
-        return uint16(FillWord.unwrap(fill) >> 40);
+        return uint16(FillWord.unwrap(fill) >> 224);
     }
 
     /// @return lots
     function quantity(FillWord fill) internal pure returns (uint256) {
-        return uint40(FillWord.unwrap(fill));
+        return uint40(FillWord.unwrap(fill) >> 184);
     }
 }
 
@@ -272,6 +305,15 @@ library GroupLib {
         return lastLeaf(group) == 0;
     }
 
+    /// @notice Whether the leaf is that of a group of one order, which is still missing.
+    function isVacant(Group group, uint256 leaf) internal pure returns (bool) {
+        return Group.unwrap(group) | leaf == 0;
+    }
+
+    function hasLeaf(Group group, uint256 leaf) internal pure returns (bool) {
+        return leaf <= lastLeaf(group);
+    }
+
     /// @notice Whether leaves are neither absent nor set.
     function isIncomplete(Group group) internal pure returns (bool) {
         unchecked {
@@ -288,7 +330,7 @@ library GroupLib {
     function isOf(Group group, uint256 account_) internal pure returns (bool) {
         uint256 next = Group.unwrap(group) >> ACCOUNT_SHIFT;
         unchecked {
-            return next == 0 || next == account_ + 1;
+            return Bools.either(next == 0, next == account_ + 1);
         }
     }
 
@@ -313,13 +355,12 @@ library GroupLib {
 
 /// @title  Fields of MarketTerms
 library MarketTermsLib {
-    uint256 private constant DERIVATIVE = 1 << 255;
-    uint256 private constant HAS_FORCED = 1 << 254;
-    uint256 private constant RATE_SHIFT = 128;
+    uint256 private constant DERIVATIVE = 1 << 64;
+    uint256 private constant HAS_FORCED = 1 << 65;
 
     /// @notice The terms of a spot market; the rate is 0 unless it is cross-quoted.
-    function spot(uint256 lotSize_, uint64 rate_) internal pure returns (MarketTerms) {
-        return MarketTerms.wrap((uint256(rate_) << RATE_SHIFT) | lotSize_);
+    function spot(uint64 rate_) internal pure returns (MarketTerms) {
+        return MarketTerms.wrap(rate_);
     }
 
     function derivative() internal pure returns (MarketTerms) {
@@ -330,9 +371,9 @@ library MarketTermsLib {
         return MarketTerms.wrap(MarketTerms.unwrap(terms) | HAS_FORCED);
     }
 
-    /// @notice What is zero for a spot market that is quoted in USDC only.
-    function special(MarketTerms terms) internal pure returns (uint256) {
-        return MarketTerms.unwrap(terms) >> RATE_SHIFT;
+    /// @notice Whether it is a spot market that is quoted in USDC.
+    function isPlain(MarketTerms terms) internal pure returns (bool) {
+        return MarketTerms.unwrap(terms) == 0;
     }
 
     function isDerivative(MarketTerms terms) internal pure returns (bool) {
@@ -345,12 +386,7 @@ library MarketTermsLib {
 
     /// @return micro-USDC per whole quote unit, 0 unless the market is cross-quoted
     function rate(MarketTerms terms) internal pure returns (uint256) {
-        return uint64(MarketTerms.unwrap(terms) >> RATE_SHIFT);
-    }
-
-    /// @return quanta per lot of a spot market
-    function lotSize(MarketTerms terms) internal pure returns (uint256) {
-        return uint128(MarketTerms.unwrap(terms));
+        return uint64(MarketTerms.unwrap(terms));
     }
 }
 
@@ -375,12 +411,53 @@ library PositionLib {
         return uint32(Position.unwrap(position) >> 32);
     }
 
-    function instrument(Position position) internal pure returns (uint32) {
-        return uint32(Position.unwrap(position) >> 64);
+    /// @notice What is zero if the market is of the position's instrument.
+    function mismatch(Position position, MarketWord market) internal pure returns (uint256) {
+        return ((Position.unwrap(position) << 160) ^ MarketWord.unwrap(market)) >> 224;
     }
 
     /// @notice Where the position's balance and nonce key 0 are stored.
     function slot(Position position) internal pure returns (PositionSlot) {
         return PositionSlot.wrap(Position.unwrap(position) & SLOT_MASK);
+    }
+}
+
+/// @title  Fields of Progress
+library ProgressLib {
+    uint256 private constant USED = 1 << 0;
+    uint256 private constant CLOSED = 1 << 1;
+    uint256 private constant FILLED_SHIFT = 2;
+
+    /// @notice An order of which earlier batches filled `filled_` lots.
+    function make(uint64 filled_) internal pure returns (Progress) {
+        return Progress.wrap(uint256(filled_) << FILLED_SHIFT);
+    }
+
+    function filled(Progress progress) internal pure returns (uint256) {
+        return Progress.unwrap(progress) >> FILLED_SHIFT;
+    }
+
+    function isUsed(Progress progress) internal pure returns (bool) {
+        return Progress.unwrap(progress) & USED != 0;
+    }
+
+    function isClosed(Progress progress) internal pure returns (bool) {
+        return closed(progress) != 0;
+    }
+
+    /// @notice What is not zero if it is closed.
+    function closed(Progress progress) internal pure returns (uint256) {
+        return Progress.unwrap(progress) & CLOSED;
+    }
+
+    /// @notice The same after a fill. The caller bounds what is filled below 2^64.
+    function withFill(Progress progress, uint256 quantity) internal pure returns (Progress) {
+        unchecked {
+            return Progress.wrap((Progress.unwrap(progress) + (quantity << FILLED_SHIFT)) | USED);
+        }
+    }
+
+    function close(Progress progress) internal pure returns (Progress) {
+        return Progress.wrap(Progress.unwrap(progress) | CLOSED);
     }
 }

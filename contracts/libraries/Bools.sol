@@ -23,4 +23,11 @@ library Bools {
             result := iszero(mod(value, unit))
         }
     }
+
+    /// @return result 1 if it is so, else 0
+    function toUint(bool a) internal pure returns (uint256 result) {
+        assembly ("memory-safe") {
+            result := a
+        }
+    }
 }

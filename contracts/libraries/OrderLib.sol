@@ -64,7 +64,7 @@ library OrderLib {
     ) internal pure returns (bytes32 result) {
         uint256 side = terms.side();
         uint256 timeInForce = terms.timeInForce();
-        bool reduceOnly = terms.isReduceOnly();
+        uint256 reduceOnly = terms.reduceOnly();
         uint256 price = terms.price();
         uint256 quantity = terms.quantity();
         uint256 nonce = terms.nonce();

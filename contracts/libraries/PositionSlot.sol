@@ -24,7 +24,11 @@ type PositionSlot is uint256;
 /// filled.
 type PositionWord is uint256;
 
+/// @notice State of a nonce key: seq 32 (bits 96-127), filled 64 (32-95). What the other bits are does not matter.
+type NonceState is uint256;
+
 using PositionSlotLib for PositionSlot global;
+using NonceStateLib for NonceState global;
 using PositionWordLib for PositionWord global;
 
 /// @title  Keys of a position's storage words
@@ -41,7 +45,11 @@ library PositionSlotLib {
 
     /// @notice The word of a nonce key, given the position's first word.
     function ofKey(PositionSlot first_, uint32 key) internal pure returns (PositionSlot) {
-        if (key == 0) return first_;
+        return key == 0 ? first_ : ofLaterKey(first_, key);
+    }
+
+    /// @notice The word of a nonce key >= 1.
+    function ofLaterKey(PositionSlot first_, uint32 key) internal pure returns (PositionSlot) {
         // The index, at most 2^31, stays within the 64 bits that are zero in the first word's key.
         unchecked {
             return PositionSlot.wrap(PositionSlot.unwrap(first_) + 1 + (uint256(key) >> 1));
@@ -52,10 +60,8 @@ library PositionSlotLib {
 /// @title  Fields of a position's storage words
 library PositionWordLib {
     uint256 private constant LOG2_HALF_BITS = 7;
-    uint256 private constant SEQUENCE_SHIFT = 96;
-    uint256 private constant FILLED_SHIFT = 32;
     uint256 private constant BALANCE_SHIFT = 128;
-    uint256 private constant STATE_MASK = (uint256(type(uint96).max)) << FILLED_SHIFT;
+    uint256 private constant STATE_MASK = uint256(type(uint96).max) << 32;
 
     /// @notice Balance in quanta. Only for the first word.
     function balance(PositionWord word) internal pure returns (uint256) {
@@ -71,8 +77,13 @@ library PositionWordLib {
 
     /// @notice State of a nonce key, which the caller knows to lie in this word.
     function nonceState(PositionWord word, uint32 key) internal pure returns (uint32 sequence, uint64 filled) {
-        uint256 half = PositionWord.unwrap(word) >> _halfShift(key);
-        return (uint32(half >> SEQUENCE_SHIFT), uint64(half >> FILLED_SHIFT));
+        NonceState state = stateOf(word, key);
+        return (state.sequence(), state.filled());
+    }
+
+    /// @notice The same as one word.
+    function stateOf(PositionWord word, uint32 key) internal pure returns (NonceState) {
+        return NonceState.wrap(PositionWord.unwrap(word) >> _halfShift(key));
     }
 
     /// @notice The same word with another state of a nonce key.
@@ -81,12 +92,37 @@ library PositionWordLib {
         pure
         returns (PositionWord)
     {
+        return withState(word, key, NonceStateLib.make(sequence, filled));
+    }
+
+    /// @notice The same, given a state whose other bits are zero.
+    function withState(PositionWord word, uint32 key, NonceState state) internal pure returns (PositionWord) {
         uint256 shift = _halfShift(key);
-        uint256 state = (uint256(sequence) << SEQUENCE_SHIFT) | (uint256(filled) << FILLED_SHIFT);
-        return PositionWord.wrap((PositionWord.unwrap(word) & ~(STATE_MASK << shift)) | (state << shift));
+        return PositionWord.wrap(
+            (PositionWord.unwrap(word) & ~(STATE_MASK << shift)) | (NonceState.unwrap(state) << shift)
+        );
     }
 
     function _halfShift(uint32 key) private pure returns (uint256) {
         return (uint256(key) & 1) << LOG2_HALF_BITS;
+    }
+}
+
+/// @title  Fields of NonceState
+library NonceStateLib {
+    uint256 private constant SEQUENCE_SHIFT = 96;
+    uint256 private constant FILLED_SHIFT = 32;
+
+    function make(uint256 sequence_, uint256 filled_) internal pure returns (NonceState) {
+        return NonceState.wrap((sequence_ << SEQUENCE_SHIFT) | (filled_ << FILLED_SHIFT));
+    }
+
+    function sequence(NonceState state) internal pure returns (uint32) {
+        return uint32(NonceState.unwrap(state) >> SEQUENCE_SHIFT);
+    }
+
+    /// @return lots of the sequence
+    function filled(NonceState state) internal pure returns (uint64) {
+        return uint64(NonceState.unwrap(state) >> FILLED_SHIFT);
     }
 }

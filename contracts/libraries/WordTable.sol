@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.37;
 
+/// @notice Where an entry is in every table of the same index: how many bytes it lies behind the table's pointer.
+type Place is uint256;
+
+using WordTable for Place global;
+
 /// @title  Tables of words without bounds checks
 /// @notice The compiler's check costs more than the access, and settlement makes a hundred accesses per fill. Callers
 ///         index with a loop counter below the table's length, or with an index that was compared with the length when
@@ -26,24 +31,21 @@ library WordTable {
         }
     }
 
-    /// @notice Take `amount` from one int256 entry and add it to another, unchecked as well.
-    function move(uint256[] memory table, uint256 from, uint256 to, uint256 amount) internal pure {
+    /// @notice The place of an entry.
+    function placeOf(uint256 index) internal pure returns (Place place) {
         assembly ("memory-safe") {
-            let entries := add(table, 0x20)
-            let entry := add(entries, shl(5, from))
-            mstore(entry, sub(mload(entry), amount))
-            entry := add(entries, shl(5, to))
-            mstore(entry, add(mload(entry), amount))
+            place := add(0x20, shl(5, index))
         }
     }
 
-    /// @notice Add `amount` to two entries, unchecked as well.
-    function addToBoth(uint256[] memory table, uint256 first, uint256 second, uint256 amount) internal pure {
+    function isSame(Place place, Place other) internal pure returns (bool) {
+        return Place.unwrap(place) == Place.unwrap(other);
+    }
+
+    /// @notice Add to the int256 entry at a place. Unchecked: the caller bounds the sum.
+    function addAt(uint256[] memory table, Place place, int256 amount) internal pure {
         assembly ("memory-safe") {
-            let entries := add(table, 0x20)
-            let entry := add(entries, shl(5, first))
-            mstore(entry, add(mload(entry), amount))
-            entry := add(entries, shl(5, second))
+            let entry := add(table, place)
             mstore(entry, add(mload(entry), amount))
         }
     }

@@ -7,6 +7,6 @@ import {OrderTerms} from "../libraries/BatchWords.sol";
 /// @notice For test networks only.
 contract MockOrderTerms {
     function isOpposite(OrderTerms terms, OrderTerms other) external pure returns (bool) {
-        return terms.isOpposite(other);
+        return terms.unlike(other) == 0;
     }
 }

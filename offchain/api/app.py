@@ -3,14 +3,32 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from time import perf_counter
 
 import structlog
 from aiohttp import WSCloseCode, web
 
-from offchain.api.keys import CATALOGUE, HUB, INTAKE, LIFE, PRESENT, READBACK, REQUEST_ID, STATE, Life
+from offchain.api.answers import AnswerStore
+from offchain.api.handlers.common import charge_address
+from offchain.api.keys import (
+    CATALOGUE,
+    HUB,
+    IDEMPOTENCY,
+    INTAKE,
+    LIFE,
+    LIMITS,
+    METRICS,
+    PRESENT,
+    READBACK,
+    REQUEST_ID,
+    STATE,
+    USES,
+    Life,
+)
+from offchain.api.limits import Limits, Use, headers
 from offchain.api.present import Presenter
-from offchain.api.problems import ApiCode, ProblemError, problem_response
+from offchain.api.problems import RETRY_AFTER, ApiCode, ProblemError, problem_response
 from offchain.api.readback import Readback
 from offchain.api.routes import ROUTES
 from offchain.api.state import ApiState
@@ -19,6 +37,7 @@ from offchain.catalogue import Catalogue
 from offchain.domain.errors import Rejection
 from offchain.intake import Intake, IntakeError, shown
 from offchain.ports import Overloaded, Unavailable
+from offchain.tracing import REQUEST_ID as TRACED
 
 REQUEST_ID_HEADER = "X-Request-Id"
 
@@ -32,12 +51,15 @@ def init_app(state: ApiState) -> web.Application:
     catalogue = Catalogue()
     app = web.Application(middlewares=[_respond], client_max_size=state.settings.max_body_bytes)
     app[STATE] = state
+    app[METRICS] = state.metrics
     app[CATALOGUE] = catalogue
     app[INTAKE] = Intake(catalogue)
     app[PRESENT] = Presenter(catalogue)
     app[READBACK] = Readback(state.views)
     app[HUB] = Hub(state, catalogue, app[READBACK])
     app[LIFE] = Life()
+    app[IDEMPOTENCY] = AnswerStore(state.settings.idempotency_answers, state.settings.idempotency_answers_per_account)
+    app[LIMITS] = Limits(state.settings)
     app.add_routes(ROUTES)
     app.cleanup_ctx.append(_follow_feed)
     app.on_shutdown.append(_close_sockets)
@@ -66,43 +88,85 @@ async def _close_sockets(app: web.Application) -> None:
 
 @web.middleware
 async def _respond(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Give every request an id, and every failure a problem document."""
+    """Give every request an id, and every failure a problem document; count and time them."""
+    started = perf_counter()
     request_id = secrets.token_hex(8)
     request[REQUEST_ID] = request_id
-    try:
-        response = await handler(request)
-    except (IntakeError, ProblemError) as refusal:
-        order_id = refusal.order_id if isinstance(refusal, ProblemError) else None
-        response = problem_response(refusal.rejection, request_id, order_id=order_id)
-    except Overloaded as error:
-        response = _problem(request_id, ApiCode.OVERLOADED, f"{error}; nothing was taken, send it again later")
-    except Unavailable as error:
-        response = _problem(request_id, ApiCode.UNAVAILABLE, f"{error}; send the same again")
-    except web.HTTPException as error:
-        response = _http_problem(request, request_id, error)
-    except Exception:
-        log.exception("request failed", request_id=request_id, method=request.method, path=request.path)
-        response = _problem(request_id, ApiCode.INTERNAL_ERROR, "the service failed on this request and has logged why")
+    TRACED.set(request_id)
+    uses: list[Use] = []
+    request[USES] = uses
+    response = await _answered(request, request_id, handler)
     if not response.prepared:
         response.headers[REQUEST_ID_HEADER] = request_id
+        if uses:
+            response.headers.update(headers(uses))
+        _count(request, response.status, perf_counter() - started)
     return response
 
 
-def _problem(request_id: str, code: ApiCode, detail: str, param: str = "") -> web.Response:
-    return problem_response(Rejection(code, param, detail), request_id)
+async def _answered(request: web.Request, request_id: str, handler: Handler) -> web.StreamResponse:
+    try:
+        charge_address(request)
+        return await handler(request)
+    except IntakeError as refusal:
+        rejection = refusal.rejection
+    except ProblemError as refusal:
+        wait = {} if refusal.retry_after is None else {RETRY_AFTER: str(refusal.retry_after)}
+        return _refused(request, request_id, refusal.rejection, refusal.order_id, wait)
+    except Overloaded as error:
+        rejection = Rejection(ApiCode.OVERLOADED, "", f"{error}; nothing was taken, send it again later")
+    except Unavailable as error:
+        rejection = Rejection(ApiCode.UNAVAILABLE, "", f"{error}; send the same again")
+    except web.HTTPException as error:
+        return _http_problem(request, request_id, error)
+    except Exception:
+        log.exception("request failed", request_id=request_id, method=request.method, path=request.path)
+        detail = "the service failed on this request and has logged why"
+        rejection = Rejection(ApiCode.INTERNAL_ERROR, "", detail)
+    return _refused(request, request_id, rejection)
+
+
+def _refused(
+    request: web.Request,
+    request_id: str,
+    rejection: Rejection,
+    order_id: str | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> web.Response:
+    """The problem document; counted, and logged where it ends an order or a cancel."""
+    request.app[METRICS].refusals.labels(rejection.code).inc()
+    if request.method != "GET" and rejection.code != ApiCode.RATE_LIMITED:
+        order = order_id or _named(request)
+        log.info("refused", request_id=request_id, code=rejection.code, param=rejection.param, order=order)
+    return problem_response(rejection, request_id, order_id=order_id, headers=headers)
+
+
+def _named(request: web.Request) -> str:
+    """The order that the address names, "" if none."""
+    text = request.match_info.get("id", "")
+    return text if len(text) <= 66 and text.isascii() else shown(text)
+
+
+def _count(request: web.Request, status: int, seconds: float) -> None:
+    resource = request.match_info.route.resource
+    # Only what exists becomes a label: clients could invent addresses and methods without end.
+    method, route = (request.method, resource.canonical) if resource is not None else ("other", "unknown")
+    request.app[METRICS].answered(method, route, status, seconds)
 
 
 def _http_problem(request: web.Request, request_id: str, error: web.HTTPException) -> web.StreamResponse:
     """What aiohttp itself refuses."""
+    headers = {}
     match error:
         case web.HTTPNotFound():
-            return _problem(request_id, ApiCode.UNKNOWN_ROUTE, f"there is nothing at {shown(request.path)}")
+            rejection = Rejection(ApiCode.UNKNOWN_ROUTE, "", f"there is nothing at {shown(request.path)}")
         case web.HTTPMethodNotAllowed():
             allowed = ", ".join(sorted(error.allowed_methods))
             detail = f"{request.method} is not allowed here; allowed: {allowed}"
-            rejection = Rejection(ApiCode.METHOD_NOT_ALLOWED, "", detail)
-            return problem_response(rejection, request_id, headers={"Allow": allowed})
+            rejection, headers = Rejection(ApiCode.METHOD_NOT_ALLOWED, "", detail), {"Allow": allowed}
         case web.HTTPRequestEntityTooLarge():
             largest = request.app[STATE].settings.max_body_bytes
-            return _problem(request_id, ApiCode.BODY_TOO_LARGE, f"the body has more than {largest} bytes")
-    raise error
+            rejection = Rejection(ApiCode.BODY_TOO_LARGE, "", f"the body has more than {largest} bytes")
+        case _:
+            raise error
+    return _refused(request, request_id, rejection, headers=headers)

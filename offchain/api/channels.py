@@ -71,10 +71,12 @@ class Channel:
         self.last = seq
         self.subscriptions: dict[Sink, Subscription] = {}
 
-    def send(self, seq: int, frame: bytes) -> None:
+    def send(self, seq: int, frame: bytes) -> int:
+        """Give the message to every subscriber; returns how many there are."""
         self.last = seq
         for subscription in self.subscriptions.values():
             subscription.deliver(seq, frame)
+        return len(self.subscriptions)
 
 
 def leave(channels: dict[KeyT, Channel], key: KeyT, sink: Sink) -> None:

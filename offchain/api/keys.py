@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from aiohttp import web
 
+from offchain.api.answers import AnswerStore
+from offchain.api.limits import Limits, Use
 from offchain.api.present import Presenter
 from offchain.api.readback import Readback
 from offchain.api.state import ApiState
 from offchain.api.stream import Hub
 from offchain.catalogue import Catalogue
 from offchain.intake import Intake
+from offchain.metrics import CoreMetrics
 
 
 class Closable(Protocol):
@@ -36,14 +40,21 @@ class Life:
     inflight: int = 0
     """orders and cancels under way"""
     connections: set[Closable] = field(default_factory=set)
+    sockets_of: Counter[str] = field(default_factory=Counter)
+    """open sockets by address"""
 
 
 STATE = web.AppKey("state", ApiState)
 CATALOGUE = web.AppKey("catalogue", Catalogue)
+IDEMPOTENCY = web.AppKey("idempotency", AnswerStore)
 INTAKE = web.AppKey("intake", Intake)
 PRESENT = web.AppKey("present", Presenter)
 READBACK = web.AppKey("readback", Readback)
 HUB = web.AppKey("hub", Hub)
 LIFE = web.AppKey("life", Life)
+LIMITS = web.AppKey("limits", Limits)
+METRICS = web.AppKey("metrics", CoreMetrics)
 
 REQUEST_ID = web.RequestKey("request_id", str)
+USES: web.RequestKey[list[Use]] = web.RequestKey("uses", list)
+"""budgets that the request was charged to"""

@@ -13,7 +13,7 @@ from sortedcontainers import SortedDict  # type: ignore[import-untyped,unused-ig
 
 from offchain.api.schemas.http import Book, Level, checksum
 from offchain.api.schemas.stream import Depth, DepthSnapshot, DepthUpdate
-from offchain.domain.market import USDC_DECIMALS, Market
+from offchain.domain.market import Market
 from offchain.domain.order import Side
 from offchain.domain.units import format_units
 
@@ -129,6 +129,6 @@ class MarketView:
     def _level(self, price: int, lots: int) -> Level:
         market = self.market
         return (
-            format_units(market.price_per_unit(price), USDC_DECIMALS),
+            format_units(market.price_per_unit(price), market.price_decimals),
             format_units(lots * market.lot_size, market.decimals),
         )

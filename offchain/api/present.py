@@ -16,14 +16,12 @@ from offchain.domain.events import (
     WithdrawalUpdate,
 )
 from offchain.domain.market import USDC, USDC_DECIMALS, Asset, Kind, Market, MarketStatus
+from offchain.domain.oracle import PRICE_DECIMALS, OraclePrice
 from offchain.domain.order import NO_EXPIRY, Address, Side, TimeInForce
 from offchain.domain.units import format_units
 from offchain.ports import BatchRow, DepositRow, OrderRow, TradeRow, WithdrawalRow
 
 USDC_ASSET = http.AssetInfo(id=USDC, symbol="USDC", decimals=USDC_DECIMALS, synth=None, underlying=None)
-
-CROSS_PRICE_DECIMALS = 12
-"""Of prices in another asset than USDC."""
 
 WITHDRAWAL_AS_CXPT = 1
 """`IWithdrawalQueue.Kind.USDC_AS_CXPT`"""
@@ -63,8 +61,12 @@ class Presenter:
     # -----------------------------------------------------------------------------------------------------------------
 
     def price(self, market: Market, price: int) -> str:
-        """From micro-USDC per lot to USDC per whole base unit."""
-        return format_units(market.price_per_unit(price), USDC_DECIMALS)
+        """From what is signed, per lot, to whole quote units per whole base unit."""
+        return format_units(market.price_per_unit(price), market.price_decimals)
+
+    def rate(self, rate: int) -> str:
+        """From micro-USDC per whole quote unit to USDC."""
+        return format_units(rate, USDC_DECIMALS)
 
     def quantity(self, market: Market, lots: int) -> str:
         return format_units(lots * market.lot_size, market.decimals)
@@ -134,6 +136,7 @@ class Presenter:
             epoch=order.epoch,
             expiry=None if order.expiry == NO_EXPIRY else order.expiry,
             max_fee_bps=order.max_fee_bps,
+            conversion_limit=self.rate(order.conversion_limit) if order.conversion_limit else None,
             reduce_only=order.reduce_only,
             post_only=row.post_only,
             self_trade_prevention=row.self_trade,
@@ -184,6 +187,7 @@ class Presenter:
             price=self.price(market, trade.price),
             quantity=self.quantity(market, trade.quantity),
             fee=format_units(trade.maker_fee if is_maker else trade.taker_fee, USDC_DECIMALS),
+            conversion_rate=self.rate(trade.conversion.rate) if trade.conversion is not None else None,
             time=trade.time_ms,
             item=trade.item,
             settlement=settlement,
@@ -240,7 +244,6 @@ class Presenter:
 
     def market(self, listing: Listing) -> http.MarketInfo:
         market = listing.market
-        price_decimals = USDC_DECIMALS if market.quote == USDC else CROSS_PRICE_DECIMALS
         status = "halted" if listing.halted else MarketStatus(listing.status).name.lower()
         return http.MarketInfo(
             id=market.id,
@@ -250,10 +253,10 @@ class Presenter:
             quote=self.asset_symbol(market.quote),
             instrument=market.instrument,
             decimals=market.decimals,
-            tick_size=format_units(market.tick_size, price_decimals),
+            tick_size=format_units(market.tick_size, market.price_decimals),
             lot_size=format_units(market.lot_size, market.decimals),
             tick_per_lot=str(market.tick_per_lot),
-            max_price=format_units(market.max_price, price_decimals),
+            max_price=format_units(market.max_price, market.price_decimals),
             max_quantity=self.quantity(market, market.max_quantity),
             status=status,
             reason=listing.reason,
@@ -282,6 +285,19 @@ class Presenter:
             fee_change=_fee_change(catalogue),
             assets=[USDC_ASSET, *assets],
             markets=[self.market(listing) for listing in catalogue.markets],
+        )
+
+    def oracle_price(self, market: Market, price: OraclePrice, now_ms: int) -> http.OraclePrice:
+        conversion = price.conversion() if market.is_cross_quoted else None
+        return http.OraclePrice(
+            market=market.symbol,
+            asset=self.asset_symbol(market.quote if market.is_cross_quoted else market.base),
+            price=format_units(price.price, PRICE_DECIMALS),
+            conversion_rate=self.rate(conversion.rate) if conversion is not None else None,
+            round=str(price.round),
+            updated_at=price.updated_at * 1000,
+            seen_at=price.seen_ms,
+            usable=price.is_usable(now_ms),
         )
 
     def batch(self, row: BatchRow) -> http.BatchInfo:

@@ -17,6 +17,7 @@ from offchain.domain.errors import Code, Rejection
 from offchain.intake import IntakeCode
 
 CONTENT_TYPE = "application/problem+json"
+RETRY_AFTER = "Retry-After"
 
 
 class ApiCode(StrEnum):
@@ -30,6 +31,11 @@ class ApiCode(StrEnum):
     UNKNOWN_PARAMETER = "unknownParameter"
     INVALID_PARAMETER = "invalidParameter"
     INVALID_CURSOR = "invalidCursor"
+    MISSING_IDEMPOTENCY_KEY = "missingIdempotencyKey"
+    INVALID_IDEMPOTENCY_KEY = "invalidIdempotencyKey"
+    IDEMPOTENCY_KEY_IN_FLIGHT = "idempotencyKeyInFlight"
+    IDEMPOTENCY_KEY_REUSED = "idempotencyKeyReused"
+    RATE_LIMITED = "rateLimited"
     OVERLOADED = "overloaded"
     UNAVAILABLE = "unavailable"
     STARTING = "starting"
@@ -40,6 +46,7 @@ class ApiCode(StrEnum):
     UNKNOWN_OPERATION = "unknownOperation"
     UNKNOWN_CHANNEL = "unknownChannel"
     TOO_MANY_SUBSCRIPTIONS = "tooManySubscriptions"
+    TOO_MANY_SOCKETS = "tooManySockets"
 
 
 class Kind(NamedTuple):
@@ -74,6 +81,11 @@ PROBLEMS: Mapping[str, Kind] = MappingProxyType(
         ApiCode.UNKNOWN_PARAMETER: Kind(400, "A query parameter is not known"),
         ApiCode.INVALID_PARAMETER: Kind(400, "A query parameter has a value that is not possible"),
         ApiCode.INVALID_CURSOR: Kind(400, "The cursor is not one of ours"),
+        ApiCode.MISSING_IDEMPOTENCY_KEY: Kind(400, "An idempotency key is required here"),
+        ApiCode.INVALID_IDEMPOTENCY_KEY: Kind(400, "The idempotency key is malformed"),
+        ApiCode.IDEMPOTENCY_KEY_IN_FLIGHT: Kind(409, "The request with this key is under way", True),
+        ApiCode.IDEMPOTENCY_KEY_REUSED: Kind(422, "The idempotency key belongs to another request"),
+        ApiCode.RATE_LIMITED: Kind(429, "The budget of requests is used up", True),
         ApiCode.OVERLOADED: Kind(503, "The exchange is overloaded", True),
         ApiCode.UNAVAILABLE: Kind(503, "The exchange did not answer in time", True),
         ApiCode.STARTING: Kind(503, "The exchange is starting", True),
@@ -83,6 +95,7 @@ PROBLEMS: Mapping[str, Kind] = MappingProxyType(
         ApiCode.UNKNOWN_OPERATION: Kind(400, "The operation is not known"),
         ApiCode.UNKNOWN_CHANNEL: Kind(404, "The channel does not exist"),
         ApiCode.TOO_MANY_SUBSCRIPTIONS: Kind(429, "The socket has too many subscriptions"),
+        ApiCode.TOO_MANY_SOCKETS: Kind(429, "The address has too many sockets"),
         # the order itself
         Code.UNKNOWN_MARKET: Kind(404, "The market does not exist"),
         Code.MARKET_NOT_ACTIVE: Kind(409, "The market takes no orders now"),
@@ -94,6 +107,8 @@ PROBLEMS: Mapping[str, Kind] = MappingProxyType(
         Code.INVALID_NONCE: Kind(422, "The nonce is not possible"),
         Code.REDUCE_ONLY_SPOT: Kind(422, "Spot orders cannot be reduce-only"),
         Code.UNEXPECTED_CONVERSION_LIMIT: Kind(422, "The market is not cross-quoted"),
+        Code.CONVERSION_LIMIT_MISSING: Kind(422, "The market is cross-quoted and needs a conversion limit"),
+        Code.CONVERSION_LIMIT_EXCEEDED: Kind(422, "The present rate is beyond the order's conversion limit"),
         Code.ORDER_EXPIRED: Kind(422, "The order has expired"),
         Code.FEE_ABOVE_CAP: Kind(422, "The fee is above the order's cap"),
         # against the state
@@ -112,6 +127,7 @@ PROBLEMS: Mapping[str, Kind] = MappingProxyType(
         Code.TOO_MANY_NONCE_KEYS: Kind(409, "The account has used too many nonce keys"),
         Code.SETTLEMENT_BACKLOG: Kind(503, "Settlement is behind"),
         Code.CHAIN_STALE: Kind(503, "The chain has not been seen for too long"),
+        Code.PRICE_UNAVAILABLE: Kind(503, "No fresh price is known"),
         # cancels
         Code.UNKNOWN_ORDER: Kind(404, "The order is not known"),
         Code.NOT_OWNER: Kind(403, "The order is another account's"),
@@ -124,6 +140,7 @@ PROBLEMS: Mapping[str, Kind] = MappingProxyType(
         Code.INVALID_CONFIGURATION: Kind(400, "The configuration is not possible"),
         Code.INVALID_BATCH: Kind(409, "The batch is not possible"),
         Code.UNKNOWN_BATCH: Kind(404, "The batch is not known"),
+        Code.UNKNOWN_ORACLE: Kind(404, "No market goes by this oracle"),
         Code.UNKNOWN_FILL: Kind(404, "The fill is not known"),
     }
 )
@@ -148,8 +165,12 @@ class Problem(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
 class ProblemError(Exception):
     """Ends a handler with a problem document."""
 
-    def __init__(self, code: str, detail: str, param: str = "", *, order_id: str | None = None) -> None:
+    def __init__(
+        self, code: str, detail: str, param: str = "", *, order_id: str | None = None, retry_after: int | None = None
+    ) -> None:
+        """`retry_after`: seconds until it makes sense to try again."""
         super().__init__(f"{code}: {detail}")
+        self.retry_after = retry_after
         self.rejection = Rejection(str(code), param, detail)
         self.order_id = order_id
 
@@ -178,5 +199,5 @@ def problem_response(
     if headers:
         response.headers.update(headers)
     if document.status == 503:
-        response.headers["Retry-After"] = "1"
+        response.headers.setdefault(RETRY_AFTER, "1")
     return response

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from offchain.api.handlers import accounts, markets, orders, service
+from offchain.api.handlers import accounts, documents, figures, markets, orders, service
 from offchain.api.websocket import websocket
 
 ROUTES: tuple[web.RouteDef, ...] = (
@@ -23,11 +23,21 @@ ROUTES: tuple[web.RouteDef, ...] = (
     web.get("/v1/markets", markets.list_markets, allow_head=False),
     web.get("/v1/orderbook/{symbol}", markets.get_orderbook, allow_head=False),
     web.get("/v1/trades/{symbol}", markets.list_trades, allow_head=False),
+    web.get("/v1/candles/{symbol}", figures.list_candles, allow_head=False),
+    web.get("/v1/tickers", figures.list_tickers, allow_head=False),
+    web.get("/v1/tickers/{symbol}", figures.get_ticker, allow_head=False),
+    web.get("/v1/statistics", figures.get_statistics, allow_head=False),
+    web.get("/v1/prices", markets.list_prices, allow_head=False),
     web.get("/v1/time", markets.get_time, allow_head=False),
     # stream
     web.get("/v1/ws", websocket, allow_head=False),
+    # documents
+    web.get("/v1/openapi.json", documents.get_openapi, allow_head=False),
+    web.get("/v1/asyncapi.json", documents.get_asyncapi, allow_head=False),
+    web.get("/docs", documents.get_page, allow_head=False),
     # service
     web.get("/v1/status", service.get_status, allow_head=False),
     web.get("/livez", service.live),
     web.get("/readyz", service.ready),
+    web.get("/metrics", service.get_metrics, allow_head=False),
 )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 from offchain.domain.core import Core
+from offchain.metrics import CoreMetrics
 from offchain.ports import Clock, Feed, Ingress, Views
 
 T = TypeVar("T")
@@ -20,6 +22,11 @@ class Live(Protocol):
 
         Raises Unavailable.
         """
+        ...
+
+    @property
+    def queued(self) -> int:
+        """Commands that wait to be taken."""
         ...
 
     def tail(self) -> int:
@@ -48,6 +55,8 @@ class ApiSettings:
     depth_flush_ms: int = 25
     """time over which changes of a book are collected into one message"""
     max_sockets: int = 1_000
+    max_sockets_per_address: int = 0
+    """sockets of one address; 0: as many as there are"""
     max_subscriptions: int = 64
     """channels per socket"""
     max_message_bytes: int = 8_192
@@ -55,6 +64,26 @@ class ApiSettings:
     send_queue: int = 2_000
     """messages that may wait for one socket; a socket that needs more is closed"""
     heartbeat_seconds: float = 20.0
+    idempotency_seconds: float = 86_400.0
+    """how long the answer under an Idempotency-Key is kept"""
+    idempotency_answers: int = 65_536
+    """answers that are kept altogether"""
+    idempotency_answers_per_account: int = 1_024
+    limit_window_seconds: int = 10
+    """over which a budget is counted: an unused budget of so many seconds may be spent at once"""
+    limit_keys: int = 65_536
+    """addresses, and accounts, whose budgets are remembered per policy"""
+    address_requests_per_second: float = 0
+    """requests of one address, except cancels; here and below 0: no limit"""
+    address_cancels_per_second: float = 0
+    account_orders_per_second: float = 0
+    account_cancels_per_second: float = 0
+    socket_messages_per_second: float = 0
+    """messages from one socket; every channel of a subscription counts as one"""
+    proxy_hops: int = 0
+    """reverse proxies before the service, of which each adds the address that it sees to X-Forwarded-For"""
+    ready_timeout_ms: int = 2_000
+    """time for journal and views to answer, beyond which the service calls itself not ready"""
     ready_backlog_events: int = 50_000
     """events by which the views may lag before the service calls itself not ready"""
     ready_item_age_ms: int = 1_800_000
@@ -84,3 +113,6 @@ class ApiState:
     is_open: Callable[[], bool]
     """whether orders are taken: not before the chain's news since the last run are known, such as withdrawals"""
     settings: ApiSettings = field(default_factory=ApiSettings)
+    metrics: CoreMetrics = field(default_factory=CoreMetrics)
+    monotonic: Callable[[], float] = time.monotonic
+    """seconds of a clock that never goes back, by which budgets fill"""

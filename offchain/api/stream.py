@@ -68,6 +68,9 @@ class Hub:
         self._seq = 0
         self._time_ms = 0
         self._tasks: set[asyncio.Task[None]] = set()
+        self._resyncs = state.metrics.resyncs
+        sent = state.metrics.socket_messages
+        self._depth_sent, self._trade_sent, self._trader_sent = map(sent.labels, ("depth", "trade", "trader"))
         self.failure = ""
         """why the stream does not follow the exchange now; "" while it does"""
 
@@ -92,6 +95,14 @@ class Hub:
     def seq(self) -> int:
         """Last event taken in."""
         return self._seq
+
+    def subscriptions(self) -> dict[str, int]:
+        """Subscriptions by kind of channel."""
+        return {
+            "depth": sum(len(channel.subscriptions) for channel in self._depth.values()),
+            "trade": sum(len(channel.subscriptions) for channel in self._trades.values()),
+            "trader": sum(len(channel.subscriptions) for channel in self._traders.values()),
+        }
 
     def view(self, market: int) -> MarketView:
         """Raises KeyError for an unknown market."""
@@ -138,7 +149,7 @@ class Hub:
                 frame = view.flush(self._seq, self._time_ms)
                 channel = self._depth.get(market)
                 if frame is not None and channel is not None:
-                    channel.send(view.seq, frame)
+                    self._depth_sent.inc(channel.send(view.seq, frame))
 
     # -----------------------------------------------------------------------------------------------------------------
     # Records
@@ -169,17 +180,18 @@ class Hub:
                 seq += 1
         self._seq = record.last
         self._time_ms = record.time_ms
+        log.debug("published", first=record.first, last=record.last)
         for market, made in trades.items():
             channel = self._trades[market]
             message = stream.TradeMessage(channel=channel.name, seq=made[-1].seq, prev_seq=channel.last, data=made)
-            channel.send(made[-1].seq, _ENCODER.encode(message))
+            self._trade_sent.inc(channel.send(made[-1].seq, _ENCODER.encode(message)))
 
     def _bust(self, event: TradeBusted, seq: int) -> None:
         channel = self._trades.get(event.market)
         if channel is not None:
             data = stream.BustedTrade(trade_id=hex_of(event.id), reason=event.reason)
             message = stream.BustMessage(channel=channel.name, seq=seq, prev_seq=channel.last, data=data)
-            channel.send(seq, _ENCODER.encode(message))
+            self._trade_sent.inc(channel.send(seq, _ENCODER.encode(message)))
 
     def _tell(self, event: Event, seq: int) -> None:
         accounts = tuple(self._traders) if isinstance(event, BatchUpdate) else accounts_of(event)
@@ -188,7 +200,7 @@ class Hub:
             if channel is not None:
                 frame = self._messages.encode(account, event, seq, channel.last)
                 if frame is not None:
-                    channel.send(seq, frame)
+                    self._trader_sent.inc(channel.send(seq, frame))
 
     def _view_of(self, market: Market, seq: int, time_ms: int) -> MarketView:
         view = self._views.get(market.id)
@@ -207,6 +219,8 @@ class Hub:
         missed_after, self._seq = self._seq, seed.seq
         self._time_ms = self._state.clock.now_ms()
         self._learn(seed)
+        if missed_after:
+            self._resyncs.inc()
         for market, channel in self._depth.items():
             channel.send(seed.seq, self._views[market].snapshot(resync=True))
         for channel in self._trades.values():

@@ -11,19 +11,20 @@ import msgspec
 import structlog
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from offchain.api.keys import CATALOGUE, HUB, LIFE, STATE
+from offchain.api.handlers.common import exhausted
+from offchain.api.keys import CATALOGUE, HUB, LIFE, LIMITS, STATE
 from offchain.api.problems import ApiCode, ProblemError
 from offchain.api.schemas import stream
-from offchain.api.state import ApiSettings
-from offchain.api.stream import REPLAY_PAGE, Hub
-from offchain.catalogue import Catalogue
+from offchain.api.stream import REPLAY_PAGE
 from offchain.domain.errors import Rejection
 from offchain.domain.market import Market
 from offchain.domain.order import Address
 from offchain.intake import IntakeCode, IntakeError, decode_object, parse_address, shown
-from offchain.ports import Clock, Unavailable
+from offchain.metrics import CoreMetrics
+from offchain.ports import Unavailable
 
 CLOSE_SLOW_CONSUMER = 4008
+CLOSE_RATE_LIMITED = 4029
 CLOSE_SECONDS = 2.0
 """time for a peer to read our close frame"""
 
@@ -40,7 +41,10 @@ log = structlog.get_logger(__name__)
 class Connection:
     """One socket. `offer` never waits; a socket that does not keep up is closed."""
 
-    def __init__(self, socket: web.WebSocketResponse, transport: asyncio.Transport | None, limit: int) -> None:
+    def __init__(
+        self, socket: web.WebSocketResponse, transport: asyncio.Transport | None, limit: int, metrics: CoreMetrics
+    ) -> None:
+        self._metrics = metrics
         self._socket = socket
         self._transport = transport
         self._limit = limit
@@ -76,6 +80,8 @@ class Connection:
     def close(self, code: int, reason: str) -> None:
         """Close once; what is still queued is dropped."""
         if self._closer is None:
+            self._metrics.sockets_closed.labels(int(code)).inc()
+            self._metrics.messages_dropped.inc(len(self._queue))
             self._queue.clear()
             self._closer = asyncio.create_task(self._close(code, reason))
             self._roomy.set()
@@ -109,14 +115,17 @@ class Connection:
 class Session:
     """The operations of one connection."""
 
-    def __init__(
-        self, connection: Connection, hub: Hub, catalogue: Catalogue, clock: Clock, settings: ApiSettings
-    ) -> None:
+    def __init__(self, connection: Connection, app: web.Application) -> None:
+        state = app[STATE]
+        self._budget = app[LIMITS].socket()
+        self._refused = 0
+        self._monotonic = state.monotonic
+        self._metrics = state.metrics
         self._connection = connection
-        self._hub = hub
-        self._catalogue = catalogue
-        self._clock = clock
-        self._settings = settings
+        self._hub = app[HUB]
+        self._catalogue = app[CATALOGUE]
+        self._clock = state.clock
+        self._settings = state.settings
         self._channels: dict[str, tuple[str, Market | Address]] = {}
 
     async def handle(self, text: str) -> None:
@@ -125,6 +134,7 @@ class Session:
         try:
             message = decode_object(text.encode())
             request_id = _request_id(message)
+            self._charge(message)
             operation = message.get("op")
             if operation == "ping":
                 _only(message, "op", "id")
@@ -141,6 +151,22 @@ class Session:
             self._refuse(request_id, refusal.rejection)
         except Unavailable as unavailable:
             self._refuse(request_id, Rejection(ApiCode.UNAVAILABLE, "", str(unavailable)))
+
+    def _charge(self, message: Mapping[str, Any]) -> None:
+        """Raises ProblemError if the socket has asked too much; a socket that goes on regardless is closed."""
+        if self._budget is None:
+            return
+        names = message.get("channels")
+        use = self._budget.take("", self._monotonic(), len(names) if isinstance(names, list) and names else 1)
+        if use.is_allowed:
+            self._refused = 0
+            return
+        self._metrics.rate_limited.labels(use.policy.name).inc()
+        self._refused += 1
+        if self._refused > use.policy.quota:
+            self._connection.close(CLOSE_RATE_LIMITED, "rate limited")
+            raise ConnectionError("rate limited")
+        raise ProblemError(ApiCode.RATE_LIMITED, exhausted(use, "this socket"))
 
     def leave(self) -> None:
         """Give up all subscriptions."""
@@ -268,15 +294,24 @@ async def websocket(request: web.Request) -> web.WebSocketResponse:
         raise ProblemError(ApiCode.SHUTTING_DOWN, "the service is shutting down; connect again")
     if len(life.connections) >= settings.max_sockets:
         raise ProblemError(ApiCode.OVERLOADED, f"{settings.max_sockets} sockets are connected")
-    connection = Connection(socket, request.transport, settings.send_queue)
+    address = request.app[LIMITS].address_of(request)
+    if 0 < settings.max_sockets_per_address <= life.sockets_of[address]:
+        detail = f"{settings.max_sockets_per_address} sockets of this address are connected"
+        raise ProblemError(ApiCode.TOO_MANY_SOCKETS, detail)
+    connection = Connection(socket, request.transport, settings.send_queue, state.metrics)
     life.connections.add(connection)
-    session = Session(connection, request.app[HUB], request.app[CATALOGUE], state.clock, settings)
+    life.sockets_of[address] += 1
+    session = Session(connection, request.app)
     try:
         await socket.prepare(request)
+        state.metrics.answered("GET", "/v1/ws", 101, None)
         await _serve(socket, connection, session)
     finally:
         session.leave()
         life.connections.discard(connection)
+        life.sockets_of[address] -= 1
+        if not life.sockets_of[address]:
+            del life.sockets_of[address]
     return socket
 
 

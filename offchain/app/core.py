@@ -20,6 +20,7 @@ from offchain.config import Config
 from offchain.domain.commands import Tick
 from offchain.domain.core import Core
 from offchain.journal.sqlite import SqliteJournal
+from offchain.metrics import CoreMetrics
 from offchain.ports import CoreStatus, Overloaded, Unavailable
 from offchain.process import Life, StartRefused, SystemClock, die
 from offchain.replica import Replica, recover
@@ -79,8 +80,10 @@ def _wire_core(
     prev_hash: bytes,
     views: SqliteViews,
 ) -> CoreProcess:
-    feed, clock = LocalFeed(), SystemClock()
-    sequencer = Sequencer(state, journal, epoch, prev_hash, feed, clock, die, queue_limit=config.queue_limit)
+    feed, clock, metrics = LocalFeed(), SystemClock(), CoreMetrics()
+    sequencer = Sequencer(
+        state, journal, epoch, prev_hash, feed, clock, die, queue_limit=config.queue_limit, metrics=metrics
+    )
 
     async def status() -> CoreStatus:
         return await sequencer.read(lambda core: core_status(core, sequencer.tail(), life.draining.is_set()))
@@ -103,6 +106,7 @@ def _wire_core(
         health=health,
         is_open=lambda: server.was_caught_up,
         settings=_api_settings(config, deployment),
+        metrics=metrics,
     )
     return CoreProcess(config, sequencer, feed, views, server, init_app(api), clock)
 
@@ -120,6 +124,15 @@ def _api_settings(config: Config, deployment: Deployment) -> ApiSettings:
         submit_timeout_ms=config.submit_timeout_ms,
         max_inflight=config.max_inflight,
         max_sockets=config.max_sockets,
+        max_sockets_per_address=config.max_sockets_per_address,
+        limit_window_seconds=config.limit_window_seconds,
+        limit_keys=config.limit_keys,
+        address_requests_per_second=config.limit_address_requests,
+        address_cancels_per_second=config.limit_address_cancels,
+        account_orders_per_second=config.limit_account_orders,
+        account_cancels_per_second=config.limit_account_cancels,
+        socket_messages_per_second=config.limit_socket_messages,
+        proxy_hops=config.proxy_hops,
         ready_head_age_ms=config.max_head_age_ms_on(deployment.chain_id),
     )
 

@@ -12,6 +12,7 @@ import structlog
 from eth_account.signers.local import LocalAccount
 
 from offchain.app.common import read_deployment, refuse_other, wanted_configuration
+from offchain.app.exposition import serve_metrics
 from offchain.batching import BatchLimits
 from offchain.catalogue import Catalogue, Listing
 from offchain.chain.deployment import Deployment
@@ -20,7 +21,9 @@ from offchain.chain.sender import GWEI, TRANSACTION_GAS_CAP, FeePolicy, Operator
 from offchain.config import Config, OperatorSecrets
 from offchain.domain.core import Core
 from offchain.indexer import Indexer
+from offchain.jobs.oracle import OracleFollower, OracleSettings
 from offchain.journal.sqlite import SqliteJournal
+from offchain.metrics import WorkerMetrics
 from offchain.ports import BlockRef, ChainUnavailable, Overloaded, Unavailable
 from offchain.process import Life, StartRefused, SystemClock, Unsettled
 from offchain.projector import Projector
@@ -50,6 +53,8 @@ class WorkerProcess:
     projector: Projector
     gateway: Gateway
     settler: Settler
+    metrics: WorkerMetrics
+    oracles: OracleFollower
 
 
 @asynccontextmanager
@@ -65,13 +70,21 @@ async def build_worker(config: Config, secrets: OperatorSecrets) -> AsyncIterato
         ingress = LocalIngress(config.socket_path)
         await ingress.start()
         stack.push_async_callback(ingress.close)
-        gateway = Gateway(config.rpc_url, deployment, operator, _gateway_settings(config))
+        metrics = WorkerMetrics()
+        gateway = Gateway(config.rpc_url, deployment, operator, _gateway_settings(config), metrics=metrics)
         stack.push_async_callback(gateway.close)
-        projector = await Projector.open(journal, views, snapshot_events=config.snapshot_events)
+        projector = await Projector.open(journal, views, snapshot_events=config.snapshot_events, metrics=metrics)
         catalogue = _catalogue(projector.core)
         projector.observe = catalogue.apply
-        settler = Settler(gateway, views, ingress, catalogue, SystemClock(), _settler_settings(config))
-        yield WorkerProcess(config, deployment, views, ingress, projector, gateway, settler)
+        settler = Settler(gateway, views, ingress, catalogue, SystemClock(), _settler_settings(config), metrics)
+        oracles = OracleFollower(
+            gateway,
+            ingress,
+            lambda: catalogue.oracles,
+            SystemClock(),
+            OracleSettings(config.oracle_poll_ms / 1000, submit_timeout_ms=config.submit_timeout_ms),
+        )
+        yield WorkerProcess(config, deployment, views, ingress, projector, gateway, settler, metrics, oracles)
 
 
 def _operator(config: Config, secrets: OperatorSecrets) -> LocalAccount:
@@ -128,7 +141,11 @@ async def run_worker(config: Config, secrets: OperatorSecrets, life: Life) -> No
     Raises Unsettled if the time to drain did not suffice, and what ends the process otherwise.
     """
     is_settled = False
-    async with build_worker(config, secrets) as worker, asyncio.TaskGroup() as tasks:
+    async with (
+        build_worker(config, secrets) as worker,
+        serve_metrics(worker.metrics, config.worker_metrics_host, config.worker_metrics_port),
+        asyncio.TaskGroup() as tasks,
+    ):
         log.info("worker started", operator="0x" + worker.gateway.operator.hex())
         settling = asyncio.Event()
         working = [
@@ -150,11 +167,12 @@ async def _follow_and_settle(worker: WorkerProcess, settling: asyncio.Event) -> 
         raise StartRefused(f"rpc_url: {error}") from error
     start = await _patiently(lambda: _configure(worker))
     head = await _patiently(worker.gateway.head_number)
-    indexer = Indexer(worker.gateway, worker.ingress, start)
+    indexer = Indexer(worker.gateway, worker.ingress, start, metrics=worker.metrics)
     settling.set()
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(indexer.run())
         tasks.create_task(worker.settler.run())
+        tasks.create_task(worker.oracles.run())
         await indexer.reached(head)
         log.info("caught up with the chain", block=head)
         worker.ingress.caught_up()

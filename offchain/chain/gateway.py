@@ -19,13 +19,17 @@ from offchain.chain.node import Node, NodeError, to_bytes, to_hex, to_int
 from offchain.chain.sender import TRANSACTION_GAS_CAP, FeePolicy, Sender
 from offchain.domain.commands import ChainBlock, ChainRollback
 from offchain.domain.order import Address
-from offchain.ports import BlockRef, ChainUnavailable, Failure, Receipt
+from offchain.metrics import WorkerMetrics
+from offchain.ports import BlockRef, ChainUnavailable, Failure, Receipt, RoundSeen
 
 GLOBAL_ERRORS = frozenset(
     {"EngineHalted", "NotOperator", "WrongBatchNumber", "MatchedAtOutOfRange"}
     | {"StalePrice", "PriceOutOfBounds", "SequencerDown", "SequencerGracePeriod"}
 )
 """Errors that say nothing about the fills: who sends, when, and what was settled before."""
+
+UNBOUNDED_AGE = 2**40
+"""Seconds; beyond every time on chain."""
 
 OUT_OF_GAS = "OutOfGas"
 INSUFFICIENT_FUNDS = "InsufficientFunds"
@@ -54,10 +58,11 @@ class Gateway:
         operator: LocalAccount,
         settings: GatewaySettings | None = None,
         clock: Callable[[], float] = time.time,
+        metrics: WorkerMetrics | None = None,
     ) -> None:
         self._settings = settings or GatewaySettings()
         self._deployment = deployment
-        self._node = Node(url, self._settings.call_timeout, clock)
+        self._node = Node(url, self._settings.call_timeout, clock, metrics)
         self._decoder = LogDecoder(deployment, self)
         self._sender = Sender(self._node, operator, deployment.chain_id, self._settings.fees)
 
@@ -109,6 +114,33 @@ class Gateway:
         """Decimals of a registered asset."""
         _, _, decimals = await self._read("MarketRegistry", "asset(uint32)", ("address", "address", "uint8"), asset)
         return int(decimals)
+
+    async def latest_round(self, oracle: Address) -> RoundSeen | None:
+        latest = await self._ask_oracle(oracle, ("uint80", "uint256", "uint40"), "latest()")
+        age = await self._ask_oracle(oracle, ("uint256",), "maxAge()")
+        if latest is None:
+            return None
+        round_id, price, updated_at = (int(value) for value in latest)
+        # An oracle that does not say how long it may be silent has refused what is too old.
+        return RoundSeen(round_id, price, updated_at, int(age[0]) if age is not None else UNBOUNDED_AGE)
+
+    async def price_at(self, oracle: Address, round_id: int, time: int) -> int | None:
+        answer = await self._ask_oracle(oracle, ("uint256",), "priceAt(uint80,uint40)", round_id, time)
+        return None if answer is None else int(answer[0])
+
+    async def _ask_oracle(
+        self, oracle: Address, types: tuple[str, ...], function: str, *arguments: object
+    ) -> tuple[Any, ...] | None:
+        """What an oracle answers at the present time; None if it refuses."""
+        call = {"to": to_hex(oracle), "data": to_hex(encode_call(function, *arguments))}
+        try:
+            return abi_decode(types, to_bytes(await self._node.request_now("eth_call", call)))
+        except NodeError as error:
+            if classify(error) is None:
+                raise
+            return None
+        except DecodingError as error:
+            raise ChainUnavailable(f"oracle {to_hex(oracle)}: {function}: {error}") from error
 
     async def gas_used(self, tx_hash: bytes) -> int:
         """Gas of a mined transaction. Raises ChainUnavailable if the node does not know it (any more)."""

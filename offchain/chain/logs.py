@@ -224,7 +224,7 @@ def _asset_registered(values: dict[str, Any], log: RawLog) -> AssetRegistered:
 
 
 def _market_created(values: dict[str, Any], decimals: int) -> MarketCreated:
-    symbol, kind, base, quote, tick_size, lot_size, max_price, max_quantity, *_ = values["params"]
+    symbol, kind, base, quote, tick_size, lot_size, max_price, max_quantity, oracle, _ = values["params"]
     return MarketCreated(
         Market(
             id=values["id"],
@@ -238,6 +238,7 @@ def _market_created(values: dict[str, Any], decimals: int) -> MarketCreated:
             lot_size=lot_size,
             max_price=max_price,
             max_quantity=max_quantity,
+            oracle=b"" if int(oracle, 16) == 0 else _address(oracle),
         )
     )
 

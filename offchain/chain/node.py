@@ -12,6 +12,7 @@ from web3 import AsyncHTTPProvider
 from web3.exceptions import Web3Exception
 from web3.types import RPCEndpoint
 
+from offchain.metrics import WorkerMetrics
 from offchain.ports import ChainUnavailable
 
 INVALID_PARAMS = -32602
@@ -43,10 +44,17 @@ class NodeError(ChainUnavailable):
 class Node:
     """One node by its URL. Raises ChainUnavailable for everything but an answer."""
 
-    def __init__(self, url: str, timeout: float, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        url: str,
+        timeout: float,
+        clock: Callable[[], float] = time.time,
+        metrics: WorkerMetrics | None = None,
+    ) -> None:
         """`timeout`: seconds that one call may take; `clock`: Unix seconds."""
         self._timeout = timeout
         self._clock = clock
+        self._metrics = metrics or WorkerMetrics()
         self._has_block_overrides = True
         self._provider = AsyncHTTPProvider(
             url,
@@ -57,6 +65,14 @@ class Node:
 
     async def request(self, method: str, *params: Any) -> Any:
         """The result of a call. Raises NodeError if the node refuses it, ChainUnavailable if it does not answer."""
+        with self._metrics.node_seconds.labels(method).time():
+            try:
+                return await self._request(method, *params)
+            except ChainUnavailable:
+                self._metrics.node_errors.labels(method).inc()
+                raise
+
+    async def _request(self, method: str, *params: Any) -> Any:
         try:
             async with asyncio.timeout(self._timeout):
                 answer = await self._provider.make_request(RPCEndpoint(method), list(params))

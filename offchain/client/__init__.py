@@ -1,9 +1,10 @@
 """Python client of the exchange: signs, places, cancels, reads, subscribes."""
 
+from offchain.client.blocking import BlockingClient
 from offchain.client.book import OrderBook
 from offchain.client.client import Client
 from offchain.client.errors import ApiError, BookDiverged
 from offchain.client.nonces import NonceKeysExhausted
 from offchain.client.stream import Stream
 
-__all__ = ["ApiError", "BookDiverged", "Client", "NonceKeysExhausted", "OrderBook", "Stream"]
+__all__ = ["ApiError", "BlockingClient", "BookDiverged", "Client", "NonceKeysExhausted", "OrderBook", "Stream"]

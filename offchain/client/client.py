@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import aiohttp
 
-from offchain.api.schemas import http
+from offchain.api.schemas import figures, http
 from offchain.api.schemas.stream import OrderMessage
 from offchain.chain import eip712
 from offchain.client.errors import ApiError
@@ -89,14 +89,18 @@ class Client:
         self_trade_prevention: str = "expireMaker",
         client_order_id: str | None = None,
         max_fee_bps: int | None = None,
+        conversion_limit: Number | None = None,
         replaces: str | None = None,
         expect_filled: str | None = None,
     ) -> http.PlacedOrder:
         """Place a limit order; `expiry` in Unix seconds, by default a minute from now where one is needed.
 
         `replaces` names an open order of this client, whose place the new one takes; `expect_filled` refuses that if
-        the old one has filled another quantity. Raises ApiError; ValueError for what does not fit the market and for an
-        order in `replaces` that is not open. After a retryable error the order may have been executed: `orders` tells.
+        the old one has filled another quantity. `conversion_limit`, in markets that are not quoted in USDC: the highest
+        rate (selling: the lowest) at which a whole quote unit may be paid, in USDC; `prices` has the present one.
+
+        Raises ApiError; ValueError for what does not fit the market and for an order in `replaces` that is not open.
+        After a retryable error the order may have been executed: `orders` tells.
         """
         if expiry is None and time_in_force != "GTC":
             expiry = int(time.time()) + DEFAULT_EXPIRY_SECONDS
@@ -114,6 +118,7 @@ class Client:
             self_trade_prevention=self_trade_prevention,
             client_order_id=client_order_id,
             expect_filled=expect_filled,
+            conversion_limit=conversion_limit,
         )
 
     async def place_market(
@@ -127,6 +132,7 @@ class Client:
         self_trade_prevention: str = "expireMaker",
         client_order_id: str | None = None,
         max_fee_bps: int | None = None,
+        conversion_limit: Number | None = None,
     ) -> http.PlacedOrder:
         """Trade at once, at `worst_price` or better; what finds no counterparty is canceled. Raises as `place_limit`.
 
@@ -144,6 +150,7 @@ class Client:
             expiry=int(time.time()) + DEFAULT_EXPIRY_SECONDS if expiry is None else expiry,
             self_trade_prevention=self_trade_prevention,
             client_order_id=client_order_id,
+            conversion_limit=conversion_limit,
         )
 
     async def cancel(self, order_id: str) -> http.CanceledOrder:
@@ -303,6 +310,33 @@ class Client:
     async def trades(self, market: str, *, cursor: str | None = None, limit: int | None = None) -> http.TradePage:
         query = _page(cursor, limit)
         return await self._http.request("GET", f"/v1/trades/{market}", http.TradePage, query=query)
+
+    async def candles(
+        self, market: str, *, interval: str = "1m", since: int | None = None, limit: int | None = None
+    ) -> list[figures.Candle]:
+        """Oldest first; the newest unless `since` (Unix milliseconds) says from where on."""
+        query = {"interval": interval}
+        if since is not None:
+            query["since"] = str(since)
+        if limit is not None:
+            query["limit"] = str(limit)
+        return (await self._http.request("GET", f"/v1/candles/{market}", figures.Candles, query=query)).candles
+
+    async def tickers(self) -> list[figures.Ticker]:
+        """The last 24 hours of every market."""
+        return (await self._http.request("GET", "/v1/tickers", figures.Tickers)).tickers
+
+    async def ticker(self, market: str) -> figures.Ticker:
+        return await self._http.request("GET", f"/v1/tickers/{market}", figures.Ticker)
+
+    async def statistics(self) -> figures.Statistics:
+        """Volume, trades and fees of every market."""
+        return await self._http.request("GET", "/v1/statistics", figures.Statistics)
+
+    async def prices(self) -> dict[str, http.OraclePrice]:
+        """By market symbol: what the markets' oracles say."""
+        answer = await self._http.request("GET", "/v1/prices", http.Prices)
+        return {price.market: price for price in answer.prices}
 
     async def server_time(self) -> int:
         """Unix milliseconds."""

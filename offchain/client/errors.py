@@ -16,6 +16,7 @@ class ApiError(Exception):
         request_id: str = "",
         retryable: bool = False,
         order_id: str | None = None,
+        retry_after: int | None = None,
     ) -> None:
         super().__init__(f"{code}{f' ({param})' if param else ''}: {detail}")
         self.status = status
@@ -27,6 +28,8 @@ class ApiError(Exception):
         self.request_id = request_id
         self.retryable = retryable
         self.order_id = order_id
+        self.retry_after = retry_after
+        """seconds after which it makes sense to try again, where the exchange said so"""
 
 
 class BookDiverged(Exception):

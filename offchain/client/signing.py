@@ -7,7 +7,7 @@ from typing import Any
 
 from offchain.api.schemas.http import CancelBody, MarketInfo, Markets, OrderBody
 from offchain.chain import eip712
-from offchain.domain.market import USDC, USDC_DECIMALS, Kind, Market
+from offchain.domain.market import CROSS_PRICE_DECIMALS, USDC, USDC_DECIMALS, Kind, Market
 from offchain.domain.order import NO_EXPIRY, Address, Order, OrderHash, Side, TimeInForce
 from offchain.domain.units import parse_units
 
@@ -39,7 +39,8 @@ class Signer:
         if (signing.name, signing.version) != (eip712.NAME, eip712.VERSION):
             raise ValueError(f"the exchange signs for {signing.name} {signing.version}, this client for {eip712.NAME}")
         self.domain = eip712.Domain(signing.chain_id, bytes.fromhex(signing.verifying_contract[2:]))
-        self._markets = {market.symbol: _market(market) for market in markets.markets if _is_traded(market)}
+        assets = {asset.symbol: asset.id for asset in markets.assets}
+        self._markets = {market.symbol: _market(market, assets) for market in markets.markets if _is_traded(market)}
 
     def market(self, symbol: str) -> Market:
         """Raises ValueError for an unknown market."""
@@ -61,16 +62,19 @@ class Signer:
         max_fee_bps: int,
         expiry: int | None,
         epoch: int = 0,
+        conversion_limit: Number | None = None,
         **unsigned: Any,
     ) -> tuple[OrderHash, OrderBody]:
         """The order's hash and its signed body; `unsigned` are the body's fields that are not signed.
 
-        Raises ValueError where price or quantity do not fit the market's tick and lot.
+        `conversion_limit`, in USDC per whole quote unit, is for markets that are not quoted in USDC. Raises ValueError
+        where price or quantity do not fit the market's tick and lot, or the limit does not belong there.
         """
         if side not in SIDES or time_in_force not in TIMES_IN_FORCE:
             raise ValueError(f"side is one of {', '.join(SIDES)}, time in force one of {', '.join(TIMES_IN_FORCE)}")
         market = self.market(symbol)
         price_text, quantity_text = decimal_text(price), decimal_text(quantity)
+        limit_text = None if conversion_limit is None else decimal_text(conversion_limit)
         order = Order(
             account=self.account,
             market=market.id,
@@ -83,6 +87,7 @@ class Signer:
             epoch=epoch,
             expiry=NO_EXPIRY if expiry is None else expiry,
             max_fee_bps=max_fee_bps,
+            conversion_limit=_conversion_limit(limit_text, market),
         )
         order_hash = eip712.order_hash(order)
         signature = eip712.sign(eip712.order_digest(self.domain, order_hash), self._key)
@@ -99,6 +104,7 @@ class Signer:
             signature="0x" + signature.hex(),
             epoch=epoch,
             expiry=expiry,
+            conversion_limit=limit_text,
             **unsigned,
         )
         return order_hash, body
@@ -110,30 +116,46 @@ class Signer:
 
 
 def _is_traded(info: MarketInfo) -> bool:
-    return info.kind == Kind.SPOT.name.lower() and info.quote == "USDC"
+    return info.kind == Kind.SPOT.name.lower()
 
 
-def _market(info: MarketInfo) -> Market:
+def _market(info: MarketInfo, assets: dict[str, int]) -> Market:
     lot_size = parse_units(info.lot_size, info.decimals)
+    price_decimals = USDC_DECIMALS if assets[info.quote] == USDC else CROSS_PRICE_DECIMALS
     return Market(
         id=info.id,
         symbol=info.symbol,
         kind=Kind[info.kind.upper()],
         instrument=info.instrument,
-        base=info.instrument,
-        quote=USDC,
+        base=assets[info.base],
+        quote=assets[info.quote],
         decimals=info.decimals,
-        tick_size=parse_units(info.tick_size, USDC_DECIMALS),
+        tick_size=parse_units(info.tick_size, price_decimals),
         lot_size=lot_size,
-        max_price=parse_units(info.max_price, USDC_DECIMALS),
+        max_price=parse_units(info.max_price, price_decimals),
         max_quantity=parse_units(info.max_quantity, info.decimals) // lot_size,
     )
 
 
-def _price(text: str, market: Market) -> int:
-    """micro-USDC per lot."""
+def _conversion_limit(text: str | None, market: Market) -> int:
+    """micro-USDC per whole quote unit; 0 where the market is quoted in USDC."""
+    if (text is not None) != market.is_cross_quoted:
+        needs = (
+            "needs a conversion limit" if market.is_cross_quoted else "is quoted in USDC and has no conversion limit"
+        )
+        raise ValueError(f"{market.symbol} {needs}")
+    if text is None:
+        return 0
     try:
-        price = parse_units(text, USDC_DECIMALS)
+        return parse_units(text, USDC_DECIMALS)
+    except ValueError as error:
+        raise ValueError(f"conversion limit {text} {error}") from None
+
+
+def _price(text: str, market: Market) -> int:
+    """As signed: micro-USDC, or 10^-12 whole quote units, per lot."""
+    try:
+        price = parse_units(text, market.price_decimals)
     except ValueError as error:
         raise ValueError(f"price {text} {error}") from None
     if price % market.tick_size:

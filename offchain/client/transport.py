@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+from asyncio import sleep
 from collections.abc import Mapping
 from typing import TypeVar
 
@@ -12,6 +12,11 @@ import msgspec
 from offchain.client.errors import ApiError
 
 FIRST_PAUSE_SECONDS = 0.1
+
+LONGEST_WAIT_SECONDS = 30
+"""for a budget to come back; who would have to wait longer is told so instead"""
+
+TOO_MANY_REQUESTS = 429
 
 T = TypeVar("T")
 
@@ -74,7 +79,10 @@ class Transport:
             except ApiError as error:
                 if not error.retryable or attempt == self._retries:
                     raise
-            await asyncio.sleep(pause)
+                wait = (error.retry_after or 0) if error.status == TOO_MANY_REQUESTS else 0
+                if wait > LONGEST_WAIT_SECONDS:
+                    raise
+            await sleep(max(pause, wait))
             pause *= 2
         raise AssertionError("the last attempt returns or raises")
 
@@ -91,14 +99,14 @@ class Transport:
             detail = f"{method} {path}: {type(error).__name__} {error}".rstrip()
             raise ApiError(0, "noAnswer", detail, retryable=True) from error
         if response.status >= 400:
-            raise _error(response.status, raw)
+            raise _error(response.status, raw, response.headers.get("Retry-After", ""))
         try:
             return msgspec.json.decode(raw, type=answer)
         except msgspec.DecodeError as error:
             raise ApiError(response.status, "unexpectedAnswer", f"{method} {path}: {error}") from error
 
 
-def _error(status: int, raw: bytes) -> ApiError:
+def _error(status: int, raw: bytes, retry_after: str) -> ApiError:
     try:
         problem = msgspec.json.decode(raw, type=_Problem)
     except msgspec.DecodeError:
@@ -113,4 +121,5 @@ def _error(status: int, raw: bytes) -> ApiError:
         request_id=problem.request_id,
         retryable=problem.retryable,
         order_id=problem.order_id,
+        retry_after=int(retry_after) if retry_after.isdecimal() and retry_after.isascii() else None,
     )

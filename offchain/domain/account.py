@@ -7,26 +7,21 @@ from __future__ import annotations
 
 import msgspec
 
+from offchain.domain.clearing import BPS
 from offchain.domain.events import BalanceUpdate, PlaceResult
+from offchain.domain.oracle import notional_up
 from offchain.domain.order import Address, Order, OrderHash, OrderStatus, Side
 
-BPS = 10_000
-"""Basis points of the whole."""
 
-
-def fee_down(notional: int, fee_bps: int) -> int:
-    """The fee of one side of a fill, in micro-USDC."""
-    return notional * fee_bps // BPS
-
-
-def reservation_up(side: int, price: int, quantity: int, lot_size: int, fee_bps: int) -> int:
+def reservation_up(side: int, price: int, quantity: int, lot_size: int, fee_bps: int, conversion_limit: int = 0) -> int:
     """What `quantity` open lots at limit `price` reserve: micro-USDC with fee for a buy, quanta of the base for a sell.
 
-    However the lots are split into fills at this price or better, notional and fees never exceed it.
+    However the lots are split into fills at this price or better, notional and fees never exceed it. `conversion_limit`
+    is 0 unless the market is cross-quoted.
     """
     if side == Side.SELL:
         return quantity * lot_size
-    notional = price * quantity
+    notional = notional_up(quantity, price, conversion_limit) if conversion_limit else price * quantity
     return notional - (-notional * fee_bps // BPS)
 
 
@@ -133,7 +128,8 @@ class LiveOrder:
     def reserve_up(self, fee_bps: int) -> None:
         """Reserve for what is open, in place of what was reserved before."""
         order = self.order
-        reserved = reservation_up(order.side, order.price, order.quantity - self.filled, self.lot_size, fee_bps)
+        remaining, limit = order.quantity - self.filled, order.conversion_limit
+        reserved = reservation_up(order.side, order.price, remaining, self.lot_size, fee_bps, limit)
         self.balance.reserved += reserved - self.reserved
         self.reserved = reserved
 

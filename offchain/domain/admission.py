@@ -6,10 +6,12 @@ from offchain.domain.account import Account, LiveOrder, NonceKey
 from offchain.domain.commands import Configure, PlaceOrder
 from offchain.domain.errors import Code, Rejection
 from offchain.domain.market import Market, MarketStatus
+from offchain.domain.oracle import is_beyond
 from offchain.domain.order import LAST_SEQUENCE, MAX_TIMED_EXPIRY, NO_EXPIRY, Order, Side, TimeInForce
 from offchain.domain.state import MarketState, State
 
 _MAX_NONCE = 2**64 - 1
+_MAX_LIMIT = 2**64 - 1
 
 
 def refusal(
@@ -26,7 +28,8 @@ def refusal(
     return (
         _market(state, venue)
         or _form(order, venue.market, now_ms)
-        or _terms(state, account, command)
+        or _terms(state, venue.market, account, command)
+        or (_conversion(state, venue.market, order, now_ms) if venue.market.is_cross_quoted else None)
         or _identity(configuration, account, nonce_key, command)
         or _pressure(state, configuration, command, now_ms)
     )
@@ -71,12 +74,12 @@ def _form(order: Order, market: Market, now_ms: int) -> Rejection | None:
     return None
 
 
-def _terms(state: State, account: Account | None, command: PlaceOrder) -> Rejection | None:
+def _terms(state: State, market: Market, account: Account | None, command: PlaceOrder) -> Rejection | None:
     """What the order demands of the exchange."""
     order = command.order
     if order.reduce_only:
         return Rejection(Code.REDUCE_ONLY_SPOT, "reduceOnly", "spot markets have no positions to reduce")
-    if order.conversion_limit:
+    if order.conversion_limit and not market.is_cross_quoted:
         detail = "a conversion limit belongs to cross-quoted markets only"
         return Rejection(Code.UNEXPECTED_CONVERSION_LIMIT, "conversionLimit", detail)
     if order.max_fee_bps < state.fee_bps:
@@ -90,6 +93,22 @@ def _terms(state: State, account: Account | None, command: PlaceOrder) -> Reject
         return Rejection(Code.STALE_EPOCH, "epoch", f"the account's epoch is {epoch}, the order signs {order.epoch}")
     if command.post_only and order.is_immediate:
         return Rejection(Code.INVALID_POST_ONLY, "postOnly", "an IOC or FOK order never rests")
+    return None
+
+
+def _conversion(state: State, market: Market, order: Order, now_ms: int) -> Rejection | None:
+    """Whether the order of a cross-quoted market accepts the present rate."""
+    if not 0 < order.conversion_limit <= _MAX_LIMIT:
+        detail = f"market {market.symbol} is not quoted in USDC: sign a rate, in micro-USDC per whole quote unit"
+        return Rejection(Code.CONVERSION_LIMIT_MISSING, "conversionLimit", detail)
+    conversion = state.conversion(market, now_ms)
+    if conversion is None:
+        detail = f"no price of the quote asset of {market.symbol} was seen of late"
+        return Rejection(Code.PRICE_UNAVAILABLE, "market", detail)
+    if is_beyond(order.side, order.conversion_limit, conversion.rate):
+        bound = "at most" if order.side == Side.BUY else "at least"
+        detail = f"the rate is {conversion.rate} micro-USDC, the order accepts {bound} {order.conversion_limit}"
+        return Rejection(Code.CONVERSION_LIMIT_EXCEEDED, "conversionLimit", detail)
     return None
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from itertools import islice
 
-from offchain.domain.account import Balance, fee_down
+from offchain.domain.account import Balance
 from offchain.domain.blocks import BatchEntry
 from offchain.domain.chainstate import cover, diverge
+from offchain.domain.clearing import fee_down
 from offchain.domain.commands import BatchClosed, BatchParked, BatchRetry, BatchSent, BatchSettled
 from offchain.domain.errors import Code, Rejection
 from offchain.domain.events import Done, Trade
@@ -27,7 +28,7 @@ def close(state: State, turn: Turn, command: BatchClosed) -> Done | Rejection:
     batch = Batch(command.number, command.first, command.last, command.matched_at)
     if current is not None and current.status != "retried" and _same_range(current, batch):
         return Rejection(Code.REPEATED, "number", f"batch {batch.number} is closed with these items")
-    rejection = _invalid_range(outbox, batch) or _other_fee(state, batch)
+    rejection = _invalid_range(outbox, batch) or _other_fee(state, batch) or _other_round(outbox, batch)
     if rejection is not None:
         return rejection
     outbox.batch = batch
@@ -64,7 +65,7 @@ def _invalid_range(outbox: Outbox, batch: Batch) -> Rejection | None:
 
 def has_fee_of(state: State, trade: Trade, second: int) -> bool:
     """Whether the chain, if it takes `second` for the match time, takes the fees that were matched."""
-    fee = fee_down(trade.price * trade.quantity, state.fees.fee_at(second))
+    fee = fee_down(trade.notional, state.fees.fee_at(second))
     return trade.maker_fee == trade.taker_fee == fee
 
 
@@ -74,6 +75,23 @@ def _other_fee(state: State, batch: Batch) -> Rejection | None:
             return None
         if not has_fee_of(state, fill.trade, batch.matched_at):
             detail = f"item {fill.item} was matched at another fee than that of {batch.matched_at}"
+            return Rejection(Code.INVALID_BATCH, "matchedAt", detail)
+    return None
+
+
+def _other_round(outbox: Outbox, batch: Batch) -> Rejection | None:
+    """A market's fills are paid at one round in a batch, and it has come by the batch's match time."""
+    rounds: dict[int, int] = {}
+    for fill in outbox.fills_from_oldest():
+        if fill.item > batch.last:
+            return None
+        conversion = fill.trade.conversion
+        if conversion is None:
+            continue
+        if rounds.setdefault(fill.trade.market, conversion.round) != conversion.round:
+            return Rejection(Code.INVALID_BATCH, "last", f"item {fill.item} was matched at another round")
+        if conversion.updated_at > batch.matched_at:
+            detail = f"item {fill.item} was matched at a round of {conversion.updated_at}"
             return Rejection(Code.INVALID_BATCH, "matchedAt", detail)
     return None
 

@@ -222,6 +222,21 @@ class ChainRollback(Base, frozen=True, array_like=True, tag="chainRollback"):
     block_hash: bytes
 
 
+class Price(Base, frozen=True, array_like=True, tag="price"):
+    """An oracle's newest round.
+
+    It comes with every new round, and again while there is none: a price counts only for a while after it was seen.
+    """
+
+    oracle: Address
+    round: int
+    price: int
+    """USD per whole unit, 18 decimals"""
+    updated_at: int
+    valid_until: int
+    """last second at which the oracle takes the round for fresh"""
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # Settlement
 # ---------------------------------------------------------------------------------------------------------------------
@@ -306,6 +321,7 @@ Command = (
     | CancelOrder
     | ChainBlock
     | ChainRollback
+    | Price
     | BatchClosed
     | BatchSent
     | BatchParked

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from offchain.domain import batches, bust, chain, control, duties, rollback, snapshot, trading
+from offchain.domain import batches, bust, chain, control, duties, prices, rollback, snapshot, trading
 from offchain.domain.account import LiveOrder
 from offchain.domain.commands import (
     BatchClosed,
@@ -21,6 +21,7 @@ from offchain.domain.commands import (
     Command,
     Configure,
     PlaceOrder,
+    Price,
     SetStatus,
     Tick,
 )
@@ -36,6 +37,7 @@ from offchain.domain.events import (
 )
 from offchain.domain.fees import FeeSchedule
 from offchain.domain.market import Asset, Market
+from offchain.domain.oracle import OraclePrice
 from offchain.domain.order import Address, OrderStatus
 from offchain.domain.state import MarketState, State, Turn
 
@@ -44,6 +46,7 @@ _HANDLERS: dict[type, Callable[[State, Turn, Any], Result]] = {
     CancelOrder: trading.cancel,
     ChainBlock: chain.apply_block,
     ChainRollback: rollback.roll_back,
+    Price: prices.set_price,
     BatchClosed: batches.close,
     BatchSent: batches.sent,
     BatchParked: batches.park,
@@ -184,6 +187,11 @@ class Core:
     def markets(self) -> Mapping[int, Market]:
         """Metadata by market id."""
         return _Metadata(self._state.markets)
+
+    @property
+    def prices(self) -> Mapping[Address, OraclePrice]:
+        """The newest round of each oracle, usable or not."""
+        return self._state.prices
 
     @property
     def next_due_ms(self) -> int | None:

@@ -22,6 +22,8 @@ class Code(StrEnum):
     INVALID_NONCE = "invalidNonce"
     REDUCE_ONLY_SPOT = "reduceOnlySpot"
     UNEXPECTED_CONVERSION_LIMIT = "unexpectedConversionLimit"
+    CONVERSION_LIMIT_MISSING = "conversionLimitMissing"
+    CONVERSION_LIMIT_EXCEEDED = "conversionLimitExceeded"
     ORDER_EXPIRED = "orderExpired"
     FEE_ABOVE_CAP = "feeAboveCap"
     # against the state
@@ -40,6 +42,7 @@ class Code(StrEnum):
     TOO_MANY_NONCE_KEYS = "tooManyNonceKeys"
     SETTLEMENT_BACKLOG = "settlementBacklog"
     CHAIN_STALE = "chainStale"
+    PRICE_UNAVAILABLE = "priceUnavailable"
     # cancels
     UNKNOWN_ORDER = "unknownOrder"
     NOT_OWNER = "notOwner"
@@ -51,6 +54,7 @@ class Code(StrEnum):
     ALREADY_CONFIGURED = "alreadyConfigured"
     UNKNOWN_BATCH = "unknownBatch"
     UNKNOWN_FILL = "unknownFill"
+    UNKNOWN_ORACLE = "unknownOracle"
     INVALID_CONFIGURATION = "invalidConfiguration"
     INVALID_BATCH = "invalidBatch"
 

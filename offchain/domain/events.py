@@ -11,6 +11,7 @@ import msgspec
 from offchain.domain.errors import Rejection
 from offchain.domain.fees import FeeSchedule
 from offchain.domain.market import Asset, Market
+from offchain.domain.oracle import Conversion, OraclePrice, notional_down
 from offchain.domain.order import Address, OrderHash, OrderStatus
 
 
@@ -57,6 +58,13 @@ class Trade(Base, frozen=True, array_like=True, tag="trade"):
     maker_fee: int
     taker_fee: int
     time_ms: int
+    conversion: Conversion | None = None
+    """None unless the market is cross-quoted"""
+
+    @property
+    def notional(self) -> int:
+        """Micro-USDC."""
+        return notional_down(self.quantity, self.price, self.conversion.rate if self.conversion is not None else None)
 
 
 class TradeBusted(Base, frozen=True, array_like=True, tag="tradeBusted"):
@@ -135,6 +143,13 @@ class MarketUpdate(Base, frozen=True, array_like=True, tag="marketUpdate"):
     reason: str
 
 
+class PriceUpdate(Base, frozen=True, array_like=True, tag="priceUpdate"):
+    """An oracle's newest round, for the first time or still."""
+
+    oracle: Address
+    price: OraclePrice
+
+
 class BlockApplied(Base, frozen=True, array_like=True, tag="blockApplied"):
     number: int
     block_hash: bytes
@@ -206,6 +221,7 @@ Event = (
     | BatchUpdate
     | AssetListed
     | MarketUpdate
+    | PriceUpdate
     | BlockApplied
     | BlockReverted
     | Configured

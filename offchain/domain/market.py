@@ -15,6 +15,9 @@ USDC = 0
 
 USDC_DECIMALS = 6
 
+CROSS_PRICE_DECIMALS = 12
+"""Of prices in another asset than USDC."""
+
 
 class Kind(IntEnum):
     SPOT = 0
@@ -62,6 +65,17 @@ class Market(msgspec.Struct, frozen=True, array_like=True):
     """micro-USDC per whole base unit"""
     max_quantity: int
     """lots per order"""
+    oracle: bytes = b""
+    """Address of the price oracle: the quote asset's where that is not USDC, the base asset's of a derivative."""
+
+    @property
+    def is_cross_quoted(self) -> bool:
+        """Whether prices are in another asset than USDC: 10^-12 whole quote units per whole base unit."""
+        return self.kind == Kind.SPOT and self.quote != USDC
+
+    @property
+    def price_decimals(self) -> int:
+        return CROSS_PRICE_DECIMALS if self.is_cross_quoted else USDC_DECIMALS
 
     @property
     def scale(self) -> int:

@@ -5,8 +5,10 @@ Prices are micro-USDC per lot, quantities lots.
 
 from __future__ import annotations
 
-from offchain.domain.account import LiveOrder, fee_down
+from offchain.domain.account import LiveOrder
 from offchain.domain.book import BookSide
+from offchain.domain.clearing import fee_down
+from offchain.domain.oracle import is_beyond, notional_down
 from offchain.domain.order import Order, SelfTrade, TimeInForce
 
 MAX_GROUP = 256
@@ -17,6 +19,10 @@ MAX_FILLS = 1_024
 
 MAX_MET = 8_192
 """Makers that one command may look at, filled or not."""
+
+
+_PASSED_OVER = ("expired", "conversionLimit")
+"""Why an order that would stand in the way counts for nothing."""
 
 
 class Plan:
@@ -37,13 +43,22 @@ class Plan:
     @property
     def crosses(self) -> bool:
         """Whether a living order stands in the way, the account's own included."""
-        return bool(self.fills or self.stop) or any(code != "expired" for _, _, code in self.steps)
+        return bool(self.fills or self.stop) or any(code not in _PASSED_OVER for _, _, code in self.steps)
 
 
 def plan(
-    makers: BookSide, order: Order, now_ms: int, self_trade: SelfTrade, replaced: LiveOrder | None, fee_bps: int
+    makers: BookSide,
+    order: Order,
+    now_ms: int,
+    self_trade: SelfTrade,
+    replaced: LiveOrder | None,
+    fee_bps: int,
+    rate: int | None = None,
 ) -> Plan:
-    """Match `order` in price-time order. `replaced` is on its way out and is passed over."""
+    """Match `order` in price-time order. `replaced` is on its way out and is passed over.
+
+    `rate`: micro-USDC per whole quote unit; None unless the market is cross-quoted.
+    """
     result = Plan(order.quantity)
     is_immediate = order.time_in_force >= TimeInForce.IOC
     max_fills, limit_code = (MAX_GROUP, "groupLimit") if is_immediate else (MAX_FILLS, "fillLimit")
@@ -59,6 +74,9 @@ def plan(
             if maker.order.is_dead(now_ms):
                 result.steps.append((maker, 0, "expired"))
                 continue
+            if rate is not None and is_beyond(maker.order.side, maker.order.conversion_limit, rate):
+                result.steps.append((maker, 0, "conversionLimit"))
+                continue
             if maker.order.account == order.account:
                 if self_trade is not SelfTrade.EXPIRE_TAKER:
                     result.steps.append((maker, 0, "selfTrade"))
@@ -70,7 +88,7 @@ def plan(
                 result.stop = limit_code
                 return result
             quantity = min(result.remaining, maker.remaining)
-            notional = price * quantity
+            notional = price * quantity if rate is None else notional_down(quantity, price, rate)
             result.steps.append((maker, quantity, ""))
             result.fills += 1
             result.remaining -= quantity

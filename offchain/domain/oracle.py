@@ -7,12 +7,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import msgspec
+
 from offchain.domain.batch import SettlementError
+from offchain.domain.order import Side
 
 SUCCESSOR_GRACE = 60
 """A round may still be used for so many seconds after its successor came."""
 
 PRICE_DECIMALS = 18
+
+SEEN_FOR_MS = 40_000
+"""So long after it was seen last a round may be matched at: its successor is then less than SUCCESSOR_GRACE old, with
+time to spare for the way from the chain."""
+
+RATE_SCALE = 10**12
+"""Prices of cross-quoted markets are in parts of a whole quote unit."""
+
+_MAX_RATE = 2**64 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,3 +80,55 @@ def index_down(price: int, lot_size: int, base_decimals: int) -> int:
 def conversion_rate_down(price: int) -> int:
     """Micro-USDC per whole unit of a quote asset from USD per whole unit (18 decimals)."""
     return price // 10**12
+
+
+def notional_down(quantity: int, price: int, rate: int | None) -> int:
+    """Micro-USDC of a spot fill: q * P, or floor(q * P * rate / 10^12) in a cross-quoted market, where the price is in
+    10^-12 whole quote units per lot and the rate in micro-USDC per whole quote unit."""
+    return quantity * price if rate is None else quantity * price * rate // RATE_SCALE
+
+
+def notional_up(quantity: int, price: int, limit: int) -> int:
+    """The most that lots of a cross-quoted market cost in micro-USDC, up to a price and a conversion limit."""
+    return -(-quantity * price * limit // RATE_SCALE)
+
+
+def is_beyond(side: int, limit: int, rate: int) -> bool:
+    """Whether an order does not accept a rate: its limit is a buyer's highest, a seller's lowest."""
+    return rate > limit if side == Side.BUY else rate < limit
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# What is known of the newest round
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+class Conversion(msgspec.Struct, frozen=True, array_like=True):
+    """At what a cross-quoted fill is paid."""
+
+    round: int
+    rate: int
+    """micro-USDC per whole quote unit"""
+    updated_at: int
+
+
+class OraclePrice(msgspec.Struct, frozen=True, array_like=True):
+    """An oracle's newest round as it was seen."""
+
+    round: int
+    price: int
+    """USD per whole unit, 18 decimals"""
+    updated_at: int
+    valid_until: int
+    """last second at which the oracle takes the round for fresh"""
+    seen_ms: int
+    """when the core was told last that it is the newest, Unix milliseconds"""
+
+    def is_usable(self, now_ms: int) -> bool:
+        """Whether what is matched now settles at this round."""
+        return now_ms - self.seen_ms <= SEEN_FOR_MS and now_ms // 1000 <= self.valid_until
+
+    def conversion(self) -> Conversion | None:
+        """None if the rate is one that the Engine refuses."""
+        rate = conversion_rate_down(self.price)
+        return Conversion(self.round, rate, self.updated_at) if 0 < rate <= _MAX_RATE else None

@@ -9,15 +9,13 @@ from offchain.domain.batch import Batch, FillEntry, OrderEntry, SettlementError
 from offchain.domain.clearing import fee_down
 from offchain.domain.ids import fill_id
 from offchain.domain.ledger import NonceKey, Position
+from offchain.domain.oracle import notional_down
 from offchain.domain.order import Address, Side, TimeInForce
 from offchain.domain.settlement_clearing import DerivativeFill
 from offchain.domain.settlement_orders import BatchMarket, WorkingOrder
 
 MAX_GROUP_FILLS = 256
 """Fills of one IOC or FOK order."""
-
-RATE_SCALE = 10**12
-"""Prices of cross-quoted markets are in parts of a whole quote unit."""
 
 _FILLS = 3
 """Value of IEngine.Table."""
@@ -110,12 +108,6 @@ class Fills:
         self.fees[seller.account] += fee
         self.base[buyer.position] += lots
         self.base[seller.position] -= lots
-
-
-def notional_down(quantity: int, price: int, rate: int | None) -> int:
-    """Micro-USDC of a spot fill: q * P, or floor(q * P * rate / 10^12) in a cross-quoted market, where the price is in
-    10^-12 whole quote units per lot and the rate in micro-USDC per whole quote unit."""
-    return quantity * price if rate is None else quantity * price * rate // RATE_SCALE
 
 
 def _derivative_fill(

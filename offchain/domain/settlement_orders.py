@@ -16,6 +16,7 @@ from offchain.domain.batch import (
 )
 from offchain.domain.ledger import KeyState, LedgerState, MarketRules, NonceKey, Position
 from offchain.domain.market import Kind
+from offchain.domain.oracle import is_beyond
 from offchain.domain.order import (
     LAST_SEQUENCE,
     MAX_TIMED_EXPIRY,
@@ -23,7 +24,6 @@ from offchain.domain.order import (
     Address,
     Order,
     OrderHash,
-    Side,
     TimeInForce,
 )
 
@@ -174,7 +174,7 @@ def _is_valid_forced(entry: OrderEntry, rules: MarketRules) -> bool:
 
 def _limit_refusals(entry: OrderEntry, market: BatchMarket) -> tuple[tuple[str, bool], ...]:
     limit, rate = entry.conversion_limit, market.rate
-    is_exceeded = rate is not None and limit is not None and (rate > limit if entry.side == Side.BUY else rate < limit)
+    is_exceeded = rate is not None and limit is not None and is_beyond(entry.side, limit, rate)
     return (
         ("ReduceOnlySpot", entry.reduce_only and not market.is_derivative),
         ("UnexpectedConversionLimit", limit is not None and rate is None),

@@ -16,11 +16,12 @@ from offchain.domain.commands import Configure
 from offchain.domain.events import PlaceResult, Trade
 from offchain.domain.fees import FeeSchedule
 from offchain.domain.market import USDC, Asset, Market
+from offchain.domain.oracle import OraclePrice
 from offchain.domain.order import NO_EXPIRY, Address, Order, OrderHash, OrderStatus, Side
 from offchain.domain.outbox import Batch, Fill, Outbox, ParkedHalt, Release, SettledBatch
 from offchain.domain.state import MarketState, State
 
-VERSION = 2
+VERSION = 3
 """Of the snapshot's form; another form has another number."""
 
 
@@ -119,6 +120,7 @@ class _Snapshot(msgspec.Struct, array_like=True):
     outbox: _Outbox
     chain: _Chain
     diverged: str
+    prices: list[tuple[Address, OraclePrice]]
 
 
 class _Head(msgspec.Struct, array_like=True):
@@ -175,6 +177,7 @@ def encode(state: State) -> bytes:
                 list(chain.records),
             ),
             diverged=state.diverged,
+            prices=list(state.prices.items()),
         )
     )
 
@@ -255,6 +258,7 @@ def decode(data: bytes) -> State:
     state.assets = {asset.id: asset for asset in saved.assets}
     state.next_ticket = saved.next_ticket
     state.diverged = saved.diverged
+    state.prices = dict(saved.prices)
     state.chain = _read_chain(saved.chain)
     for market in saved.markets:
         venue = state.markets[market.market.id] = MarketState(market.market)

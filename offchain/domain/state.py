@@ -17,6 +17,7 @@ from offchain.domain.commands import Configure
 from offchain.domain.events import Event, MarketUpdate, OrderUpdate, Trade
 from offchain.domain.fees import FeeSchedule
 from offchain.domain.market import USDC, Asset, Kind, Market, MarketStatus
+from offchain.domain.oracle import Conversion, OraclePrice
 from offchain.domain.order import NO_EXPIRY, Address, OrderHash, OrderStatus
 from offchain.domain.outbox import Outbox
 
@@ -74,6 +75,7 @@ class State:
         "next_ticket",
         "orders",
         "outbox",
+        "prices",
         "timed",
     )
 
@@ -96,6 +98,8 @@ class State:
         self.next_ticket = 1
         self.chain = ChainView()
         self.outbox = Outbox()
+        self.prices: dict[Address, OraclePrice] = {}
+        """by oracle"""
         self.diverged = ""
         """why the chain contradicts what was matched; "" while it does not"""
 
@@ -121,7 +125,7 @@ class State:
     def effects(self, trade: Trade) -> tuple[tuple[Balance, int], ...]:
         """What a trade does to whose balance: five amounts that sum to zero per asset."""
         market = self.markets[trade.market].market
-        notional = trade.price * trade.quantity
+        notional = trade.notional
         quanta = trade.quantity * market.lot_size
         maker, taker = self.account(trade.maker), self.account(trade.taker)
         if trade.taker_side:
@@ -135,6 +139,11 @@ class State:
             (seller.balance(USDC), notional - seller_fee),
             (self.balance(self.engine, USDC), buyer_fee + seller_fee),
         )
+
+    def conversion(self, market: Market, now_ms: int) -> Conversion | None:
+        """At what fills of a cross-quoted market are paid now; None if there is no price to go by."""
+        price = self.prices.get(market.oracle)
+        return price.conversion() if price is not None and price.is_usable(now_ms) else None
 
     # -----------------------------------------------------------------------------------------------------------------
     # Orders
@@ -235,6 +244,4 @@ def _not_offered(market: Market) -> str | None:
     """Why this exchange does not trade a market at all."""
     if market.kind != Kind.SPOT:
         return f"{Kind(market.kind).name.lower()} markets are not traded here yet"
-    if market.quote != USDC:
-        return "markets that are quoted in another asset than USDC are not traded here yet"
     return None

@@ -6,14 +6,16 @@ from itertools import islice
 
 import msgspec
 
-from offchain.domain.account import Account, LiveOrder, NonceKey, fee_down, reservation_up
+from offchain.domain.account import Account, LiveOrder, NonceKey, reservation_up
 from offchain.domain.admission import refusal
+from offchain.domain.clearing import fee_down
 from offchain.domain.commands import CancelOrder, PlaceOrder, Tick
 from offchain.domain.errors import Code, Rejection
 from offchain.domain.events import CancelResult, CommandRefused, Done, OrderUpdate, PlaceResult, Ticked, Trade
 from offchain.domain.ids import fill_id
 from offchain.domain.market import USDC
 from offchain.domain.matching import Plan, plan
+from offchain.domain.oracle import Conversion, notional_down
 from offchain.domain.order import LAST_SEQUENCE, Address, OrderStatus, Side, TimeInForce
 from offchain.domain.outbox import Fill
 from offchain.domain.state import MarketState, State, Turn
@@ -54,7 +56,9 @@ def place(state: State, turn: Turn, command: PlaceOrder) -> PlaceResult:
         return _reject(state, turn, command, rejection)
     replaced = nonce_key.working if nonce_key is not None else None
     makers = venue.book.side(1 - order.side)
-    planned = plan(makers, order, turn.now_ms, command.self_trade, replaced, state.fee_bps)
+    conversion = state.conversion(venue.market, turn.now_ms) if venue.market.quote else None
+    rate = conversion.rate if conversion is not None else None
+    planned = plan(makers, order, turn.now_ms, command.self_trade, replaced, state.fee_bps, rate)
     if command.post_only and planned.crosses:
         detail = "the order would meet a resting order at its price or better"
         return _reject(state, turn, command, Rejection(Code.POST_ONLY_WOULD_CROSS, "postOnly", detail))
@@ -63,7 +67,7 @@ def place(state: State, turn: Turn, command: PlaceOrder) -> PlaceResult:
         rejection = _uncovered(state, venue, command, planned, replaced)
         if rejection is not None:
             return _reject(state, turn, command, rejection)
-    return _apply(state, turn, venue, command, planned, replaced, is_killed)
+    return _apply(state, turn, venue, command, planned, replaced, is_killed, conversion)
 
 
 def _unsignable(account: Account | None, venue: MarketState, command: PlaceOrder, now_ms: int) -> Rejection | None:
@@ -170,7 +174,7 @@ def _uncovered(
     order = command.order
     will_rest = 0 if order.is_immediate or planned.stop else planned.remaining
     lot_size = venue.market.lot_size
-    need = reservation_up(order.side, order.price, will_rest, lot_size, state.fee_bps)
+    need = reservation_up(order.side, order.price, will_rest, lot_size, state.fee_bps, order.conversion_limit)
     if order.side == Side.BUY:
         asset = USDC
         need += planned.spent_down
@@ -196,6 +200,7 @@ def _apply(
     planned: Plan,
     replaced: LiveOrder | None,
     is_killed: bool,
+    conversion: Conversion | None,
 ) -> PlaceResult:
     order = command.order
     account = state.account(order.account)
@@ -218,7 +223,7 @@ def _apply(
     if not is_killed:
         for maker, quantity, code in planned.steps:
             if quantity:
-                trade = _fill(state, turn, venue, taker, maker, quantity)
+                trade = _fill(state, turn, venue, taker, maker, quantity, conversion)
                 fills.append((trade.id, trade.price, quantity))
             else:
                 status = OrderStatus.EXPIRED if code == "expired" else OrderStatus.CANCELED
@@ -262,10 +267,19 @@ def _outcome(taker: LiveOrder, planned: Plan, is_killed: bool) -> tuple[OrderSta
     return (OrderStatus.PARTIALLY_FILLED if taker.filled else OrderStatus.OPEN), ""
 
 
-def _fill(state: State, turn: Turn, venue: MarketState, taker: LiveOrder, maker: LiveOrder, quantity: int) -> Trade:
+def _fill(
+    state: State,
+    turn: Turn,
+    venue: MarketState,
+    taker: LiveOrder,
+    maker: LiveOrder,
+    quantity: int,
+    conversion: Conversion | None,
+) -> Trade:
     """Trade `quantity` lots at the maker's price: unsettled balances, both orders, the outbox."""
     price = maker.order.price
-    fee = fee_down(price * quantity, state.fee_bps)
+    rate = conversion.rate if conversion is not None else None
+    fee = fee_down(notional_down(quantity, price, rate), state.fee_bps)
     outbox = state.outbox
     trade = Trade(
         outbox.take_number(),
@@ -283,6 +297,7 @@ def _fill(state: State, turn: Turn, venue: MarketState, taker: LiveOrder, maker:
         fee,
         fee,
         turn.now_ms,
+        conversion,
     )
     outbox.fills[trade.item] = Fill(trade, maker, taker)
     for balance, change in state.effects(trade):

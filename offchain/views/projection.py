@@ -10,7 +10,8 @@ from offchain.domain import events as e
 from offchain.domain.commands import PlaceOrder
 from offchain.domain.order import Address
 from offchain.ports import Record
-from offchain.views.schema import ASSETS, EVENTS, MARKETS, ORDERS
+from offchain.views.candles import CandleWriter
+from offchain.views.schema import ASSETS, CONVERSIONS, EVENTS, MARKETS, ORDERS
 
 SETTLEMENT_OF_BATCH = {
     "closed": "pending",
@@ -42,6 +43,7 @@ class Projection:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._run = connection.execute
         self._run_many = connection.executemany
+        self._candles = CandleWriter(connection)
         self._time_ms = 0
         self._placed: PlaceOrder | None = None
         self._told: list[tuple[Address, int, bytes]] = []
@@ -64,8 +66,10 @@ class Projection:
     def apply(self, records: Sequence[Record]) -> None:
         """Project records."""
         self._told = []
+        self._candles.discard()
         for record in records:
             self._apply(record)
+        self._candles.flush()
         self._run_many("INSERT INTO account_events VALUES (?, ?, ?)", self._told)
 
     def _apply(self, record: Record) -> None:
@@ -135,11 +139,15 @@ class Projection:
             event.time_ms,
             seq,
         )
-        self._run(f"INSERT INTO trades VALUES ({'?, ' * len(row)} 'pending', 0, x'')", row)
+        conversion = None if event.conversion is None else CONVERSIONS.encode(event.conversion)
+        self._run(f"INSERT INTO trades VALUES ({'?, ' * len(row)} 'pending', 0, x'', ?)", (*row, conversion))
+        self._candles.add(event)
         self._tell(seq, event, event.maker, event.taker)
 
     def _trade_busted(self, seq: int, event: e.TradeBusted) -> None:
         self._run("UPDATE trades SET settlement = 'busted' WHERE item = ?", (event.item,))
+        row = self._run("SELECT time_ms FROM trades WHERE item = ?", (event.item,)).fetchone()
+        self._candles.bust(event.market, row[0])
         self._tell(seq, event, event.maker, event.taker)
 
     # Money ------------------------------------------------------------------------------------------------------------

@@ -13,16 +13,19 @@ from typing import Any
 from offchain.domain.codec import Codec
 from offchain.domain.events import Event
 from offchain.domain.market import Asset, Market
+from offchain.domain.oracle import Conversion
 from offchain.domain.order import Order, OrderStatus
 from offchain.ports import BatchRow, DepositRow, OrderRow, TradeRow, WithdrawalRow
+from offchain.views import candles
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 3
 """Raise it with every change below: older files are emptied and filled again from the journal."""
 
 ORDERS = Codec[Order](Order)
 EVENTS = Codec[Event](Event)
 MARKETS = Codec[Market](Market)
 ASSETS = Codec[Asset](Asset)
+CONVERSIONS = Codec[Conversion](Conversion)
 
 LIVE = (OrderStatus.OPEN, OrderStatus.PARTIALLY_FILLED)
 LIVE_SQL = f"status IN ({', '.join(repr(status.value) for status in LIVE)})"
@@ -41,7 +44,7 @@ TABLES = {
         taker_hash BLOB NOT NULL, maker BLOB NOT NULL, taker BLOB NOT NULL, taker_side INTEGER NOT NULL,
         price INTEGER NOT NULL, quantity INTEGER NOT NULL, maker_fee TEXT NOT NULL, taker_fee TEXT NOT NULL,
         time_ms INTEGER NOT NULL, seq INTEGER NOT NULL, settlement TEXT NOT NULL, batch INTEGER NOT NULL,
-        tx_hash BLOB NOT NULL
+        tx_hash BLOB NOT NULL, conversion BLOB
     )""",
     "balances": """(
         account BLOB NOT NULL, asset INTEGER NOT NULL, settled TEXT NOT NULL, unsettled TEXT NOT NULL,
@@ -70,6 +73,7 @@ TABLES = {
     "chain_blocks": """(
         number INTEGER PRIMARY KEY, hash BLOB NOT NULL, parent_hash BLOB NOT NULL, time INTEGER NOT NULL
     )""",
+    "candles": candles.TABLE,
     "account_events": """(
         account BLOB NOT NULL, seq INTEGER NOT NULL, event BLOB NOT NULL, PRIMARY KEY (account, seq)
     ) WITHOUT ROWID""",
@@ -80,6 +84,7 @@ INDEXES = {
     "orders_live": f"orders (account, seq) WHERE {LIVE_SQL}",
     "orders_client_id": "orders (account, client_order_id) WHERE client_order_id IS NOT NULL",
     "trades_market": "trades (market, seq)",
+    "trades_time": "trades (market, time_ms)",
     "trades_maker": "trades (maker, seq)",
     "trades_taker": "trades (taker, seq)",
     "trades_unsettled": f"trades (item) WHERE {UNSETTLED_SQL}",
@@ -94,7 +99,7 @@ ORDER_COLUMNS = (
 )
 TRADE_COLUMNS = (
     "item, id, market, maker_hash, taker_hash, maker, taker, taker_side, price, quantity, maker_fee, taker_fee, "
-    "time_ms, seq, settlement, batch, tx_hash"
+    "time_ms, seq, settlement, batch, tx_hash, conversion"
 )
 WITHDRAWAL_COLUMNS = "account, kind, asset, amount, status, item, tx_hash, updated_ms"
 DEPOSIT_COLUMNS = "account, asset, amount, status, tx_hash, log_index, block, updated_ms, seq"
@@ -125,7 +130,8 @@ def order_row(columns: Sequence[Any]) -> OrderRow:
 
 def trade_row(columns: Sequence[Any]) -> TradeRow:
     """From TRADE_COLUMNS."""
-    values = [*columns[:10], int(columns[10]), int(columns[11]), *columns[12:]]
+    conversion = None if columns[17] is None else CONVERSIONS.decode(columns[17])
+    values: list[Any] = [*columns[:10], int(columns[10]), int(columns[11]), *columns[12:17], conversion]
     return TradeRow(*values)
 
 

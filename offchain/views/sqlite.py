@@ -19,8 +19,10 @@ from offchain.domain.order import Address, OrderHash, OrderStatus
 from offchain.ports import (
     BatchRow,
     BlockRef,
+    CandleRow,
     DepositRow,
     ItemRow,
+    MarketFigures,
     OrderQuery,
     OrderRow,
     Page,
@@ -28,7 +30,7 @@ from offchain.ports import (
     TradeRow,
     WithdrawalRow,
 )
-from offchain.views import schema
+from offchain.views import candles, schema
 from offchain.views.projection import Projection
 from offchain.views.schema import (
     BATCH_COLUMNS,
@@ -140,6 +142,23 @@ class SqliteViews:
         """Newest first. Raises ValueError for a limit outside 1..MAX_PAGE."""
         sql = f"SELECT {TRADE_COLUMNS} FROM trades WHERE market = ? AND seq < ? ORDER BY seq DESC LIMIT ?"
         return await self._page(schema.trade_row, sql, [market, _before(before)], limit)
+
+    async def candles(self, market: int, interval_ms: int, since_ms: int | None, limit: int) -> list[CandleRow]:
+        """Raises ValueError for a limit outside 1..MAX_PAGE, and unless the interval is a multiple of a minute and
+        divides a day."""
+        _check_limit(limit, MAX_PAGE)
+        if interval_ms <= 0 or interval_ms % candles.MINUTE or candles.DAY % interval_ms:
+            raise ValueError(f"interval_ms: {interval_ms} is no part of a day in whole minutes")
+        return await self._read(lambda connection: candles.candles(connection, market, interval_ms, since_ms, limit))
+
+    async def figures(self, markets: Sequence[int], since_ms: int) -> list[MarketFigures]:
+        def look(connection: sqlite3.Connection) -> list[MarketFigures]:
+            return [
+                MarketFigures(candles.window(connection, market, since_ms), candles.ever(connection, market))
+                for market in markets
+            ]
+
+        return await self._read(look)
 
     async def account_trades(self, account: Address, before: int | None, limit: int) -> Page[TradeRow]:
         """Fills of `account` on either side, newest first. Raises ValueError for a limit outside 1..MAX_PAGE."""

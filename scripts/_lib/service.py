@@ -132,6 +132,12 @@ def environment(
         "DEPLOYMENTS_FILE": str(deployments_file),
         "OPERATOR_KEY": operator_key,
         "PORT": str(port),
+        "WORKER_METRICS_PORT": "0",  # services of several tests run side by side
+        # Everybody comes from one address, and few accounts send as much as they can.
+        "LIMIT_ADDRESS_REQUESTS": "0",
+        "LIMIT_ADDRESS_CANCELS": "0",
+        "LIMIT_ACCOUNT_ORDERS": "0",
+        "LIMIT_ACCOUNT_CANCELS": "0",
         **settings,
     }
     return {**os.environ, **{f"CROSSPOINT_{name}": value for name, value in chosen.items()}}

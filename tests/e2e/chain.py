@@ -38,6 +38,10 @@ CONTRACTS = (
     "SynthERC20",
     "MockUSDC",
     "MockWBTC",
+    "MockWETH",
+    "MockAggregator",
+    "ChainlinkOracle",
+    "Clearinghouse",
 )
 
 Abis = Mapping[str, list[Any]]
@@ -70,6 +74,7 @@ class Chain:
         self.queue = self._at("WithdrawalQueue", deployment.queue)
         self.registry = self._at("MarketRegistry", deployment.registry)
         self.control = self._at("OrderControl", deployment.order_control)
+        self.clearinghouse = self._at("Clearinghouse", deployment.clearinghouse)
 
     def _at(self, name: str, address: str) -> Contract:
         return self._web3.eth.contract(address=web3.Web3.to_checksum_address(address), abi=self._abis[name])
@@ -105,6 +110,22 @@ class Chain:
         self.send(trader, self.synth.functions.depositFor(trader.address, amount))
         self.send(trader, self.synth.functions.approve(self.engine.address, amount))
         return self.send(trader, self.engine.functions.deposit(self.base, amount))
+
+    def give_ether(self, trader: LocalAccount, amount: int) -> None:
+        """Bring quanta of the mock WETH, which is minted for it, to the Engine."""
+        asset = self.deployment.assets["WETH"]
+        underlying, synth = self._at("MockWETH", asset["underlying"]), self._at("SynthERC20", asset["synth"])
+        self.send(trader, underlying.functions.mint(trader.address, amount))
+        self.send(trader, underlying.functions.approve(synth.address, amount))
+        self.send(trader, synth.functions.depositFor(trader.address, amount))
+        self.send(trader, synth.functions.approve(self.engine.address, amount))
+        self.send(trader, self.engine.functions.deposit(asset["id"], amount))
+
+    def push_price(self, dollars: int) -> None:
+        """A new round of the mock feed of BTC."""
+        oracle = self._at("ChainlinkOracle", str(self.deployment.markets["ETH-BTC"]["oracle"]))
+        feed = self._at("MockAggregator", oracle.functions.aggregator().call())
+        self.send(self.create_account("oracle"), feed.functions.push(dollars * 10**8))
 
     def deploy_cxpt(self, owner: LocalAccount) -> Contract:
         """The token, wired, registered as an asset, and with a market."""

@@ -43,12 +43,14 @@ class Model(History):
         self.latest: dict[tuple[Address, int], tuple[int, bytes, Answer]] = {}
         self.pinned: dict[tuple[Address, int], int] = {}
         self.clock = 0
+        self.rate = 0
+        """of cross-quoted markets now, micro-USDC per whole quote unit"""
 
     # Money ------------------------------------------------------------------------------------------------------------
 
     def effects(self, fill: NaiveFill) -> list[tuple[Pocket, int]]:
         market = self.markets[fill.maker.order.market]
-        notional = fill.price * fill.quantity
+        notional = _notional(fill.price * fill.quantity, fill.rate)
         fee = notional * self.fee_bps // 10_000
         buyer, seller = fill.maker.order.account, fill.taker.order.account
         if fill.taker.order.side == 0:
@@ -94,6 +96,8 @@ class Model(History):
         if order.side:
             return (order.account, market.base), lots * market.lot_size
         notional = order.price * lots
+        if order.conversion_limit:
+            notional = (notional * order.conversion_limit + 10**12 - 1) // 10**12
         return (order.account, USDC), notional + (notional * self.fee_bps + 9_999) // 10_000
 
     def reserved(self, pocket: Pocket) -> int:
@@ -108,6 +112,11 @@ class Model(History):
         return [(account, asset) for account in self.accounts for asset in assets]
 
     # Orders -----------------------------------------------------------------------------------------------------------
+
+    def is_beyond(self, order: Order) -> bool:
+        """Whether an order of a cross-quoted market does not accept the rate."""
+        limit = order.conversion_limit
+        return limit > 0 and (self.rate < limit if order.side else self.rate > limit)
 
     def open_orders(self) -> list[NaiveOrder]:
         return [one for one in self.orders if one.is_open]
@@ -148,6 +157,8 @@ class Model(History):
             return Answer("rejected", rejection="epochBumpPending")
         if order.epoch != self.epoch(order.account):
             return Answer("rejected", rejection="staleEpoch")
+        if self.is_beyond(order):
+            return Answer("rejected", rejection="conversionLimitExceeded")
         old = self.working(*name)
         if self.pinned.get(name, order.market) != order.market:
             return Answer("rejected", rejection="nonceKeyMarket")
@@ -159,7 +170,7 @@ class Model(History):
             for one in self.queue(order.market, 1 - order.side)
             if one is not old and (one.order.price >= order.price if order.side else one.order.price <= order.price)
         ]
-        living = [one for one in crossing if not one.is_dead(now_ms)]
+        living = [one for one in crossing if not one.is_dead(now_ms) and not self.is_beyond(one.order)]
         if command.post_only and living:
             return Answer("rejected", rejection="postOnlyWouldCross")
         offers, met_own = [], False
@@ -187,7 +198,7 @@ class Model(History):
     def _covers(self, order: Order, taken: list[tuple[NaiveOrder, int]], resting: int, old: NaiveOrder | None) -> bool:
         pocket, need = self.reservation(order, resting)
         for one, lots in taken:
-            notional = one.order.price * lots
+            notional = _notional(one.order.price * lots, self.rate if order.conversion_limit else None)
             fee = notional * self.fee_bps // 10_000
             need += lots * self.markets[order.market].lot_size if order.side else notional + fee
         free = self.free(pocket)
@@ -223,7 +234,7 @@ class Model(History):
         self.orders.append(taker)
         self._pass_by(command, now_ms, crossing, order.quantity)
         for one, lots in taken:
-            fill = NaiveFill(one, taker, one.order.price, lots)
+            fill = NaiveFill(one, taker, one.order.price, lots, rate=self.rate if order.conversion_limit else None)
             self.fills.append(fill)
             self.items.append(fill)
             one.filled += lots
@@ -246,6 +257,8 @@ class Model(History):
                 return
             if one.is_dead(now_ms):
                 one.status = "expired"
+            elif self.is_beyond(one.order):
+                one.status = "canceled"
             elif one.order.account != command.order.account:
                 wanted -= min(wanted, one.remaining)
             elif command.self_trade is SelfTrade.EXPIRE_TAKER:
@@ -416,3 +429,7 @@ class Model(History):
                 one.status = "canceled"
         self._fit()
         return dropped
+
+
+def _notional(amount: int, rate: int | None) -> int:
+    return amount if rate is None else amount * rate // 10**12

@@ -48,6 +48,8 @@ class NaiveFill:
     price: int
     quantity: int
     id: bytes = b""
+    rate: int | None = None
+    """micro-USDC per whole quote unit, where the market is cross-quoted"""
     batch: int | None = None
     is_busted: bool = False
 

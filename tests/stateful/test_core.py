@@ -34,9 +34,11 @@ from tests.utils.exchange import (
     BTC,
     BTC_USDC,
     ETH,
+    ETH_BTC,
     ETH_USDC,
     MAKER,
     OTHER,
+    RATE,
     TAKER,
     Exchange,
     digest,
@@ -57,13 +59,14 @@ class CoreMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.exchange = Exchange(confirmations=CONFIRMATIONS, window=10**9)
-        self.model = Model(ACCOUNTS, [BTC_USDC, ETH_USDC], fee_bps=50, confirmations=CONFIRMATIONS)
+        self.model = Model(ACCOUNTS, [BTC_USDC, ETH_USDC, ETH_BTC], fee_bps=50, confirmations=CONFIRMATIONS)
         self.twin: Core | None = None
         self.placed: list[PlaceOrder] = []
         self.depth: dict[tuple[int, int, int], int] = defaultdict(int)
         self.batch = 0
-        self.exchange.list_markets(BTC_USDC, ETH_USDC)
+        self.exchange.list_markets(BTC_USDC, ETH_USDC, ETH_BTC)
         self.floor, _ = self.exchange.head
+        self.model.rate = RATE
         self.batch_at: dict[int, int] = {}
 
         self.exchange.observe = self.observe
@@ -101,6 +104,10 @@ class CoreMachine(RuleBasedStateMachine):
         tif = intent.time_in_force
         sequence = max(0, self.model.latest.get((account, intent.key), (0,))[0] + intent.step)
         market = 1 + ((intent.key % 4 == intent.account) != (intent.life == 13))
+        terms = {}
+        if intent.key >= 12:
+            market = ETH_BTC.id
+            terms["conversion_limit"] = RATE + (intent.life % 8 - 1) * (1_000_000 if intent.side == 0 else -1_000_000)
         order = self.exchange.order(
             account,
             intent.side,
@@ -113,6 +120,7 @@ class CoreMachine(RuleBasedStateMachine):
             sequence=sequence,
             epoch=max(0, self.model.epoch(account) - (intent.life == 7)),
             expiry=NO_EXPIRY if tif == TimeInForce.GTC else self.exchange.now_ms // 1_000 + intent.life,
+            **terms,
         )
         return self.exchange.command(
             order,
@@ -123,6 +131,8 @@ class CoreMachine(RuleBasedStateMachine):
 
     def _place(self, command: PlaceOrder) -> None:
         self.placed.append(command)
+        if command.order.market == ETH_BTC.id:
+            self.exchange.tell_price(self.model.rate)
         trades_before = len(self.exchange.trades())
         expected = self.model.place(command, self.exchange.now_ms)
         result = self.exchange.run(command)
@@ -153,6 +163,10 @@ class CoreMachine(RuleBasedStateMachine):
         expected = self.model.cancel(owner, command.order_hash)
         result = self.exchange.run(CancelOrder(owner, command.order_hash, b"", self.exchange.now_ms))
         assert (result.code if not isinstance(result, CancelResult) else "") == expected  # type: ignore[union-attr]
+
+    @rule(steps=st.integers(-3, 3))
+    def change_rate(self, steps: int) -> None:
+        self.model.rate = RATE + steps * 1_000_000
 
     @rule(milliseconds=st.integers(0, 20_000))
     def pass_time(self, milliseconds: int) -> None:
@@ -230,7 +244,7 @@ class CoreMachine(RuleBasedStateMachine):
         count = min(count, len(fills))
         while count < len(fills) and fills[count].taker is fills[count - 1].taker:
             count += 1
-        if is_closed and self._is_unbroken(fills[:count]):
+        if is_closed and self._is_unbroken(fills[:count]) and len({fill.rate for fill in fills[:count]} - {None}) < 2:
             matched_at = self.exchange.now_ms // 1_000
             first, last = self._item(fills[0]), self._item(fills[count - 1])
             assert self.exchange.run(BatchClosed(self.batch + 1, first, last, matched_at)) == Done()
@@ -284,7 +298,7 @@ class CoreMachine(RuleBasedStateMachine):
 
     @invariant()
     def books_are_equal_and_never_crossed(self) -> None:
-        for market in (1, 2):
+        for market in (1, 2, 3):
             bids, asks = (self.exchange.core.depth(market, side, 100) for side in (0, 1))
             assert bids == self.model.depth(market, 0)
             assert asks == self.model.depth(market, 1)

@@ -18,6 +18,7 @@ from offchain.domain.commands import (
     Deposited,
     MarketCreated,
     PlaceOrder,
+    Price,
     WithdrawalRequested,
 )
 from offchain.domain.core import Core
@@ -45,6 +46,26 @@ BTC_USDC = Market(
 ETH_USDC = Market(
     2, "ETH-USDC", 0, ETH, ETH, USDC, 8, tick_size=10_000, lot_size=LOT, max_price=10**12, max_quantity=10**6
 )
+
+ORACLE = b"\x0a" * 20
+RATE = 50_000 * 10**6
+"""micro-USDC per whole BTC"""
+
+ETH_BTC = Market(
+    3,
+    "ETH-BTC",
+    0,
+    ETH,
+    ETH,
+    BTC,
+    8,
+    tick_size=100_000_000,
+    lot_size=LOT,
+    max_price=10**12,
+    max_quantity=10**6,
+    oracle=ORACLE,
+)
+"""One tick is 10,000 * 10^-12 BTC per lot."""
 
 START_MS = 1_700_000_000_000
 
@@ -121,6 +142,17 @@ class Exchange:
 
     def batch_settled(self, number: int, trades: list[Trade]) -> BatchSettled:
         return BatchSettled(number, self.now_ms // 1000, [trade.id for trade in trades], digest("tx", number), 10**6)
+
+    def tell_price(self, rate: int = RATE) -> None:
+        """The oracle of ETH-BTC answers `rate`: a new round if it is another one than before."""
+        known = self.core.prices.get(ORACLE)
+        now = self.now_ms // 1000
+        price = rate * 10**12
+        if known is not None and known.price == price:
+            command = Price(ORACLE, known.round, price, known.updated_at, known.valid_until)
+        else:
+            command = Price(ORACLE, known.round + 1 if known is not None else 1, price, now, now + 86_400)
+        assert self.run(command) == Done()
 
     # Orders
 

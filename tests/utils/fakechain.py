@@ -31,11 +31,15 @@ from offchain.domain.commands import (
 )
 from offchain.domain.ledger import LedgerState, MarketRules
 from offchain.domain.market import USDC, Asset, Market, MarketStatus
+from offchain.domain.oracle import PriceFeed, Round
 from offchain.domain.order import Address
 from offchain.domain.settlement import settle
-from offchain.ports import BlockRef, ChainUnavailable, Failure, Receipt
+from offchain.ports import BlockRef, ChainUnavailable, Failure, Receipt, RoundSeen
 
 GLOBAL = ("EngineHalted", "NotOperator", "WrongBatchNumber", "MatchedAtOutOfRange")
+MAX_AGE = 3_600
+"""Seconds for which the oracle may be silent."""
+
 RequestKey = tuple[Address, int, int]
 
 
@@ -80,6 +84,8 @@ class FakeChain:
         """receivers whose payouts revert"""
         self.outages = 0
         """so many of the next calls fail"""
+        self.rounds: list[Round] = []
+        """of the one oracle; a reorganisation does not undo them"""
         self.followed: list[list[int]] = []
         """numbers of the blocks that were known at each call of `blocks`"""
         self._salt = 0
@@ -107,9 +113,22 @@ class FakeChain:
             market.max_quantity,
             market.tick_per_lot,
             market.lot_size,
+            market.decimals,
+            market.is_cross_quoted,
         )
+        if market.oracle:
+            self.ledger.feeds[market.id] = PriceFeed(tuple(self.rounds), MAX_AGE)
         status = MarketStatusChanged(market.id, MarketStatus.ACTIVE, self.now)
         self.pending += [AssetRegistered(asset), MarketCreated(market), status]
+
+    def push_price(self, price: int) -> None:
+        """The one oracle that all markets have answers a new round, of now. `price` in USD with 18 decimals."""
+        self.set_round(Round(len(self.rounds) + 1, price, self.now))
+
+    def set_round(self, one: Round) -> None:
+        self.rounds = [*(known for known in self.rounds if known.id != one.id), one]
+        for market in self.ledger.feeds:
+            self.ledger.feeds[market] = PriceFeed(tuple(self.rounds), MAX_AGE)
 
     def pause(self, market: int) -> None:
         rules = self.ledger.markets[market]
@@ -257,6 +276,21 @@ class FakeChain:
     async def head_time(self) -> int:
         self._call()
         return self.head.time
+
+    async def latest_round(self, oracle: Address) -> RoundSeen | None:
+        self._call()
+        try:
+            newest = PriceFeed(tuple(self.rounds), MAX_AGE).latest(self.now) if self.rounds else None
+        except SettlementError:
+            return None
+        return RoundSeen(newest.id, newest.price, newest.updated_at, MAX_AGE) if newest is not None else None
+
+    async def price_at(self, oracle: Address, round_id: int, time: int) -> int | None:
+        self._call()
+        try:
+            return PriceFeed(tuple(self.rounds), MAX_AGE).price_at(round_id, time)
+        except SettlementError:
+            return None
 
     async def simulate(self, data: bytes, to: str = "Engine") -> Failure | None:
         self._call()

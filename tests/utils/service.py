@@ -7,9 +7,9 @@ from pathlib import Path
 
 from offchain.catalogue import Catalogue
 from offchain.chain import eip712
-from offchain.domain.commands import ChainBlock, ChainRollback, Command, Configure, PlaceOrder
+from offchain.domain.commands import ChainBlock, ChainRollback, Command, Configure, PlaceOrder, Price
 from offchain.domain.core import Core
-from offchain.domain.events import Event, PlaceResult, Result, Trade
+from offchain.domain.events import Done, Event, PlaceResult, Result, Trade
 from offchain.domain.market import USDC, Market
 from offchain.domain.order import Address, Order
 from offchain.ports import BlockRef, Overloaded, Record, Unavailable
@@ -22,6 +22,12 @@ ENGINE = b"\xee" * 20
 DOMAIN = eip712.Domain(31337, ENGINE)
 BTC = 1
 MARKET = Market(2, "BTC-USDC", 0, BTC, BTC, USDC, 8, 100_000, 1_000, 10**13, 10**9)
+ORACLE = b"\x0a" * 20
+ETH = 3
+ETH_BTC = Market(4, "ETH-BTC", 0, ETH, ETH, BTC, 18, 10**7, 10**15, 10**13, 10**8, ORACLE)
+CROSS_PRICE = 50_000_000
+"""0.05 BTC per ETH, in 10^-12 BTC per lot of 0.001 ETH"""
+
 PRICE = 500_000
 """50,000 USDC per BTC, in micro-USDC per lot of 0.00001 BTC"""
 
@@ -93,12 +99,22 @@ class Service:
             command: ChainBlock = block.header
             await self.execute(command)
 
+    async def tell_price(self) -> None:
+        """As the worker does: the newest round of the oracle."""
+        seen = await self.chain.latest_round(ORACLE)
+        assert seen is not None
+        valid_until = seen.updated_at + seen.max_age
+        result = await self.execute(Price(ORACLE, seen.round, seen.price, seen.updated_at, valid_until))
+        assert result == Done(), result
+
     # Trading ----------------------------------------------------------------------------------------------------------
 
     def order(self, trader: Trader, side: int, quantity: int, price: int = PRICE, **changes: object) -> Order:
         """Under a nonce key of its own unless one is given."""
         self._keys += 1
-        return create_order(trader, MARKET, side, price, quantity, **({"key": self._keys} | changes))
+        return create_order(
+            trader, changes.pop("market", MARKET), side, price, quantity, **({"key": self._keys} | changes)
+        )
 
     async def place(
         self, trader: Trader, side: int, quantity: int, price: int = PRICE, **changes: object

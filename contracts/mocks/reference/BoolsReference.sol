@@ -14,6 +14,10 @@ contract BoolsReference {
         return (Bools.both(a, b), a && b);
     }
 
+    function toUint(bool a) external pure returns (uint256 actual, uint256 expected) {
+        return (Bools.toUint(a), a ? 1 : 0);
+    }
+
     function isMultiple(uint256 value, uint256 unit) external pure returns (bool actual, bool expected) {
         return (Bools.isMultiple(value, unit), unit == 0 || value % unit == 0);
     }

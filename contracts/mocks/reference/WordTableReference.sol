@@ -15,14 +15,12 @@ contract WordTableReference {
         GET,
         PUT,
         ADD,
-        MOVE,
-        ADD_TO_BOTH
+        ADD_AT
     }
 
     struct Operation {
         Action action;
         uint256 index;
-        uint256 other;
         uint256 word;
     }
 
@@ -69,29 +67,21 @@ contract WordTableReference {
     }
 
     function _apply(uint256[] memory table, Operation calldata operation) private pure returns (uint256) {
-        (uint256 index, uint256 other, uint256 word) = (operation.index, operation.other, operation.word);
+        (uint256 index, uint256 word) = (operation.index, operation.word);
         if (operation.action == Action.GET) return table.get(index);
         if (operation.action == Action.PUT) table.put(index, word);
         if (operation.action == Action.ADD) table.add(index, int256(word));
-        if (operation.action == Action.MOVE) table.move(index, other, word);
-        if (operation.action == Action.ADD_TO_BOTH) table.addToBoth(index, other, word);
+        if (operation.action == Action.ADD_AT) table.addAt(WordTable.placeOf(index), int256(word));
         return 0;
     }
 
     function _applyPlain(uint256[] memory table, Operation calldata operation) private pure returns (uint256) {
-        (uint256 index, uint256 other, uint256 word) = (operation.index, operation.other, operation.word);
+        (uint256 index, uint256 word) = (operation.index, operation.word);
         unchecked {
             if (operation.action == Action.GET) return table[index];
             if (operation.action == Action.PUT) table[index] = word;
-            if (operation.action == Action.ADD) table[index] = uint256(int256(table[index]) + int256(word));
-            if (operation.action == Action.MOVE) {
-                table[index] -= word;
-                table[other] += word;
-            }
-            if (operation.action == Action.ADD_TO_BOTH) {
-                table[index] += word;
-                table[other] += word;
-            }
+            bool isSum = operation.action == Action.ADD || operation.action == Action.ADD_AT;
+            if (isSum) table[index] = uint256(int256(table[index]) + int256(word));
         }
         return 0;
     }

@@ -11,7 +11,8 @@ from collections.abc import Collection, Mapping
 import msgspec
 from aiohttp import web
 
-from offchain.api.keys import CATALOGUE, READBACK, STATE
+from offchain.api.keys import CATALOGUE, LIMITS, METRICS, READBACK, STATE, USES
+from offchain.api.limits import Use
 from offchain.api.problems import ApiCode, ProblemError
 from offchain.domain.errors import Code
 from offchain.domain.market import Market
@@ -139,6 +140,43 @@ def position_of(query: Mapping[str, str], kind: str) -> int | None:
     if found != kind or not number.isascii() or not number.isdecimal() or len(number) > 18:
         raise invalid
     return int(number)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Budgets
+# ---------------------------------------------------------------------------------------------------------------------
+
+UNLIMITED = frozenset({"/livez", "/readyz", "/metrics"})
+"""what the operator's own tools ask"""
+
+
+def charge_address(request: web.Request) -> None:
+    """Charge the address that the request comes from. ProblemError if its budget is used up."""
+    if request.path not in UNLIMITED:
+        app = request.app
+        _charge(request, app[LIMITS].use_address(request, app[STATE].monotonic()), "this address")
+
+
+def charge_account(request: web.Request, budget: str, account: Address) -> None:
+    """Charge an account whose signature was verified. ProblemError if its budget is used up."""
+    app = request.app
+    _charge(request, app[LIMITS].use_account(budget, account, app[STATE].monotonic()), "this account")
+
+
+def _charge(request: web.Request, use: Use | None, whose: str) -> None:
+    if use is None:
+        return
+    request[USES].append(use)
+    if not use.is_allowed:
+        request.app[METRICS].rate_limited.labels(use.policy.name).inc()
+        raise ProblemError(ApiCode.RATE_LIMITED, exhausted(use, whose), retry_after=use.retry_after)
+
+
+def exhausted(use: Use, whose: str) -> str:
+    """Why a request is refused, and when it would not be."""
+    policy = use.policy
+    budget = f"{policy.quota} in {policy.window} seconds ({policy.name})"
+    return f"the budget of {whose} is used up: {budget}; nothing was taken, try again in {use.retry_after} s"
 
 
 async def read_own_writes(request: web.Request) -> None:

@@ -51,6 +51,19 @@ async def list_trades(request: web.Request) -> web.Response:
     return answer(http.TradePage(trades=trades, next=cursor("trades", page.next)))
 
 
+async def list_prices(request: web.Request) -> web.Response:
+    """GET /v1/prices: the core's own"""
+    parameters(request)
+    state, present = request.app[STATE], request.app[PRESENT]
+    known = await state.live.read(
+        lambda core: [
+            (market, core.prices[market.oracle]) for market in core.markets.values() if market.oracle in core.prices
+        ]
+    )
+    now_ms = state.clock.now_ms()
+    return answer(http.Prices(prices=[present.oracle_price(market, price, now_ms) for market, price in known]))
+
+
 async def get_time(request: web.Request) -> web.Response:
     """GET /v1/time"""
     parameters(request)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import structlog
 from aiohttp import web
 
 from offchain.api.handlers.common import (
     account_of,
     answer,
+    charge_account,
     choices_of,
     client_order_id_of,
     cursor,
@@ -20,15 +22,19 @@ from offchain.api.handlers.common import (
     read_body,
     read_own_writes,
 )
-from offchain.api.keys import CATALOGUE, INTAKE, LIFE, PRESENT, STATE
+from offchain.api.idempotency import once
+from offchain.api.keys import CATALOGUE, INTAKE, LIFE, METRICS, PRESENT, REQUEST_ID, STATE
 from offchain.api.present import hex_of
 from offchain.api.problems import ApiCode, ProblemError
 from offchain.api.schemas import http
+from offchain.domain.commands import CancelOrder, PlaceOrder
 from offchain.domain.errors import Code, Rejection
 from offchain.domain.events import CancelResult, PlaceResult
 from offchain.domain.order import OrderStatus
 from offchain.intake import parse_order_id
 from offchain.ports import OrderQuery
+
+log = structlog.get_logger(__name__)
 
 STATUSES = tuple(status.value for status in OrderStatus)
 
@@ -56,15 +62,25 @@ async def place_order(request: web.Request) -> web.Response:
         raise ProblemError(ApiCode.STARTING, "the service is catching up with the chain; send it again in a moment")
     async with _admitted(request):
         raw = await read_body(request)
-        command = request.app[INTAKE].place(raw, state.clock.now_ms())
-        result = await state.ingress.submit(command, state.settings.submit_timeout_ms)
-    order_id = hex_of(command.order_hash)
+        with request.app[METRICS].order_intake.time():
+            command = request.app[INTAKE].place(raw, state.clock.now_ms())
+        account, order_id = command.order.account, hex_of(command.order_hash)
+        log.debug("accepted", request_id=request[REQUEST_ID], order=order_id, account=hex_of(account))
+        charge_account(request, "orders", account)
+        return await once(request, account, raw, lambda _: _place(request, command))
+
+
+async def _place(request: web.Request, command: PlaceOrder) -> web.Response:
+    """Let the core decide. The order's hash says that it is the same one, so that it needs no other key."""
+    state = request.app[STATE]
+    result = await state.ingress.submit(command, state.settings.submit_timeout_ms)
     if isinstance(result, Rejection):
         raise ProblemError(result.code, result.detail, result.param)
     if not isinstance(result, PlaceResult):
         raise TypeError(f"an order was answered with {type(result).__name__}")
     if result.rejection is not None:
         rejection = result.rejection
+        order_id = hex_of(command.order_hash)
         raise ProblemError(rejection.code, rejection.detail, rejection.param, order_id=order_id)
     market = request.app[CATALOGUE].market(command.order.market)
     placed = request.app[PRESENT].placed(market, result, command.client_order_id)
@@ -76,8 +92,17 @@ async def cancel_order(request: web.Request) -> web.Response:
     state = request.app[STATE]
     async with _admitted(request):
         raw = await read_body(request)
-        command = request.app[INTAKE].cancel(raw, request.match_info["id"], state.clock.now_ms())
-        result = await state.ingress.submit(command, state.settings.submit_timeout_ms)
+        with request.app[METRICS].cancel_intake.time():
+            command = request.app[INTAKE].cancel(raw, request.match_info["id"], state.clock.now_ms())
+        account, order_id = command.account, hex_of(command.order_hash)
+        log.debug("accepted", request_id=request[REQUEST_ID], cancels=order_id, account=hex_of(account))
+        charge_account(request, "cancels", account)
+        return await once(request, account, raw, lambda _: _cancel(request, command))
+
+
+async def _cancel(request: web.Request, command: CancelOrder) -> web.Response:
+    state = request.app[STATE]
+    result = await state.ingress.submit(command, state.settings.submit_timeout_ms)
     if isinstance(result, Rejection):
         raise ProblemError(result.code, result.detail, result.param, order_id=hex_of(command.order_hash))
     if not isinstance(result, CancelResult):

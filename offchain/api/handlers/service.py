@@ -4,26 +4,20 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from offchain.api import readiness
 from offchain.api.handlers.common import answer, parameters
-from offchain.api.keys import HUB, LIFE, PRESENT, STATE
+from offchain.api.keys import HUB, IDEMPOTENCY, LIFE, LIMITS, METRICS, PRESENT, STATE
 from offchain.api.schemas import http
-from offchain.api.state import ApiState
-from offchain.domain.core import Core
-from offchain.domain.core import Status as CoreStatus
-from offchain.ports import Unavailable
+from offchain.metrics import CONTENT_TYPE
 
 BATCHES = 10
-
-
-def _core_status(core: Core) -> CoreStatus:
-    return core.status()
 
 
 async def get_status(request: web.Request) -> web.Response:
     """GET /v1/status"""
     parameters(request)
     state = request.app[STATE]
-    core = await state.live.read(_core_status)
+    core = await state.live.read(readiness.core_status)
     batches = await state.views.batches(BATCHES)
     body = http.Status(
         seq=state.live.tail(),
@@ -48,34 +42,42 @@ async def live(request: web.Request) -> web.Response:
 
 async def ready(request: web.Request) -> web.Response:
     """GET /readyz: whether traffic should come, and why not"""
-    state, life = request.app[STATE], request.app[LIFE]
-    reasons = ["shutting down"] if life.draining else []
-    if request.app[HUB].failure:
-        reasons.append(request.app[HUB].failure)
-    try:
-        core = await state.live.read(_core_status)
-    except Unavailable as unavailable:
-        reasons.append(f"the core does not answer: {unavailable}")
-    else:
-        reasons += _core_reasons(state, core)
-    backlog = state.live.tail() - await state.views.applied()
-    if backlog > state.settings.ready_backlog_events:
-        reasons.append(f"the views are {backlog} events behind")
-    reasons += (await state.health()).reasons
+    reasons = (await readiness.read(request.app)).reasons
     return answer(http.Readiness(ready=not reasons, reasons=reasons), 503 if reasons else 200)
 
 
-def _core_reasons(state: ApiState, core: CoreStatus) -> list[str]:
-    settings, now_ms = state.settings, state.clock.now_ms()
-    reasons = []
-    if core.diverged:
-        reasons.append(f"the chain diverged: {core.diverged}")
-    if core.parked_batch:
-        reasons.append(f"batch {core.parked_batch} is parked: {core.batch_reason}")
-    if core.oldest_fill_ms is not None and now_ms - core.oldest_fill_ms > settings.ready_item_age_ms:
-        reasons.append(f"the oldest unsettled fill is {(now_ms - core.oldest_fill_ms) // 1000} s old")
-    if core.head_number < 0:
-        reasons.append("no block has been seen yet")
-    elif 0 < settings.ready_head_age_ms < now_ms - core.head_seen_ms:
-        reasons.append(f"the newest block was seen {(now_ms - core.head_seen_ms) // 1000} s ago")
-    return reasons
+async def get_metrics(request: web.Request) -> web.Response:
+    """GET /metrics: for Prometheus"""
+    app = request.app
+    metrics, life, hub = app[METRICS], app[LIFE], app[HUB]
+    _set_gauges(app, await readiness.read(app))
+    metrics.answers.set(len(app[IDEMPOTENCY]))
+    metrics.inflight.set(life.inflight)
+    metrics.sockets.set(len(life.connections))
+    for policy, count in app[LIMITS].keys().items():
+        metrics.limited_keys.labels(policy).set(count)
+    for kind, count in hub.subscriptions().items():
+        metrics.subscriptions.labels(kind).set(count)
+    return web.Response(body=metrics.render(), headers={"Content-Type": CONTENT_TYPE})
+
+
+def _set_gauges(app: web.Application, reading: readiness.Reading) -> None:
+    """What is known of the state; a part that does not answer keeps its last value, and `ready` is 0."""
+    metrics, state = app[METRICS], app[STATE]
+    metrics.ready.set(not reading.reasons)
+    metrics.seq.set(state.live.tail())
+    metrics.queue.set(state.live.queued)
+    if reading.views_lag is not None:
+        metrics.views_lag.set(reading.views_lag)
+    core, now_ms = reading.core, state.clock.now_ms()
+    if core is None:
+        return
+    oldest_ms = now_ms if core.oldest_fill_ms is None else core.oldest_fill_ms
+    metrics.unsettled.set(core.unsettled_fills)
+    metrics.releases.set(core.pending_releases)
+    metrics.settler_lag.set((now_ms - oldest_ms) / 1000)
+    metrics.parked.set(core.parked_batch)
+    metrics.diverged.set(bool(core.diverged))
+    if core.head_number >= 0:
+        metrics.head.set(core.head_number)
+        metrics.head_age.set((now_ms - core.head_seen_ms) / 1000)

@@ -91,6 +91,8 @@ class OrderInfo(Base, frozen=True):
     epoch: int
     expiry: int | None
     max_fee_bps: int
+    conversion_limit: str | None
+    """USDC per whole quote unit; null where the market is quoted in USDC"""
     reduce_only: bool
     post_only: bool
     self_trade_prevention: str
@@ -133,6 +135,8 @@ class Fill(Base, frozen=True):
     quantity: str
     fee: str
     """USDC"""
+    conversion_rate: str | None
+    """USDC per whole quote unit; null where the market is quoted in USDC"""
     time: int
     item: int
     """place in the order of settlement; batches are ranges of it"""
@@ -233,11 +237,11 @@ class MarketInfo(Base, frozen=True):
     decimals: int
     """of quantities"""
     tick_size: str
-    """smallest step of the price, USDC per whole base unit"""
+    """smallest step of the price, quote units per whole base unit"""
     lot_size: str
     """smallest step of the quantity, base units"""
     tick_per_lot: str
-    """one tick in micro-USDC per lot: signed prices are multiples of it"""
+    """one tick as signed, in micro-USDC (cross-quoted: 10^-12 quote units) per lot"""
     max_price: str
     max_quantity: str
     status: str
@@ -279,6 +283,27 @@ class Book(Base, frozen=True):
     asks: list[Level]
     checksum: int
     """over the best ten levels, however many are listed"""
+
+
+class OraclePrice(Base, frozen=True):
+    """The newest round of a market's oracle, as the exchange has seen it."""
+
+    market: str
+    asset: str
+    """what the oracle prices: the quote of a cross-quoted market, the base of a derivative"""
+    price: str
+    """USD per whole unit of the asset"""
+    conversion_rate: str | None
+    """what one whole quote unit is paid at now, USDC; null unless the market is cross-quoted"""
+    round: str
+    updated_at: int
+    seen_at: int
+    usable: bool
+    """whether orders that need it are taken"""
+
+
+class Prices(Base, frozen=True):
+    prices: list[OraclePrice]
 
 
 class PublicTrade(Base, frozen=True):

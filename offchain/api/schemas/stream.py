@@ -224,3 +224,25 @@ class StreamError(Base, frozen=True):
     code: str
     param: str | None
     detail: str
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# From the client; a session decodes these itself, to name what is wrong
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+class Subscribe(Sparse, frozen=True, tag="subscribe", tag_field="op"):
+    channels: list[str]
+    id: str | int | None = None
+    """repeated in the answer"""
+    after: int | None = None
+    """trader channels only: the `seq` of the last message received, to replay what followed"""
+
+
+class Unsubscribe(Sparse, frozen=True, tag="unsubscribe", tag_field="op"):
+    channels: list[str]
+    id: str | int | None = None
+
+
+class Ping(Sparse, frozen=True, tag="ping", tag_field="op"):
+    id: str | int | None = None

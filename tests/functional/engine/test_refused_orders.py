@@ -3,7 +3,7 @@
 import pytest
 
 from tests.functional.engine.exchange import BTC_MAX_PRICE, ETH_TICK, PACKED, READABLE
-from tests.utils.batches import GTC, GTD, Group
+from tests.utils.batches import BUY, GTC, GTD, NOTHING_SIGNED, SELL, Group, nonce
 
 ORDERS = 2  # IEngine.Table
 
@@ -141,3 +141,58 @@ def test_groups_need_not_be_in_the_order_of_orders(exchange, batch):
     for index, entry in enumerate(batch.orders):
         batch.edit_order(index, group=len(batch.groups) - 1 - entry.group)
     exchange.accept(batch)
+
+
+FAULTS = (
+    ("IndexOutOfRange", {"leaf": 1}),
+    ("UnsortedOrders", {"position": 0}),
+    ("InvalidFlags", {"unknown_flags": 1}),
+    ("InstrumentMismatch", {}),
+    ("ReduceOnlySpot", {"reduce_only": True}),
+    ("UnexpectedConversionLimit", {"conversion_limit": 1}),
+    ("InvalidPrice", {"price": 0}),
+    ("InvalidQuantity", {"quantity": 0}),
+    ("InvalidExpiry", {"time_in_force": GTC, "expiry": 1}),
+    ("OrderExpired", {"time_in_force": GTD, "expiry": 1}),
+    ("SequenceExhausted", {"nonce": 2**32 - 1}),
+    ("EpochExhausted", {}),
+    ("FeeAboveCap", {"max_fee_bps": 0}),
+    ("LeafSetTwice", {"group": 0}),
+)
+"""what may be wrong with an order, in the order of IEngine"""
+
+
+@pytest.mark.parametrize("first", range(len(FAULTS)))
+def test_the_first_of_several_faults_is_named(exchange, batch, first):
+    """The order has the fault and all that come after it."""
+    names = [name for name, _ in FAULTS[first:]]
+    changes = {}
+    for _, fault in reversed(FAULTS[first:]):
+        changes |= fault
+    last = len(batch.orders) - 1
+    if "InstrumentMismatch" in names:
+        changes["market"] = 1 - batch.orders[last].market
+    if "EpochExhausted" in names:
+        account, _ = batch.positions[batch.orders[last].position]
+        batch.accounts[account] = (batch.accounts[account][0], NOTHING_SIGNED)
+    batch.edit_order(last, **changes)
+    table = [ORDERS] if names[0] == "IndexOutOfRange" else []
+    exchange.refuse(batch, names[0], *table, last, forms=[PACKED])
+
+
+def test_leaf_that_does_not_exist_comes_before_a_stale_nonce(exchange, maker, taker):
+    buy = exchange.order(taker, BUY)
+    exchange.settle_fills((exchange.order(maker, SELL, nonce=nonce(0, 5)), buy, 1))
+    batch = exchange.batch([(exchange.order(maker, SELL, nonce=nonce(0, 4)), buy, 1)])
+    stale = next(i for i, entry in enumerate(batch.orders) if entry.side == SELL)
+    exchange.refuse(batch, "StaleNonce", stale)
+    batch.edit_order(stale, leaf=1)
+    exchange.refuse(batch, "IndexOutOfRange", ORDERS, stale)
+
+
+@pytest.mark.parametrize("leaf", [0, 1])
+def test_conversion_limit_beyond_its_table_comes_before_the_order(exchange, batch, leaf):
+    batch.orders[1], batch.orders[2] = batch.orders[2], batch.orders[1]
+    batch.edit_order(2, conversion_limit=1, leaf=leaf)
+    batch.limits = []
+    exchange.refuse(batch, "IndexOutOfRange", ORDERS, 2, forms=[PACKED])

@@ -23,8 +23,8 @@ def test_newest_round_counts(feed, oracle, owner, chain, now):
     assert tuple(oracle.latest()) == (round_id(2), 66_000 * ONE, now())
 
 
-def test_price_that_is_too_old_is_stale(oracle, chain, now):
-    at = now()
+def test_price_that_is_too_old_is_stale(oracle, feed, chain):
+    at = feed.latestRoundData()[3]
     chain.mine(timestamp=at + MAX_AGE)
     assert oracle.latest()[2] == at
     chain.mine(timestamp=at + MAX_AGE + 1)

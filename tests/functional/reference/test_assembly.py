@@ -19,7 +19,17 @@ from web3.exceptions import ContractCustomError
 from scripts._audit.sources import ROOT, production_units
 from tests.strategies import PROFILE
 
-REFERENCES = ("Bools", "WordTable", "MemoryWords", "TableCasts", "RowWriter", "SignatureLib", "OrderLib", "BatchTables")
+REFERENCES = (
+    "Bools",
+    "WordTable",
+    "MemoryWords",
+    "TableCasts",
+    "RowWriter",
+    "SignatureLib",
+    "OrderLib",
+    "BatchTables",
+    "BatchRecords",
+)
 MAX_LINES = 120
 STORAGE_POINTER = "{ $.slot := STORAGE_SLOT }"
 """ERC-7201: a storage pointer can be set to a constant slot in no other way."""
@@ -27,8 +37,8 @@ STORAGE_POINTER = "{ $.slot := STORAGE_SLOT }"
 ROW_SIZES = (24, 14, 6, 67, 32, 35, 8, 9)
 FULL = 2**256 - 1
 MALFORMED_BATCH = keccak(text="MalformedBatch(uint256)")[:4]
-TABLE_ACTIONS = GET, PUT, ADD, MOVE, ADD_TO_BOTH = range(5)
-ORDER_ACTIONS = SET_NONCE, USE, CLOSE, CLAIM_KEY = range(4)
+TABLE_ACTIONS = GET, PUT, ADD, ADD_AT = range(4)
+ORDER_ACTIONS = SET, FILL, CLOSE, SHARE_KEY, CLAIM_KEY = range(5)
 
 compared = settings(PROFILE, max_examples=60, suppress_health_check=[*HealthCheck])
 
@@ -75,6 +85,8 @@ def test_conditions_without_branches(references: dict[str, ContractInstance], a:
     for method in (references["Bools"].either, references["Bools"].both):
         actual, expected = method(a, b)
         assert actual == expected
+    actual, expected = references["Bools"].toUint(a)
+    assert actual == expected
 
 
 @compared
@@ -89,19 +101,19 @@ def test_multiples(references: dict[str, ContractInstance], value: int, unit: in
 
 
 @st.composite
-def table_runs(draw: st.DrawFn) -> tuple[list[int], list[tuple[int, int, int, int]]]:
+def table_runs(draw: st.DrawFn) -> tuple[list[int], list[tuple[int, int, int]]]:
     entries = draw(st.lists(words, min_size=1, max_size=8))
     index = st.integers(0, len(entries) - 1)
-    operations = st.tuples(st.sampled_from(TABLE_ACTIONS), index, index, words)
+    operations = st.tuples(st.sampled_from(TABLE_ACTIONS), index, words)
     return entries, draw(st.lists(operations, max_size=20))
 
 
 @compared
 @given(run=table_runs())
-@example(run=([0], [(action, 0, 0, FULL) for action in TABLE_ACTIONS]))
-@example(run=([FULL] * 3, [(action, 0, 2, FULL) for action in TABLE_ACTIONS]))
-@example(run=([FULL] * 3, [(action, 2, 0, 2**255) for action in TABLE_ACTIONS]))
-@example(run=([7] * 300, [(action, 299, 255, 1) for action in TABLE_ACTIONS]))
+@example(run=([0], [(action, 0, FULL) for action in TABLE_ACTIONS]))
+@example(run=([FULL] * 3, [(action, 0, FULL) for action in TABLE_ACTIONS]))
+@example(run=([FULL] * 3, [(action, 2, 2**255) for action in TABLE_ACTIONS]))
+@example(run=([7] * 300, [(action, 299, 1) for action in TABLE_ACTIONS]))
 def test_tables_of_words(references: dict[str, ContractInstance], run: tuple[list[int], list[Any]]) -> None:
     actual, expected, is_intact = references["WordTable"].run(*run)
     assert actual == expected
@@ -195,6 +207,8 @@ def test_read_rows(references: dict[str, ContractInstance], packed: bytes) -> No
     actual, is_intact = references["BatchTables"].rows(packed)
     assert actual == references["BatchTables"].plainRows(packed)
     assert is_intact
+    actual, expected = references["BatchTables"].indices(packed)
+    assert actual == expected
 
 
 @pytest.mark.parametrize("counts", [(0xFFFF,) * 8, (0, 0, 0, 0, 0, 0, 0, 0xFFFF), (0xFFFF, 0, 0, 0, 0, 0, 0, 1)])
@@ -218,25 +232,51 @@ def test_lengths_of_the_largest_batches(references: dict[str, ContractInstance],
 def order_runs(draw: st.DrawFn) -> tuple[list[int], list[tuple[int, int, int, int]]]:
     terms = draw(st.lists(words, min_size=1, max_size=5))
     index = st.integers(0, len(terms) - 1)
-    operations = st.tuples(st.sampled_from(ORDER_ACTIONS), index, index, uints(64))
-    return terms, draw(st.lists(operations, max_size=16))
+    operations = st.tuples(st.sampled_from(ORDER_ACTIONS), index, index, uints(40))
+    return terms, draw(st.lists(operations, max_size=24))
 
 
 @compared
 @given(run=order_runs())
-@example(run=([FULL], [(action, 0, 0, 2**64 - 1) for action in (USE, CLOSE, USE, CLOSE, SET_NONCE, CLAIM_KEY)]))
-@example(run=([0, FULL, 0], [(SET_NONCE, 1, 0, FULL >> 192), (CLAIM_KEY, 1, 0, 0), (CLAIM_KEY, 0, 0, 0)]))
+@example(run=([FULL], [(action, 0, 0, 2**40 - 1) for action in (FILL, CLOSE, FILL, CLOSE, SET, CLAIM_KEY)]))
+@example(run=([0, FULL, 0], [(SHARE_KEY, 1, 0, 0), (CLAIM_KEY, 1, 0, 0), (CLAIM_KEY, 0, 0, 0), (CLAIM_KEY, 2, 0, 0)]))
+@example(run=([1] * 3, [(SHARE_KEY, 2, 0, 0), (SHARE_KEY, 1, 0, 0), *((CLAIM_KEY, i, 0, 0) for i in (0, 1, 2, 1, 0))]))
 def test_states_of_orders(references: dict[str, ContractInstance], run: tuple[list[int], list[Any]]) -> None:
-    actual, expected, is_intact = references["BatchTables"].runOrders(*run)
+    actual, expected, is_intact = references["BatchRecords"].runOrders(*run)
     assert actual == expected
     assert is_intact
+
+
+@compared
+@given(positions=st.lists(st.tuples(words, words, words), max_size=4))
+@example(positions=[(FULL, FULL, FULL), (0, 0, 0), (1, 2**255, 2**255)])
+def test_states_of_positions(references: dict[str, ContractInstance], positions: list[Any]) -> None:
+    actual, expected, is_intact = references["BatchRecords"].positions(positions)
+    assert actual == expected
+    assert is_intact
+
+
+@compared
+@given(stored=st.lists(st.tuples(words.filter(bool), words), max_size=4))
+@example(stored=[])
+@example(stored=[(FULL, FULL), (1, 0), (FULL, 1)])
+def test_lists_of_storage_words(references: dict[str, ContractInstance], stored: list[Any]) -> None:
+    actual, expected, is_intact = references["BatchRecords"].storedWords(stored)
+    assert actual == expected
+    assert is_intact
+
+
+@compared
+@given(word=words, terms=words, id_=words)
+def test_states_of_markets(references: dict[str, ContractInstance], word: int, terms: int, id_: int) -> None:
+    assert list(references["BatchRecords"].market(word, terms, id_)) == [word, terms, 0, id_]
 
 
 @compared
 @given(first=st.lists(hashes, min_size=1, max_size=10), second=st.lists(hashes, min_size=1, max_size=10))
 @example(first=[bytes(32)] * 10, second=[b"\xff" * 32] * 2)
 def test_leaves_of_groups(references: dict[str, ContractInstance], first: list[bytes], second: list[bytes]) -> None:
-    actual, expected, is_intact = references["BatchTables"].leaves(first, second)
+    actual, expected, is_intact = references["BatchRecords"].leaves(first, second)
     assert actual == expected
     assert is_intact
 

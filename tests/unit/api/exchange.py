@@ -28,6 +28,7 @@ from offchain.domain.core import Core
 from offchain.domain.events import Result
 from offchain.domain.market import USDC, Asset, Market, MarketStatus
 from offchain.domain.order import NO_EXPIRY, Order, Side, TimeInForce
+from offchain.metrics import CoreMetrics
 from offchain.ports import Record
 from offchain.replica import Replica
 from offchain.sequencer import Sequencer
@@ -183,8 +184,16 @@ class Exchange:
         self.core = Core()
         self.feed = LossyFeed()
         self.failures: list[BaseException] = []
+        self.metrics = CoreMetrics()
         self.sequencer = Sequencer(
-            Replica(self.core), self.journal, 1, bytes(32), self.feed, self.clock, self.failures.append
+            Replica(self.core),
+            self.journal,
+            1,
+            bytes(32),
+            self.feed,
+            self.clock,
+            self.failures.append,
+            metrics=self.metrics,
         )
         self.views = SqliteViews(path / "views.db")
         self.health = Health()
@@ -202,6 +211,8 @@ class Exchange:
             health=self._health,
             is_open=lambda: self.is_open,
             settings=settings,
+            metrics=self.metrics,
+            monotonic=lambda: self.clock.ms / 1000,
         )
         self.app = init_app(self.state)
 

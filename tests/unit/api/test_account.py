@@ -18,7 +18,7 @@ from offchain.domain.commands import (
 )
 from offchain.domain.market import Kind
 from tests.unit.api.conftest import Api
-from tests.unit.api.exchange import BTC_USDC, ETH, MAKER, NOW_MS, TAKER, Exchange, create_body, create_order
+from tests.unit.api.exchange import BTC_USDC, MAKER, NOW_MS, TAKER, Exchange, create_body, create_order
 
 UNTIL = NOW_MS // 1000 + 3_600
 
@@ -107,13 +107,7 @@ async def test_the_next_fee_is_announced(exchange: Exchange, api: Api) -> None:
     await becomes(fees, (10, None))
 
 
-@pytest.mark.parametrize(
-    ("changes", "tick", "quote"),
-    [
-        ({"kind": Kind.PERP, "instrument": 9}, "0.1", "USDC"),
-        ({"quote": ETH.id, "tick_size": 10**8, "max_price": 10**12}, "0.0001", "ETH"),
-    ],
-)
+@pytest.mark.parametrize(("changes", "tick", "quote"), [({"kind": Kind.PERP, "instrument": 9}, "0.1", "USDC")])
 async def test_markets_that_are_not_traded_say_so(
     exchange: Exchange, api: Api, changes: dict[str, int], tick: str, quote: str
 ) -> None:

@@ -124,4 +124,4 @@ async def test_the_python_example_runs(
     exec(compile(block("```python"), "docs/API.md", "exec"), scope)
     async with asyncio.timeout(20):
         assert await scope["main"](str(api.make_url("")), KEY) == "canceled"
-    assert capsys.readouterr().out.startswith("insufficientBalance quantity ")
+    assert "\ninsufficientBalance quantity " in "\n" + capsys.readouterr().out

@@ -42,6 +42,7 @@ async def test_an_order_is_found_at_once(api: Api) -> None:
         "epoch": 0,
         "expiry": LATER,
         "maxFeeBps": 50,
+        "conversionLimit": None,
         "reduceOnly": False,
         "postOnly": False,
         "selfTradePrevention": "expireMaker",

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from offchain.api.state import ApiSettings
 from offchain.client import ApiError, Client
 from offchain.client import client as client_module
 from offchain.client import transport as transport_module
@@ -199,3 +200,37 @@ async def test_a_replacement_does_not_outlive_the_epoch(exchange: Exchange, crea
         await client.place_limit("BTC-USDC", "buy", 90_000, "0.1", replaces=placed.order_id)
     assert caught.value.code == "staleEpoch"
     assert (await client.place_limit("BTC-USDC", "buy", 90_000, "0.1")).status == "open"
+
+
+class TestBudget:
+    """What the client does when its budget is used up."""
+
+    @pytest.fixture
+    async def exchange(self, create_exchange: Any) -> Exchange:
+        created: Exchange = await create_exchange(ApiSettings(address_requests_per_second=1, limit_window_seconds=1))
+        return created
+
+    async def test_it_waits_as_long_as_it_is_told(
+        self, exchange: Exchange, create_client: CreateClient, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        client = await create_client(None)
+        waits = []
+
+        async def sleep(seconds: float) -> None:
+            waits.append(seconds)
+            exchange.clock.ms += round(1000 * seconds)
+
+        monkeypatch.setattr(transport_module, "sleep", sleep)
+        for _ in range(3):
+            await client.markets(refresh=True)
+        assert waits == [1, 1]
+
+    async def test_who_would_wait_too_long_is_told(
+        self, create_client: CreateClient, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(transport_module, "LONGEST_WAIT_SECONDS", 0)
+        client = await create_client(None)
+        await client.markets(refresh=True)
+        with pytest.raises(ApiError) as caught:
+            await client.markets(refresh=True)
+        assert (caught.value.status, caught.value.code, caught.value.retry_after) == (429, "rateLimited", 1)

@@ -9,13 +9,12 @@ from offchain.domain.commands import MarketCreated, MarketStatusChanged
 from offchain.domain.errors import Code
 from offchain.domain.events import MarketUpdate
 from offchain.domain.market import Kind, Market
-from tests.utils.exchange import BTC_USDC, BUY, ETH, MAKER, Exchange
+from tests.utils.exchange import BTC_USDC, BUY, MAKER, Exchange
 
 PERP = msgspec.structs.replace(BTC_USDC, id=9, symbol="BTC-PERP", kind=Kind.PERP, instrument=9)
-CROSS = msgspec.structs.replace(BTC_USDC, id=9, symbol="BTC-ETH", quote=ETH)
 
 
-@pytest.mark.parametrize(("market", "reason"), [(PERP, "perp markets"), (CROSS, "quoted in another asset")])
+@pytest.mark.parametrize(("market", "reason"), [(PERP, "perp markets")])
 def test_listed_and_halted(exchange: Exchange, market: Market, reason: str) -> None:
     exchange.mine(MarketCreated(market))
     (update,) = exchange.of(MarketUpdate)

@@ -22,7 +22,7 @@ from tests.unit.api.exchange import (
     create_body,
     create_order,
 )
-from tests.unit.intake.cases import INTAKE, LATER, refusal, refusal_of
+from tests.unit.intake.cases import CROSS, INTAKE, LATER, refusal, refusal_of
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Form
@@ -289,3 +289,27 @@ def test_the_command_is_what_was_signed(drawn: tuple[Market, Any]) -> None:
     command = INTAKE.place(json.dumps(create_body(MAKER, order)).encode(), NOW_MS)
     assert command.order == order
     assert eip712.recover(eip712.order_digest(DOMAIN, command.order_hash), command.signature) == MAKER.address
+
+
+@pytest.mark.parametrize(
+    ("market", "text", "expected"),
+    [
+        (CROSS, None, ("conversionLimitMissing", "conversionLimit")),
+        (CROSS, "0", ("invalidNumber", "conversionLimit")),
+        (CROSS, "1e5", ("invalidNumber", "conversionLimit")),
+        (CROSS, "0.0000001", ("invalidNumber", "conversionLimit")),
+        (CROSS, "18446744073709.551616", ("invalidNumber", "conversionLimit")),
+        (BTC_USDC, "64000", ("unexpectedConversionLimit", "conversionLimit")),
+    ],
+)
+def test_a_conversion_limit_belongs_to_cross_quoted_markets(
+    market: Market, text: str | None, expected: tuple[str, str]
+) -> None:
+    changes = {} if text is None else {"conversionLimit": text}
+    assert refusal_of(market=market.symbol, price="0.1", quantity="2", **changes) == expected
+
+
+def test_a_cross_quoted_order_is_signed_with_its_limit() -> None:
+    order = create_order(MAKER, market=CROSS.id, price=50_000_000, quantity=2_000, conversion_limit=64_000_500_000)
+    body = create_body(MAKER, order, market="ETH-BTC", price="0.05", quantity="2", conversionLimit="64000.5")
+    assert INTAKE.place(json.dumps(body).encode(), NOW_MS).order == order

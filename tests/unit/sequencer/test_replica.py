@@ -9,7 +9,7 @@ from offchain.domain.commands import Tick
 from offchain.domain.core import Core
 from offchain.domain.events import Ticked
 from offchain.domain.order import Side
-from offchain.ports import JournalCorrupt
+from offchain.ports import RULES_VERSION, JournalCorrupt
 from offchain.replica import ReplayMismatch, Replica, recover
 from tests.utils.records import RecordMaker
 from tests.utils.scenario import MAKER, create_opening, create_order
@@ -53,9 +53,9 @@ async def test_missing_events_stop_the_start(journal, filled):
 
 async def test_other_rules_stop_the_start(journal, filled):
     maker, core = filled
-    record = msgspec.structs.replace(create_record(maker, core, Tick()), rules_version=2)
+    record = msgspec.structs.replace(create_record(maker, core, Tick()), rules_version=RULES_VERSION + 1)
     await journal.append(record)
-    with pytest.raises(ReplayMismatch, match="rules version 2"):
+    with pytest.raises(ReplayMismatch, match=f"rules version {RULES_VERSION + 1}"):
         await recover(journal)
 
 

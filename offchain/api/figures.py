@@ -1,0 +1,74 @@
+"""Candles, tickers and statistics in the words and units of the wire."""
+
+from __future__ import annotations
+
+from offchain.api.present import Presenter
+from offchain.api.schemas import figures, http
+from offchain.domain.market import USDC, Market
+from offchain.domain.units import format_units
+from offchain.ports import CandleRow, MarketFigures
+
+PERCENT_DECIMALS = 2
+
+
+def candle(present: Presenter, market: Market, row: CandleRow) -> figures.Candle:
+    return figures.Candle(
+        time=row.start_ms,
+        open=present.price(market, row.open),
+        high=present.price(market, row.high),
+        low=present.price(market, row.low),
+        close=present.price(market, row.close),
+        volume=present.quantity(market, row.quantity),
+        quote_volume=_notional(market, row.notional),
+        trades=row.trades,
+    )
+
+
+def ticker(present: Presenter, market: Market, found: MarketFigures, book: http.Book, now_ms: int) -> figures.Ticker:
+    day, ever = found.window, found.ever
+    bid, bid_size = book.bids[0] if book.bids else (None, None)
+    ask, ask_size = book.asks[0] if book.asks else (None, None)
+    return figures.Ticker(
+        market=market.symbol,
+        time=now_ms,
+        open=present.price(market, day.open) if day else None,
+        high=present.price(market, day.high) if day else None,
+        low=present.price(market, day.low) if day else None,
+        last=present.price(market, ever.close) if ever else None,
+        change=present.price(market, day.close - day.open) if day else None,
+        change_percent=_percent(day.close - day.open, day.open) if day else None,
+        volume=present.quantity(market, day.quantity if day else 0),
+        quote_volume=_notional(market, day.notional if day else 0),
+        trades=day.trades if day else 0,
+        bid=bid,
+        bid_size=bid_size,
+        ask=ask,
+        ask_size=ask_size,
+    )
+
+
+def statistics(present: Presenter, market: Market, found: MarketFigures) -> figures.MarketStatistics:
+    return figures.MarketStatistics(
+        market=market.symbol,
+        day=_volume(present, market, found.window),
+        ever=_volume(present, market, found.ever),
+    )
+
+
+def _volume(present: Presenter, market: Market, row: CandleRow | None) -> figures.Volume:
+    return figures.Volume(
+        volume=present.quantity(market, row.quantity if row else 0),
+        quote_volume=_notional(market, row.notional if row else 0),
+        fees=present.amount(USDC, row.fees if row else 0),
+        trades=row.trades if row else 0,
+    )
+
+
+def _notional(market: Market, notional: int) -> str:
+    """Units of the quote asset."""
+    return format_units(notional, market.price_decimals)
+
+
+def _percent(part: int, whole: int) -> str:
+    digits = abs(part) * 100 * 10**PERCENT_DECIMALS // whole
+    return format_units(-digits if part < 0 else digits, PERCENT_DECIMALS)

@@ -1,0 +1,78 @@
+"""What was traded: candles, tickers and statistics. Units as in `http`."""
+
+from __future__ import annotations
+
+from offchain.api.schemas.http import Base
+
+
+class Candle(Base, frozen=True):
+    """What was traded from `time` on, for one interval."""
+
+    time: int
+    open: str
+    high: str
+    low: str
+    close: str
+    volume: str
+    """base units"""
+    quote_volume: str
+    """units of the quote asset"""
+    trades: int
+
+
+class Candles(Base, frozen=True):
+    """Oldest first; intervals without a trade are left out."""
+
+    market: str
+    interval: str
+    candles: list[Candle]
+
+
+class Ticker(Base, frozen=True):
+    """A market in the last 24 hours, to the minute. Prices are null as long as nothing was traded in that time."""
+
+    market: str
+    time: int
+    open: str | None
+    high: str | None
+    low: str | None
+    last: str | None
+    """price of the last trade, however long ago"""
+    change: str | None
+    """last - open"""
+    change_percent: str | None
+    """of open, two digits, rounded towards zero"""
+    volume: str
+    """base units"""
+    quote_volume: str
+    """units of the quote asset"""
+    trades: int
+    bid: str | None
+    bid_size: str | None
+    ask: str | None
+    ask_size: str | None
+
+
+class Tickers(Base, frozen=True):
+    tickers: list[Ticker]
+
+
+class Volume(Base, frozen=True):
+    """What was traded, and the fees of both sides in USDC."""
+
+    volume: str
+    quote_volume: str
+    fees: str
+    trades: int
+
+
+class MarketStatistics(Base, frozen=True):
+    market: str
+    day: Volume
+    """the last 24 hours, to the minute"""
+    ever: Volume
+
+
+class Statistics(Base, frozen=True):
+    time: int
+    markets: list[MarketStatistics]

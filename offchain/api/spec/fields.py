@@ -1,0 +1,91 @@
+"""What fields say beyond their JSON type. A name means the same wherever it occurs in the interface."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from offchain.api.problems import PROBLEMS
+from offchain.domain.order import OrderStatus
+
+Schema = Mapping[str, Any]
+
+ADDRESS: Schema = {"type": "string", "pattern": "^0x[0-9a-fA-F]{40}$"}
+ORDER_ID: Schema = {"type": "string", "pattern": "^0x[0-9a-fA-F]{64}$"}
+_HASH: Schema = {"pattern": "^0x[0-9a-f]{64}$"}
+_SIGNATURE: Schema = {"pattern": "^0x[0-9a-fA-F]{128}([0-9a-fA-F]{2})?$"}
+_DECIMAL: Schema = {"pattern": r"^-?(0|[1-9][0-9]*)(\.[0-9]+)?$"}
+_U64: Schema = {"pattern": "^(0|[1-9][0-9]{0,19})$"}
+_SETTLEMENT: Schema = {"enum": ["pending", "submitted", "settled", "confirmed", "busted"]}
+
+FIELDS: Mapping[str, Schema] = MappingProxyType(
+    {
+        "account": ADDRESS,
+        "delegate": ADDRESS,
+        "verifyingContract": ADDRESS,
+        "orderId": _HASH,
+        "tradeId": _HASH,
+        "txHash": _HASH,
+        "signature": _SIGNATURE,
+        "nonce": _U64,
+        "price": _DECIMAL,
+        "quantity": _DECIMAL,
+        "filled": _DECIMAL,
+        "remaining": _DECIMAL,
+        "fee": _DECIMAL,
+        "settled": _DECIMAL,
+        "unsettled": _DECIMAL,
+        "reserved": _DECIMAL,
+        "held": _DECIMAL,
+        "available": _DECIMAL,
+        "amount": _DECIMAL,
+        "tickSize": _DECIMAL,
+        "lotSize": _DECIMAL,
+        "tickPerLot": _DECIMAL,
+        "maxPrice": _DECIMAL,
+        "maxQuantity": _DECIMAL,
+        "expectFilled": _DECIMAL,
+        "open": _DECIMAL,
+        "high": _DECIMAL,
+        "low": _DECIMAL,
+        "close": _DECIMAL,
+        "last": _DECIMAL,
+        "change": _DECIMAL,
+        "changePercent": _DECIMAL,
+        "volume": _DECIMAL,
+        "quoteVolume": _DECIMAL,
+        "fees": _DECIMAL,
+        "bid": _DECIMAL,
+        "bidSize": _DECIMAL,
+        "ask": _DECIMAL,
+        "askSize": _DECIMAL,
+        "conversionLimit": _DECIMAL,
+        "conversionRate": _DECIMAL,
+        "side": {"enum": ["buy", "sell"]},
+        "role": {"enum": ["maker", "taker"]},
+        "timeInForce": {"enum": ["GTC", "GTD", "IOC", "FOK"]},
+        "selfTradePrevention": {"enum": ["expireMaker", "expireTaker", "expireBoth"]},
+        "state": _SETTLEMENT,
+        "settlement": _SETTLEMENT,
+        "clientOrderId": {"pattern": r"^[A-Za-z0-9._\-]{1,64}$"},
+    }
+)
+"""Added to the schema of a string of this name, also where it may be null."""
+
+TYPED: Mapping[tuple[str, str], Schema] = MappingProxyType(
+    {
+        ("OrderBody", "type"): {"enum": ["limit", "market"]},
+        ("OrderInfo", "type"): {"enum": ["limit", "market"]},
+        ("OrderInfo", "status"): {"enum": [each.value for each in OrderStatus]},
+        ("PlacedOrder", "status"): {"enum": [each.value for each in OrderStatus]},
+        ("CanceledOrder", "status"): {"enum": [each.value for each in OrderStatus]},
+        ("MarketInfo", "status"): {"enum": ["active", "paused", "closed", "halted"]},
+        ("Withdrawal", "status"): {"enum": ["requested", "releasing", "settled", "canceled", "reverted"]},
+        ("Deposit", "status"): {"enum": ["pending", "credited", "reverted"]},
+        ("Problem", "code"): {"enum": sorted(PROBLEMS)},
+        ("OrderBody", "maxFeeBps"): {"minimum": 0, "maximum": 65_535},
+        ("OrderBody", "epoch"): {"minimum": 0, "maximum": 2**32 - 1},
+    }
+)
+"""The same by schema, where a name means several things."""

@@ -1,0 +1,210 @@
+"""Every operation over HTTP: what it takes and what it answers. Names and types of bodies come from their schemas.
+
+A test compares this table with the routes and with what the handlers accept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+import msgspec
+
+from offchain.api.handlers.figures import DEFAULT_CANDLES, INTERVALS, LATEST_MS, MAX_CANDLES
+from offchain.api.schemas import figures, http
+from offchain.api.spec.fields import ADDRESS, ORDER_ID
+from offchain.api.state import ApiSettings
+from offchain.domain.order import OrderStatus
+
+Schema = Mapping[str, Any]
+
+_LIMITS = ApiSettings()
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """Of the query, or of the path or the headers if `place` says so."""
+
+    name: str
+    schema: Schema
+    description: str
+    required: bool = False
+    place: str = "query"
+
+
+@dataclass(frozen=True)
+class Operation:
+    method: str
+    path: str
+    tag: str
+    summary: str
+    answers: Mapping[int, type[msgspec.Struct] | str]
+    """by status: the JSON body, or the content type of another one"""
+    parameters: tuple[Parameter, ...] = ()
+    body: type[msgspec.Struct] | None = None
+    description: str = ""
+    notes: Mapping[int, str] = field(default_factory=lambda: MappingProxyType({}))
+    """what a status means, where that is not plain"""
+
+    @property
+    def id(self) -> str:
+        words = [word.strip("{}") for word in self.path.removeprefix("/v1").split("/") if word]
+        return self.method.lower() + "".join(word[0].upper() + word[1:].replace(".", "") for word in words)
+
+
+def _count(name: str, default: int, largest: int, description: str) -> Parameter:
+    schema = {"type": "integer", "minimum": 1, "maximum": largest, "default": default}
+    return Parameter(name, schema, description)
+
+
+ACCOUNT = Parameter("account", ADDRESS, "whose", required=True)
+ORDER = Parameter("id", ORDER_ID, "the order's EIP-712 struct hash", required=True, place="path")
+SYMBOL = Parameter("symbol", {"type": "string", "minLength": 1}, "such as `BTC-USDC`", required=True, place="path")
+MARKET = Parameter("market", {"type": "string"}, "a symbol")
+STATUS = Parameter(
+    "status",
+    {"type": "array", "items": {"type": "string", "enum": [each.value for each in OrderStatus]}, "minItems": 1},
+    "only these, separated by commas",
+)
+CLIENT_ORDER_ID = Parameter(
+    "clientOrderId", {"type": "string", "pattern": r"^[A-Za-z0-9._\-]{1,64}$"}, "the name that the trader gave it"
+)
+CURSOR = Parameter("cursor", {"type": "string"}, "`next` of the page before")
+LIMIT = _count("limit", _LIMITS.default_page, _LIMITS.max_page, "rows per page")
+DEPTH = _count("depth", 100, _LIMITS.depth_levels, "levels per side")
+INTERVAL = Parameter("interval", {"type": "string", "enum": list(INTERVALS), "default": "1m"}, "length of a candle")
+SINCE = Parameter(
+    "since",
+    {"type": "integer", "minimum": 0, "maximum": LATEST_MS - 1},
+    "first start, Unix milliseconds; without it, the newest candles",
+)
+CANDLES = _count("limit", DEFAULT_CANDLES, MAX_CANDLES, "candles")
+IDEMPOTENCY_KEY = Parameter(
+    "Idempotency-Key",
+    {"type": "string", "pattern": r"^[!#-\[\]-~]{1,64}$"},
+    "a name for this request: sent again with the same body within 24 hours, it is answered as the first time",
+    place="header",
+)
+
+_READS = "Includes everything that was executed when the request arrived, or what half a second of waiting brings."
+
+OPERATIONS: tuple[Operation, ...] = (
+    # orders
+    Operation(
+        "POST",
+        "/v1/orders",
+        "orders",
+        "Place a signed order",
+        {201: http.PlacedOrder, 200: http.PlacedOrder},
+        (IDEMPOTENCY_KEY,),
+        body=http.OrderBody,
+        description="An answer means that the order's effect is durable. Sending the same bytes again is safe.",
+        notes={200: "the same order was executed before; this is its original answer"},
+    ),
+    Operation(
+        "GET",
+        "/v1/orders",
+        "orders",
+        "Orders of an account, newest first",
+        {200: http.OrderPage},
+        (ACCOUNT, MARKET, STATUS, CLIENT_ORDER_ID, CURSOR, LIMIT),
+        description=_READS,
+    ),
+    Operation("GET", "/v1/orders/{id}", "orders", "One order", {200: http.OrderInfo}, (ORDER,), description=_READS),
+    Operation(
+        "DELETE",
+        "/v1/orders/{id}",
+        "orders",
+        "Cancel an order by a signature of its account or a delegate",
+        {200: http.CanceledOrder},
+        (ORDER, IDEMPOTENCY_KEY),
+        body=http.CancelBody,
+    ),
+    # accounts
+    Operation(
+        "GET", "/v1/account", "accounts", "Epoch and delegates, from the core itself", {200: http.Account}, (ACCOUNT,)
+    ),
+    Operation("GET", "/v1/balances", "accounts", "Balances, from the core itself", {200: http.Balances}, (ACCOUNT,)),
+    Operation(
+        "GET",
+        "/v1/fills",
+        "accounts",
+        "Fills with their way to the chain, newest first",
+        {200: http.FillPage},
+        (ACCOUNT, CURSOR, LIMIT),
+        description=_READS,
+    ),
+    Operation(
+        "GET",
+        "/v1/deposits",
+        "accounts",
+        "Deposits, newest first",
+        {200: http.Deposits},
+        (ACCOUNT, LIMIT),
+        description=_READS,
+    ),
+    Operation(
+        "GET",
+        "/v1/withdrawals",
+        "accounts",
+        "Withdrawal requests, newest first",
+        {200: http.Withdrawals},
+        (ACCOUNT, LIMIT),
+        description=_READS,
+    ),
+    # markets
+    Operation("GET", "/v1/markets", "markets", "Markets, assets, fee and the signing domain", {200: http.Markets}),
+    Operation("GET", "/v1/orderbook/{symbol}", "markets", "The published book", {200: http.Book}, (SYMBOL, DEPTH)),
+    Operation(
+        "GET",
+        "/v1/trades/{symbol}",
+        "markets",
+        "Trades, newest first",
+        {200: http.TradePage},
+        (SYMBOL, CURSOR, LIMIT),
+        description=_READS,
+    ),
+    Operation(
+        "GET",
+        "/v1/candles/{symbol}",
+        "markets",
+        "Candles of the last price, oldest first",
+        {200: figures.Candles},
+        (SYMBOL, INTERVAL, SINCE, CANDLES),
+        description=f"{_READS} Intervals without a trade are left out. Busted trades are taken out again.",
+    ),
+    Operation("GET", "/v1/tickers", "markets", "The last 24 hours of every market", {200: figures.Tickers}),
+    Operation(
+        "GET", "/v1/tickers/{symbol}", "markets", "The last 24 hours of a market", {200: figures.Ticker}, (SYMBOL,)
+    ),
+    Operation("GET", "/v1/statistics", "markets", "What was traded and paid in fees", {200: figures.Statistics}),
+    Operation("GET", "/v1/prices", "markets", "What the markets' oracles say, as the core has it", {200: http.Prices}),
+    Operation("GET", "/v1/time", "markets", "The exchange's clock", {200: http.ServerTime}),
+    # stream
+    Operation(
+        "GET",
+        "/v1/ws",
+        "stream",
+        "WebSocket; `/v1/asyncapi.json` describes its messages",
+        {101: ""},
+        notes={101: "the connection speaks WebSocket from now on"},
+    ),
+    # service
+    Operation("GET", "/v1/status", "service", "How settlement and the views keep up", {200: http.Status}),
+    Operation("GET", "/metrics", "service", "Figures for Prometheus", {200: "text/plain"}),
+    Operation("GET", "/livez", "service", "Whether the process answers", {200: "text/plain"}),
+    Operation(
+        "GET",
+        "/readyz",
+        "service",
+        "Whether traffic should come",
+        {200: http.Readiness, 503: http.Readiness},
+        notes={503: "not now; `reasons` says why"},
+    ),
+    # documents
+    Operation("GET", "/v1/openapi.json", "documents", "This document", {200: "application/json"}),
+    Operation("GET", "/v1/asyncapi.json", "documents", "The stream's messages", {200: "application/json"}),
+    Operation("GET", "/docs", "documents", "Both as a page to read", {200: "text/html"}),
+)

@@ -1,0 +1,93 @@
+"""The client for programs that block."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator
+from types import TracebackType
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+
+from offchain.client.client import Client
+from offchain.client.stream import Message
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _blocking(
+    method: Callable[Concatenate[Client, P], Coroutine[Any, Any, T]],
+) -> Callable[Concatenate[BlockingClient, P], T]:
+    def call(self: BlockingClient, /, *arguments: P.args, **named: P.kwargs) -> T:
+        return self._runner.run(method(self._client, *arguments, **named))
+
+    call.__name__, call.__doc__ = method.__name__, method.__doc__
+    return call
+
+
+class BlockingClient:
+    """`Client` with methods that return when the exchange has answered. Not to be used within a running event loop, and
+    by one thread at a time."""
+
+    def __init__(
+        self, url: str, private_key: bytes | str | None = None, *, timeout: float = 10.0, retries: int = 3
+    ) -> None:
+        """`url` without path; `timeout` in seconds per attempt. Raises ValueError for an invalid key."""
+        self._client = Client(url, private_key, timeout=timeout, retries=retries)
+        self._runner = asyncio.Runner()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._runner.run(self._client.close())
+        self._runner.close()
+
+    @property
+    def account(self) -> str:
+        """The address that signs. Raises ValueError for a client without a key."""
+        return self._client.account
+
+    @property
+    def trader_channel(self) -> str:
+        """The channel of this client's account."""
+        return self._client.trader_channel
+
+    def subscribe(self, *channels: str) -> Iterator[Message]:
+        """Messages of `channels`, across lost connections; leave the loop, and the subscription ends."""
+        stream = self._client.subscribe(*channels)
+        messages = aiter(stream)
+
+        async def following() -> Message:
+            return await anext(messages)
+
+        try:
+            while True:
+                yield self._runner.run(following())
+        finally:
+            self._runner.run(stream.close())
+
+    place_limit = _blocking(Client.place_limit)
+    place_market = _blocking(Client.place_market)
+    cancel = _blocking(Client.cancel)
+    order = _blocking(Client.order)
+    orders = _blocking(Client.orders)
+    fills = _blocking(Client.fills)
+    account_state = _blocking(Client.account_state)
+    balances = _blocking(Client.balances)
+    deposits = _blocking(Client.deposits)
+    withdrawals = _blocking(Client.withdrawals)
+    markets = _blocking(Client.markets)
+    orderbook = _blocking(Client.orderbook)
+    trades = _blocking(Client.trades)
+    candles = _blocking(Client.candles)
+    tickers = _blocking(Client.tickers)
+    ticker = _blocking(Client.ticker)
+    statistics = _blocking(Client.statistics)
+    prices = _blocking(Client.prices)
+    server_time = _blocking(Client.server_time)
+    status = _blocking(Client.status)

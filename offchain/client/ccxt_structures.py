@@ -1,0 +1,133 @@
+"""Our messages in CCXT's structures (https://docs.ccxt.com/#/?id=structures)."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from offchain.api.schemas import figures, http
+from offchain.client.ccxt_terms import STATUSES, Json, plain
+
+
+class Structures:
+    """To be mixed into a class of CCXT, whose methods complete and number them."""
+
+    parse_number: Any
+    safe_market: Any
+    safe_market_structure: Any
+    safe_order: Any
+    safe_symbol: Any
+    safe_ticker: Any
+    safe_trade: Any
+    iso8601: Any
+    symbol: Any
+
+    def _market_of(self, listed: http.Markets, info: http.MarketInfo) -> Json:
+        base = info.symbol.partition("-")[0]
+        fee = self.parse_number(str(Decimal(listed.fee_bps) / 10_000))
+        structure: Json = self.safe_market_structure(
+            {
+                "id": info.symbol,
+                "symbol": f"{base}/{info.quote}",
+                "base": base,
+                "quote": info.quote,
+                "baseId": info.base,
+                "quoteId": info.quote,
+                "type": "spot",
+                "spot": True,
+                "contract": False,
+                "active": info.status == "active",
+                "taker": fee,
+                "maker": fee,
+                "precision": {"amount": float(info.lot_size), "price": float(info.tick_size)},
+                "limits": {
+                    "amount": {"min": float(info.lot_size), "max": float(info.max_quantity)},
+                    "price": {"min": float(info.tick_size), "max": float(info.max_price)},
+                },
+                "info": plain(info),
+            }
+        )
+        return structure
+
+    def _ticker_of(self, ticker: figures.Ticker) -> Json:
+        market = self.safe_market(ticker.market)
+        parsed: Json = self.safe_ticker(
+            {
+                "symbol": market["symbol"],
+                "timestamp": ticker.time,
+                "datetime": self.iso8601(ticker.time),
+                "high": ticker.high,
+                "low": ticker.low,
+                "bid": ticker.bid,
+                "bidVolume": ticker.bid_size,
+                "ask": ticker.ask,
+                "askVolume": ticker.ask_size,
+                "open": ticker.open,
+                "close": ticker.last,
+                "last": ticker.last,
+                "change": ticker.change,
+                "percentage": ticker.change_percent,
+                "baseVolume": ticker.volume,
+                "quoteVolume": ticker.quote_volume,
+                "info": plain(ticker),
+            },
+            market,
+        )
+        return parsed
+
+    def _public_trade(self, trade: http.PublicTrade, symbol: str) -> Json:
+        parsed: Json = self.safe_trade(
+            {
+                "id": trade.trade_id,
+                "timestamp": trade.time,
+                "datetime": self.iso8601(trade.time),
+                "symbol": self.symbol(symbol),
+                "side": trade.side,
+                "price": trade.price,
+                "amount": trade.quantity,
+                "info": plain(trade),
+            }
+        )
+        return parsed
+
+    def _fill_of(self, fill: http.Fill) -> Json:
+        parsed: Json = self.safe_trade(
+            {
+                "id": fill.trade_id,
+                "order": fill.order_id,
+                "timestamp": fill.time,
+                "datetime": self.iso8601(fill.time),
+                "symbol": self.safe_symbol(fill.market),
+                "side": fill.side,
+                "takerOrMaker": fill.role,
+                "price": fill.price,
+                "amount": fill.quantity,
+                "fee": {"cost": fill.fee, "currency": "USDC"},
+                "info": plain(fill),
+            }
+        )
+        return parsed
+
+    def _order_of(self, order: http.OrderInfo) -> Json:
+        parsed: Json = self.safe_order(
+            {
+                "id": order.order_id,
+                "clientOrderId": order.client_order_id,
+                "timestamp": order.created_at,
+                "datetime": self.iso8601(order.created_at),
+                "lastUpdateTimestamp": order.updated_at,
+                "symbol": self.safe_symbol(order.market),
+                "type": order.type,
+                "timeInForce": order.time_in_force,
+                "postOnly": order.post_only,
+                "reduceOnly": order.reduce_only,
+                "side": order.side,
+                "price": order.price,
+                "amount": order.quantity,
+                "filled": order.filled,
+                "remaining": order.remaining,
+                "status": STATUSES[order.status],
+                "info": plain(order),
+            }
+        )
+        return parsed

@@ -1,0 +1,136 @@
+"""CCXT itself against a running exchange."""
+
+from __future__ import annotations
+
+import asyncio
+
+import ccxt
+import pytest
+
+from offchain.client.ccxt_crosspoint import crosspoint
+from offchain.client.ccxt_sync import crosspoint as blocking
+from tests.e2e.exchange import PRICE, SYMBOL, eventually
+
+PAIR = "BTC/USDC"
+
+
+@pytest.fixture(scope="module")
+def exchange(local_upstream, tmp_path_factory):
+    """One running exchange for the whole module; every test ends without open orders."""
+    folder = tmp_path_factory.mktemp("ccxt") / "service"
+    with local_upstream.fork(folder) as exchange, exchange.running():
+        yield exchange
+
+
+def config_of(exchange, account):
+    return {"privateKey": account.key.hex(), "options": {"url": exchange.url}}
+
+
+@pytest.fixture
+async def traders(exchange):
+    """A maker and a taker."""
+    created = [crosspoint(config_of(exchange, account)) for account in (exchange.roles.maker, exchange.roles.taker)]
+    async with exchange.clients() as (maker, _):
+        await exchange.until_indexed(maker)
+    yield created
+    for trader in created:
+        for order in await trader.fetch_open_orders():
+            await trader.cancel_order(order["id"])
+        await trader.close()
+
+
+async def test_markets_have_steps_limits_and_fees(traders):
+    markets = await traders[0].load_markets()
+    market = next(each for each in markets.values() if each["id"] == SYMBOL)
+    assert (market["base"], market["quote"], market["spot"], market["active"]) == ("BTC", "USDC", True, True)
+    assert market["precision"]["amount"] == market["limits"]["amount"]["min"] > 0
+    assert market["taker"] == market["maker"] == 0.005
+    fees = await traders[0].fetch_trading_fees()
+    assert fees[market["symbol"]]["maker"] == 0.005
+
+
+async def test_order_lives_from_open_through_edit_to_canceled(traders):
+    maker, _ = traders
+    order = await maker.create_order(PAIR, "limit", "buy", 0.1, PRICE - 4_000, {"clientOrderId": "mine"})
+    assert (order["status"], order["amount"], order["price"]) == ("open", 0.1, PRICE - 4_000)
+    assert order["clientOrderId"] == "mine"
+    assert [each["id"] for each in await maker.fetch_open_orders(PAIR)] == [order["id"]]
+    balance = await maker.fetch_balance()
+    assert balance["USDC"]["used"] >= 0.1 * (PRICE - 4_000)
+
+    edited = await maker.edit_order(order["id"], PAIR, "limit", "buy", 0.05, PRICE - 4_000)
+    assert (edited["status"], edited["amount"]) == ("open", 0.05)
+    assert (await maker.fetch_order(order["id"]))["status"] == "canceled"
+    assert (await maker.cancel_order(edited["id"]))["status"] == "canceled"
+    assert await maker.fetch_open_orders() == []
+    assert edited["id"] in {each["id"] for each in await maker.fetch_closed_orders(PAIR)}
+
+
+async def test_trade_shows_everywhere(traders):
+    maker, taker = traders
+    before = await taker.fetch_balance()
+    resting = await maker.create_order(PAIR, "limit", "sell", 0.02, PRICE)
+    # The book is published a moment after the order is answered.
+    await eventually(lambda: taker.fetch_order_book(PAIR), lambda book: book["asks"] == [[PRICE, 0.02]])
+    taken = await taker.create_order(PAIR, "market", "buy", 0.02)
+    assert (taken["status"], taken["filled"], taken["type"]) == ("closed", 0.02, "market")
+    assert (await maker.fetch_order(resting["id"]))["status"] == "closed"
+
+    (mine,) = [each for each in await taker.fetch_my_trades(PAIR) if each["order"] == taken["id"]]
+    assert (mine["takerOrMaker"], mine["price"], mine["amount"]) == ("taker", PRICE, 0.02)
+    assert mine["fee"] == {"cost": 0.02 * PRICE * 0.005, "currency": "USDC"}
+    assert mine["id"] in {each["id"] for each in await maker.fetch_trades(PAIR)}
+    ticker = await maker.fetch_ticker(PAIR)
+    assert ticker["last"] == PRICE
+    assert PAIR in await maker.fetch_tickers([PAIR])
+    (*_, candle) = await maker.fetch_ohlcv(PAIR, "1h")
+    assert candle[4] == PRICE
+    after = await taker.fetch_balance()
+    assert after["BTC"]["total"] == pytest.approx(before["BTC"]["total"] + 0.02)
+
+
+async def test_book_can_be_watched(traders):
+    maker, taker = traders
+    assert (await taker.watch_order_book(PAIR))["bids"] == []
+    watching = asyncio.create_task(taker.watch_order_book(PAIR))
+    await maker.create_order(PAIR, "limit", "buy", 0.3, PRICE - 1_000)
+    assert (await watching)["bids"] == [[PRICE - 1_000, 0.3]]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ((PAIR, "limit", "buy", 10_000, PRICE), ccxt.InsufficientFunds),
+        ((PAIR, "limit", "buy", 1e-9, PRICE), ccxt.InvalidOrder),
+        ((PAIR, "limit", "buy", 0.1), ccxt.ArgumentsRequired),
+        ((PAIR, "limit", "buy", float("nan"), PRICE), ccxt.InvalidOrder),
+        ((PAIR, "market", "buy", 0.1), ccxt.InvalidOrder),
+        (("DOGE/USDC", "limit", "buy", 1, 1), ccxt.BadSymbol),
+    ],
+)
+async def test_refusals_are_ccxts_own_errors(traders, arguments, error):
+    with pytest.raises(error):
+        await traders[0].create_order(*arguments)
+
+
+async def test_unknown_orders_and_lost_services_are_ccxts_own_errors(traders, exchange):
+    with pytest.raises(ccxt.OrderNotFound):
+        await traders[0].fetch_order("0x" + "11" * 32)
+    nowhere = crosspoint({"options": {"url": "http://127.0.0.1:9"}})
+    with pytest.raises(ccxt.NetworkError):
+        await nowhere.fetch_time()
+    await nowhere.close()
+
+
+def test_blocking_class_does_the_same(exchange):
+    trader = blocking(config_of(exchange, exchange.roles.maker))
+    order = trader.create_order(PAIR, "limit", "buy", 0.1, PRICE - 5_000)
+    assert trader.fetch_order(order["id"])["status"] == "open"
+    assert trader.cancel_order(order["id"])["status"] == "canceled"
+    assert trader.fetch_status()["status"] == "ok"
+    assert abs(trader.fetch_time() - trader.milliseconds()) < 60_000
+    assert [each["status"] for each in trader.fetch_deposits("USDC")] == ["ok"]
+    assert trader.fetch_withdrawals() == []
+    trader.close()
+    with pytest.raises(ccxt.ExchangeClosedByUser):
+        trader.fetch_time()

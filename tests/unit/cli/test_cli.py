@@ -1,0 +1,107 @@
+"""Trading from the command line."""
+
+from __future__ import annotations
+
+import pytest
+
+from offchain.api.schemas.http import PublicTrade, checksum
+from offchain.api.schemas.stream import Depth, DepthSnapshot
+from offchain.cli.watch import draw
+from offchain.client.book import OrderBook
+from tests.unit.api.exchange import MAKER, TAKER
+
+
+async def test_markets_are_listed(run):
+    result = await run("markets")
+    assert result.exit_code == 0
+    head, first, second = result.output.splitlines()
+    assert head.split() == ["symbol", "kind", "status", "tickSize", "lotSize", "maxPrice", "maxQuantity"]
+    assert first.split()[:3] == ["BTC-USDC", "spot", "active"]
+    assert second.startswith("ETH-USDC")
+
+
+async def test_order_lives_from_placed_to_canceled(ask):
+    (order,) = await ask("buy", "BTC-USDC", "0.5", "95000.1", "--id", "mine", "--post-only", trader=MAKER)
+    assert order["status"] == "open"
+    (shown,) = await ask("orders", trader=MAKER)
+    assert (shown["orderId"], shown["side"], shown["clientOrderId"]) == (order["orderId"], "buy", "mine")
+    (newer,) = await ask("buy", "BTC-USDC", "0.4", "95000.1", "--replaces", order["orderId"], trader=MAKER)
+    (canceled,) = await ask("cancel", newer["orderId"], trader=MAKER)
+    assert canceled["status"] == "canceled"
+    assert await ask("orders", trader=MAKER) == []
+    assert len(await ask("orders", "--all", trader=MAKER)) == 2
+
+
+async def test_all_orders_of_a_market_are_canceled(ask):
+    for price in ("90000", "91000"):
+        await ask("buy", "BTC-USDC", "0.1", price, trader=MAKER)
+    assert await ask("cancel", "--all", "--market", "ETH-USDC", trader=MAKER) == []
+    assert len(await ask("cancel", "--all", trader=MAKER)) == 2
+
+
+async def test_trade_shows_everywhere(ask, run):
+    await ask("sell", "BTC-USDC", "0.5", "95000", trader=MAKER)
+    (taken,) = await ask("buy", "BTC-USDC", "0.2", "96000", "--market", trader=TAKER)
+    assert (taken["status"], taken["filled"]) == ("filled", "0.2")
+    (fill,) = await ask("fills", trader=TAKER)
+    assert (fill["role"], fill["price"], fill["settlement"]["state"]) == ("taker", "95000", "pending")
+    assert (await run("fills", trader=TAKER)).output.splitlines()[1].split()[1:4] == ["BTC-USDC", "buy", "taker"]
+    (trade,) = await ask("trades", "BTC-USDC")
+    assert (trade["side"], trade["quantity"]) == ("buy", "0.2")
+    (candle,) = await ask("candles", "BTC-USDC")
+    assert candle["close"] == "95000"
+    assert (await ask("tickers"))[0]["last"] == "95000"
+    found = {balance["asset"]: balance for balance in await ask("balances", trader=TAKER)}
+    assert found["USDC"]["unsettled"] == "-19095"
+
+
+async def test_book_is_shown(ask, run):
+    await ask("sell", "BTC-USDC", "0.5", "95000", "--seconds", "60", trader=MAKER)
+    assert (await run("book", "BTC-USDC")).exit_code == 0
+    assert (await ask("book", "BTC-USDC", "--depth", "1"))["market"] == "BTC-USDC"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "reason"),
+    [
+        (("buy", "BTC-USDC", "0.5", "95000.05"), 1, "price 95000.05 is not a multiple of the tick of BTC-USDC"),
+        (("buy", "BTC-USDC", "x", "1"), 2, "'x' is not a number"),
+        (("buy", "BTC-USDC", "-1", "1"), 2, "No such option"),
+        (("buy", "BTC-USDC", "0", "1"), 2, "0 is not above zero"),
+        (("buy", "DOGE-USDC", "1", "1"), 1, "there is no market 'DOGE-USDC'"),
+        (("sell", "BTC-USDC", "1000", "95000"), 1, "insufficientBalance"),
+        (("cancel",), 2, "name orders, or say --all"),
+        (("cancel", "0x12"), 2, "'0x12' is not an order's id"),
+        (("cancel", "0x" + "12" * 32), 1, "unknownOrder"),
+        (("book", "DOGE-USDC"), 1, "unknownMarket"),
+        (("deposit", "1", "--rpc", "http://127.0.0.1:9"), 1, "http://127.0.0.1:9"),
+    ],
+)
+async def test_refusals_say_why(run, arguments, code, reason):
+    result = await run(*arguments, trader=MAKER)
+    assert result.exit_code == code, result.output
+    assert reason in result.output
+
+
+@pytest.mark.parametrize("arguments", [("buy", "BTC-USDC", "1", "1"), ("balances",), ("deposit", "1")])
+async def test_acting_needs_a_key(run, arguments):
+    result = await run(*arguments)
+    assert result.exit_code == 1
+    assert "private key" in result.output
+
+
+async def test_nobody_answers(run):
+    result = await run("--url", "http://127.0.0.1:9", "markets")
+    assert (result.exit_code, "noAnswer" in result.output) == (1, True)
+
+
+def test_watched_market_shows_asks_above_bids():
+    book = OrderBook()
+    bids, asks = [("100", "1"), ("99", "2")], [("101", "3"), ("102", "4")]
+    data = Depth(bids=bids, asks=asks, checksum=checksum(bids, asks))
+    book.apply(DepthSnapshot(channel="market.X.depth", seq=7, time=0, data=data))
+    trade = PublicTrade(trade_id="0x", price="100", quantity="5", side="buy", time=0, seq=1)
+    levels, trades = draw("X", book, [trade], 3).renderables
+    prices = [str(cell) for cell in levels.columns[0].cells]
+    assert prices == ["", "102", "101", "─" * 9, "100", "99"]
+    assert [str(cell) for column in trades.columns for cell in column.cells] == ["00:00:00", "100", "5"]

@@ -1,0 +1,147 @@
+"""A core and the pure model of the contracts side by side: what the one matches, the other settles."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from offchain.batching import BatchLimits, plan_batch
+from offchain.chain.batch import build_batch
+from offchain.domain.commands import BatchClosed, BatchSettled, PlaceOrder
+from offchain.domain.events import Done, PlaceResult, Trade
+from offchain.domain.ledger import LedgerState
+from offchain.domain.market import USDC, Market
+from offchain.domain.oracle import PriceFeed, Round
+from offchain.domain.order import Address
+from offchain.domain.settlement import settle
+from offchain.ports import ItemRow, OrderRow, TradeRow
+from offchain.rounds import rounds_of
+from tests.utils.exchange import ENGINE, MAKER, OTHER, TAKER, Exchange, digest
+from tests.utils.products import MAX_AGE, rules_of
+
+ACCOUNTS = (MAKER, TAKER, OTHER)
+
+
+class Mirror:
+    """Orders are signed by their accounts' addresses: only the model looks at signatures here."""
+
+    def __init__(self, *markets: Market, fee_bps: int = 50) -> None:
+        self.exchange = Exchange(fee_bps=fee_bps)
+        self.ledger = LedgerState(ENGINE, fee_bps, matched_at=self.now, clearinghouse=b"\xcc" * 20)
+        self.markets = {market.id: market for market in markets}
+        self.rows: dict[bytes, OrderRow] = {}
+        self._settled = 0
+        self.exchange.list_markets(*markets)
+        for market in markets:
+            self.list(market)
+
+    @property
+    def now(self) -> int:
+        """Unix seconds."""
+        return self.exchange.now_ms // 1000
+
+    def list(self, market: Market) -> None:
+        self.ledger.markets[market.id] = rules_of(market)
+
+    # What happens to both ---------------------------------------------------------------------------------------------
+
+    def deposit(self, account: Address, asset: int, amount: int) -> None:
+        self.exchange.deposit(account, asset, amount)
+        if asset == USDC:
+            self.ledger.usdc[account] = self.ledger.usdc.get(account, 0) + amount
+        else:
+            self.ledger.base[account, asset] = self.ledger.base.get((account, asset), 0) + amount
+
+    def tell_price(self, rate: int) -> None:
+        """Every oracle answers `rate`, in micro-USDC per whole unit."""
+        self.exchange.tell_price(rate)
+        for oracle, price in self.exchange.core.prices.items():
+            one = Round(price.round, price.price, price.updated_at)
+            for market in self.markets.values():
+                if market.oracle == oracle:
+                    known = self.ledger.feeds[market.id].rounds if market.id in self.ledger.feeds else ()
+                    rounds = known if known and known[-1].id == one.id else (*known, one)
+                    self.ledger.feeds[market.id] = PriceFeed(rounds, MAX_AGE)
+
+    # Trading ----------------------------------------------------------------------------------------------------------
+
+    def place(self, account: Address, side: int, price: int, quantity: int, **how: Any) -> PlaceResult:
+        """As `Exchange.place`, with everything that settlement needs kept."""
+        options = {name: how.pop(name) for name in ("post_only", "self_trade") if name in how}
+        return self.execute(
+            self.exchange.command(self.exchange.order(account, side, price, quantity, **how), **options)
+        )
+
+    def execute(self, command: PlaceOrder) -> PlaceResult:
+        signature = command.order.account.ljust(64, b"\0")
+        row = OrderRow(command.order, command.order_hash, signature, "limit", False, "", None, "", 0, "", 0, 0, 0)
+        self.rows.setdefault(command.order_hash, row)
+        result = self.exchange.run(command)
+        assert isinstance(result, PlaceResult)
+        return result
+
+    # Settlement -------------------------------------------------------------------------------------------------------
+
+    def unsettled(self) -> list[ItemRow]:
+        """Fills that are not on chain, as the settler sees them."""
+        items = self.exchange.core._state.outbox.fills
+        return [self._item(items[number].trade) for number in sorted(items)]
+
+    def settle(self, limits: BatchLimits | None = None) -> BatchSettled:
+        """Settle the next batch on both sides, and compare them. Raises SettlementError if the model refuses it."""
+        items = plan_batch(self.unsettled(), limits or BatchLimits()).items
+        trades = [item.trade for item in items if item.trade is not None]
+        matched_at = max(trades[0].time_ms // 1000, self.ledger.matched_at)
+        number = self.ledger.number + 1
+        closed = self.exchange.run(BatchClosed(number, items[0].item, items[-1].item, matched_at))
+        assert closed == Done(), closed
+        rounds = {market: conversion.round for market, conversion in rounds_of(items).items()}
+        batch = build_batch(number, matched_at, items, self.markets, rounds)
+        result = settle(
+            self.ledger,
+            batch,
+            self.now,
+            lambda order: digest("order", order),
+            lambda hashes: digest("array", *hashes),
+            lambda _, signature: signature[:20],
+        )
+        assert list(result.fill_ids) == [trade.id for trade in trades]
+        self.ledger.apply(result)
+        log = BatchSettled(number, matched_at, [trade.id for trade in trades], digest("tx", number), 10**6)
+        assert self.exchange.mine(log) == Done()
+        self.compare()
+        return log
+
+    def settle_all(self) -> None:
+        while self.exchange.core.status().unsettled_fills:
+            self.settle()
+
+    def compare(self) -> None:
+        """The core's settled balances are the model's."""
+        assert self.exchange.core.status().diverged == ""
+        for account in (*ACCOUNTS, ENGINE):
+            assert self.exchange.balance(account, USDC).settled == self.ledger.usdc.get(account, 0)
+            for asset in {market.base for market in self.markets.values()}:
+                assert self.exchange.balance(account, asset).settled == self.ledger.base.get((account, asset), 0)
+
+    def _item(self, trade: Trade) -> ItemRow:
+        row = TradeRow(
+            item=trade.item,
+            id=trade.id,
+            market=trade.market,
+            maker_hash=trade.maker_hash,
+            taker_hash=trade.taker_hash,
+            maker=trade.maker,
+            taker=trade.taker,
+            taker_side=trade.taker_side,
+            price=trade.price,
+            quantity=trade.quantity,
+            maker_fee=trade.maker_fee,
+            taker_fee=trade.taker_fee,
+            time_ms=trade.time_ms,
+            seq=trade.item,
+            settlement="pending",
+            batch=0,
+            tx_hash=b"",
+            conversion=trade.conversion,
+        )
+        return ItemRow(trade.item, row, self.rows[trade.maker_hash], self.rows[trade.taker_hash], None)
