@@ -315,7 +315,7 @@ def main() -> None:
     done = {name: groups[name] for name in arguments.groups}
     if missing := [mutant.key for group in done.values() for mutant in group if mutant.key not in results]:
         sys.exit(f"{len(missing)} mutants have no result: see {WORK / 'mutants.log'}")
-    is_whole = len(done) == len(GROUPS) and arguments.tests == ["tests/functional"]
+    is_whole = len(done) == len(GROUPS)  # with fewer tests only more mutants survive
     sys.exit(0 if write_report(done, results, is_whole) else 1)
 
 

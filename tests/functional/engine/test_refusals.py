@@ -79,6 +79,12 @@ def test_counts_that_promise_more_than_there_is(exchange, batch):
         assert refusal.data[:4] == exchange.refusal("MalformedBatch", 0).data[:4]
 
 
+def test_a_table_of_the_readable_form_has_at_most_65535_rows(exchange, batch):
+    batch.groups[0] = replace(batch.groups[0], absent=(bytes(32),) * 2**16)
+    data = exchange.packer.pack.encode_input(batch.readable())
+    assert exchange.call(bytes(data), target=exchange.packer) == exchange.refusal("MalformedBatch", 2**16)
+
+
 # ---- accounts, markets, positions, groups
 
 
