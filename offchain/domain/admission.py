@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from offchain.domain.account import Account, LiveOrder, NonceKey
+from offchain.domain.band import outside_band
 from offchain.domain.commands import Configure, PlaceOrder
 from offchain.domain.errors import Code, Rejection
 from offchain.domain.market import Market, MarketStatus
@@ -28,6 +29,7 @@ def refusal(
         or _form(order, venue.market, now_ms)
         or _terms(state, account, command)
         or _identity(configuration, account, nonce_key, command)
+        or outside_band(venue.book, command.order, configuration.price_band_bps)
         or _pressure(state, configuration, command, now_ms)
     )
 
