@@ -5,6 +5,7 @@ from __future__ import annotations
 from offchain.api.schemas import http
 from offchain.catalogue import Catalogue, Listing
 from offchain.chain import eip712
+from offchain.domain.commands import Configure
 from offchain.domain.events import (
     AccountUpdate,
     BalanceUpdate,
@@ -262,7 +263,7 @@ class Presenter:
             reason=listing.reason,
         )
 
-    def markets(self, domain: eip712.Domain) -> http.Markets:
+    def markets(self, domain: eip712.Domain, configuration: Configure | None) -> http.Markets:
         catalogue = self._catalogue
         assets = [
             http.AssetInfo(
@@ -283,6 +284,8 @@ class Presenter:
             ),
             fee_bps=catalogue.fee_bps,
             fee_change=_fee_change(catalogue),
+            max_open_orders=configuration.max_open_orders if configuration is not None else 0,
+            price_band_bps=configuration.price_band_bps if configuration is not None else 0,
             assets=[USDC_ASSET, *assets],
             markets=[self.market(listing) for listing in catalogue.markets],
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from offchain.domain.account import Account, LiveOrder, NonceKey
+from offchain.domain.band import outside_band
 from offchain.domain.commands import Configure, PlaceOrder
 from offchain.domain.errors import Code, Rejection
 from offchain.domain.market import Market, MarketStatus
@@ -31,6 +32,7 @@ def refusal(
         or _terms(state, venue.market, account, command)
         or (_conversion(state, venue.market, order, now_ms) if venue.market.is_cross_quoted else None)
         or _identity(configuration, account, nonce_key, command)
+        or outside_band(venue.book, command.order, configuration.price_band_bps)
         or _pressure(state, configuration, command, now_ms)
     )
 

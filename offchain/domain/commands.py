@@ -302,6 +302,8 @@ class Configure(Base, frozen=True, array_like=True, tag="configure"):
     """age of the newest seen block beyond which only cancels and post-only orders are taken; 0: not checked"""
     max_open_orders: int = 10_000
     """open orders per account"""
+    price_band_bps: int = 0
+    """how far beyond the best price that others offer an order may reach, basis points; 0: not checked"""
 
 
 class SetStatus(Base, frozen=True, array_like=True, tag="setStatus"):

@@ -35,6 +35,7 @@ class Code(StrEnum):
     NONCE_KEY_MARKET = "nonceKeyMarket"
     DUPLICATE_CLIENT_ORDER_ID = "duplicateClientOrderId"
     INSUFFICIENT_BALANCE = "insufficientBalance"
+    PRICE_OUTSIDE_BAND = "priceOutsideBand"
     POST_ONLY_WOULD_CROSS = "postOnlyWouldCross"
     INVALID_POST_ONLY = "invalidPostOnly"
     EXPECT_FILLED_MISMATCH = "expectFilledMismatch"

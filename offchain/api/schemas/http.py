@@ -269,6 +269,10 @@ class Markets(Base, frozen=True):
     fee_bps: int
     fee_change: FeeChange | None
     """the next one that is scheduled"""
+    max_open_orders: int
+    """per account"""
+    price_band_bps: int
+    """how far beyond the best opposite price an order may reach; 0: at any price"""
     assets: list[AssetInfo]
     markets: list[MarketInfo]
 
