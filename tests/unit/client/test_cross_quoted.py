@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from offchain.client import client as client_module
@@ -35,6 +37,7 @@ async def test_orders_are_signed_with_their_limit(cross: Exchange, create_client
     resting = await maker.place_limit("ETH-BTC", "sell", "0.05", "2", conversion_limit="63999.5")
     order = await maker.order(resting.order_id)
     assert (order.price, order.conversion_limit) == ("0.05", "63999.5")
+    await asyncio.sleep(0.1)  # the published book follows
     assert (await maker.orderbook("ETH-BTC")).asks == [("0.05", "2")]
     taken = await taker.place_market("ETH-BTC", "buy", "1.5", "0.06", conversion_limit=65_000)
     assert (taken.status, taken.fills[0].price) == ("filled", "0.05")
