@@ -108,6 +108,7 @@ PROBLEMS: Mapping[str, Kind] = MappingProxyType(
         Code.INVALID_EXPIRY: Kind(422, "The expiry is not possible"),
         Code.INVALID_NONCE: Kind(422, "The nonce is not possible"),
         Code.REDUCE_ONLY_SPOT: Kind(422, "Spot orders cannot be reduce-only"),
+        Code.NOTHING_TO_REDUCE: Kind(422, "There is no position to reduce"),
         Code.UNEXPECTED_CONVERSION_LIMIT: Kind(422, "The market is not cross-quoted"),
         Code.CONVERSION_LIMIT_MISSING: Kind(422, "The market is cross-quoted and needs a conversion limit"),
         Code.CONVERSION_LIMIT_EXCEEDED: Kind(422, "The present rate is beyond the order's conversion limit"),

@@ -21,6 +21,7 @@ class Code(StrEnum):
     INVALID_EXPIRY = "invalidExpiry"
     INVALID_NONCE = "invalidNonce"
     REDUCE_ONLY_SPOT = "reduceOnlySpot"
+    NOTHING_TO_REDUCE = "nothingToReduce"
     UNEXPECTED_CONVERSION_LIMIT = "unexpectedConversionLimit"
     CONVERSION_LIMIT_MISSING = "conversionLimitMissing"
     CONVERSION_LIMIT_EXCEEDED = "conversionLimitExceeded"
