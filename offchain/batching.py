@@ -7,7 +7,7 @@ IOC or FOK order.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass
 
 from offchain.domain.batch import Batch
@@ -26,6 +26,10 @@ FILL_GAS = 3_300
 ORDER_GAS = 9_500
 ACCOUNT_GAS = 5_000
 SLOT_GAS = 22_100
+CLEARING_GAS = 80_000
+"""Of each derivative market: the call of the Clearinghouse, pool, oracle."""
+CLEARED_FILL_GAS = 8_000
+"""Beside what a spot fill costs."""
 
 MAX_GROUP_FILLS = 256
 """Fills of one IOC or FOK order."""
@@ -61,7 +65,10 @@ class BatchPlan:
 class GasEstimate:
     """Upper estimate of the gas of a batch that grows."""
 
-    def __init__(self) -> None:
+    def __init__(self, derivatives: Set[int] = frozenset()) -> None:
+        """`derivatives`: markets whose fills are cleared."""
+        self._derivatives = derivatives
+        self._cleared: dict[int, int] = {}
         self._fills = 0
         self._orders: set[OrderHash] = set()
         self._accounts: set[Address] = set()
@@ -75,6 +82,8 @@ class GasEstimate:
             + ORDER_GAS * len(self._orders)
             + ACCOUNT_GAS * len(self._accounts)
             + SLOT_GAS * len(self._slots)
+            + CLEARING_GAS * len(self._cleared)
+            + CLEARED_FILL_GAS * sum(self._cleared.values())
         )
 
     def add(self, item: ItemRow) -> None:
@@ -82,12 +91,18 @@ class GasEstimate:
         if item.maker is None or item.taker is None:
             raise ValueError(f"item {item.item}: not a fill with both of its orders")
         self._fills += 1
+        market = item.maker.order.market
+        if market in self._derivatives:
+            self._cleared[market] = self._cleared.get(market, 0) + 1
         for row in (item.maker, item.taker):
             if row.order_hash in self._orders:
                 continue
             self._orders.add(row.order_hash)
             self._accounts.add(row.order.account)
             self._slots.update(_slots_of(row.order))
+            if market in self._derivatives:
+                # The position: the balance's word is the Engine's, and holds only key 0 here.
+                self._slots.add((row.order.account, market, -1))
 
 
 def _slots_of(order: Order) -> tuple[tuple[Address, int, int], ...]:
@@ -109,14 +124,17 @@ class Flight:
     """when its first fill was matched; 0 where this settler did not send it"""
 
 
-def plan_batch(items: Sequence[ItemRow], limits: BatchLimits, fee_change_at: int = 0) -> BatchPlan:
+def plan_batch(
+    items: Sequence[ItemRow], limits: BatchLimits, fee_change_at: int = 0, derivatives: Set[int] = frozenset()
+) -> BatchPlan:
     """Plan over unsettled items in order: releases before the first fill are passed over, one behind it ends it.
 
-    `fee_change_at`: Unix second from which on another fee was matched, 0 if there is none.
+    `fee_change_at`: Unix second from which on another fee was matched, 0 if there is none. `derivatives`: markets that
+    are no spot markets.
     """
     start = next((index for index, item in enumerate(items) if item.trade is not None), len(items))
     planned: list[ItemRow] = []
-    gas = GasEstimate()
+    gas = GasEstimate(derivatives)
     epochs: dict[Address, int] = {}
     rounds = Rounds()
     for group in _groups(items[start:]):

@@ -9,7 +9,7 @@ import msgspec
 from offchain.chain import eip712
 from offchain.domain.events import AssetListed, Configured, DelegateUpdate, Event, FeeUpdate, MarketUpdate
 from offchain.domain.fees import FeeSchedule
-from offchain.domain.market import Asset, Market
+from offchain.domain.market import Asset, Kind, Market
 from offchain.domain.order import Address
 
 
@@ -92,6 +92,11 @@ class Catalogue:
     def oracles(self) -> list[Address]:
         """Those by which markets go, in order of their addresses."""
         return sorted({listing.market.oracle for listing in self._by_id.values() if listing.market.oracle})
+
+    @property
+    def derivatives(self) -> set[int]:
+        """Markets that are no spot markets."""
+        return {market for market, listing in self._by_id.items() if listing.market.kind != Kind.SPOT}
 
     @property
     def markets(self) -> list[Listing]:

@@ -86,12 +86,21 @@ class Config(BaseSettings):
 
     # limits
     max_open_orders: int = Field(10_000, ge=1, description="open orders per account")
-    max_inflight: int = Field(4_096, ge=1, description="orders and cancels that the API works on at one time")
+    price_band_percent: int = Field(
+        50, ge=0, le=10_000, description="how far beyond the best opposite price an order may reach, %; 0: any price"
+    )
+    max_inflight: int = Field(4_096, ge=1, description="orders, and as many cancels, that the API works on at one time")
     max_body_bytes: int = Field(16_384, ge=1_024, le=1_048_576, description="largest request body")
     queue_limit: int = Field(4_096, ge=1, le=65_536, description="commands that may wait for the core")
     max_sockets: int = Field(1_000, ge=1, description="WebSocket connections")
     max_sockets_per_address: int = Field(50, ge=0, description="WebSocket connections of one address; 0: any number")
     submit_timeout_ms: int = Field(5_000, ge=100, le=60_000, description="time for the core to answer a command, ms")
+    breaker_failures: int = Field(
+        20, ge=0, description="unanswered orders and cancels in a row after which orders are refused at once; 0: never"
+    )
+    breaker_seconds: float = Field(
+        2.0, gt=0, le=30, description="time until one order is let through again to try; doubled while that fails"
+    )
     snapshot_events: int = Field(50_000, ge=100, description="events between two snapshots")
     drain_seconds: float = Field(
         60.0, ge=0, le=3_600, description="time that a stopping service has to settle what is pending"

@@ -89,7 +89,9 @@ class CoreMetrics(Metrics):
         self.intake_seconds = self._summary("intake_seconds", "Decoding and verifying a signed request", "kind")
         self.order_intake = self.intake_seconds.labels("order")
         self.cancel_intake = self.intake_seconds.labels("cancel")
-        self.inflight = self._gauge("inflight_requests", "Orders and cancels under way")
+        self.inflight = self._gauge("inflight_requests", "Orders and cancels under way", "kind")
+        self.circuit_open = self._gauge("circuit_open", "1 while orders are refused because the core does not answer")
+        self.circuit_opened = self._counter("circuit_opened", "Times that the circuit breaker opened")
         # matching and journal
         self.queue = self._gauge("queue_depth", "Commands that wait for the core")
         self.queue_limit = self._gauge("queue_limit", "Commands that may wait for the core")

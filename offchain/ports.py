@@ -99,6 +99,13 @@ class OrderRow(msgspec.Struct, frozen=True):
     """hashes of all orders that the signature covers, in the order of the signed array; empty: of this one alone"""
     forced: bool = False
     """the protocol's own order (liquidation, exit, unwinding of the insurance fund), which nobody has signed"""
+    quantity: int | None = None
+    """lots that it works for, where those are not what is signed: a reduce-only order is trimmed to the position"""
+
+    @property
+    def lots(self) -> int:
+        """Lots that it works for."""
+        return self.order.quantity if self.quantity is None else self.quantity
 
 
 class TradeRow(msgspec.Struct, frozen=True):

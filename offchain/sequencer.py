@@ -26,6 +26,10 @@ T = TypeVar("T")
 QUEUE_LIMIT = 4096
 """commands that may wait; the place in the queue is the time priority"""
 
+RESERVED_FOR_OTHERS = 1024
+"""places beyond the limit that only cancels, blocks and batches may take: whoever floods the exchange with orders keeps
+nobody from getting out, and the chain from nothing"""
+
 BATCH_LIMIT = 64
 """commands per record"""
 
@@ -64,6 +68,7 @@ class Sequencer:
         fatal: Callable[[BaseException], None],
         *,
         queue_limit: int = QUEUE_LIMIT,
+        reserve: int = RESERVED_FOR_OTHERS,
         batch_limit: int = BATCH_LIMIT,
         fault: Fault = no_fault,
         metrics: CoreMetrics | None = None,
@@ -80,6 +85,7 @@ class Sequencer:
         self._clock = clock
         self._fatal = fatal
         self._queue_limit = queue_limit
+        self._reserve = reserve
         self._batch_limit = batch_limit
         self._fault = fault
         self._metrics = metrics or CoreMetrics()
@@ -108,8 +114,11 @@ class Sequencer:
         """
         if self._refusal is not None:
             raise Unavailable(self._refusal)
-        if len(self._queue) >= self._queue_limit:
-            raise Overloaded(f"{self._queue_limit} commands are waiting")
+        limit = self._queue_limit
+        if not isinstance(command, PlaceOrder):
+            limit += self._reserve
+        if len(self._queue) >= limit:
+            raise Overloaded(f"{limit} commands are waiting")
         answer: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._queue.append(_Waiting(command, answer, REQUEST_ID.get()))
         self._wake.set()

@@ -176,7 +176,7 @@ class Settler:
         release = self._due_release(items)
         if release is not None:
             return await self._release(release)
-        plan = plan_batch(items, self._settings.limits, self._catalogue.fees.at)
+        plan = plan_batch(items, self._settings.limits, self._catalogue.fees.at, self._catalogue.derivatives)
         if not plan.items:
             if all(item.item in self._failing_releases for item in items):
                 self._rest()

@@ -20,6 +20,7 @@ import {
 } from "../libraries/ClearingWords.sol";
 import {DerivativeWord} from "../libraries/DerivativeWord.sol";
 import {IndexLib} from "../libraries/IndexLib.sol";
+import {INSURANCE_FUND} from "../libraries/InsuranceFund.sol";
 import {MarginLib} from "../libraries/MarginLib.sol";
 import {MarketWord} from "../libraries/MarketWord.sol";
 
@@ -49,7 +50,7 @@ abstract contract ClearingStorage is IClearinghouse {
     }
 
     /// @inheritdoc IClearinghouse
-    address public constant override FUND = address(uint160(uint256(keccak256("crosspoint.insurance-fund"))));
+    address public constant override FUND = INSURANCE_FUND;
 
     /// @dev Seconds of the settlement window, as IEngine.WINDOW.
     uint40 internal constant WINDOW = 3600;

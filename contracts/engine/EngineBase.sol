@@ -24,9 +24,6 @@ abstract contract EngineBase is IEngine {
     /// @inheritdoc IEngine
     uint40 public constant override HALT_PAUSE = 72 hours;
 
-    /// @dev The Vault account of the insurance fund, to which nobody has a key.
-    address internal constant FUND = address(uint160(uint256(keccak256("crosspoint.insurance-fund"))));
-
     /// @dev keccak256(abi.encode(uint256(keccak256("crosspoint.storage.Engine")) - 1)) & ~bytes32(uint256(0xff))
     bytes32 internal constant STORAGE_SLOT = 0x9f1b5e2ca104415bfdc6e210bb3398404bf08bcd8afb5fb88a80699712e07b00;
 

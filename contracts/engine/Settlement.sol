@@ -33,6 +33,7 @@ import {
 } from "../libraries/BatchWords.sol";
 import {Bools} from "../libraries/Bools.sol";
 import {FillLib} from "../libraries/FillLib.sol";
+import {INSURANCE_FUND} from "../libraries/InsuranceFund.sol";
 import {MarketWord} from "../libraries/MarketWord.sol";
 import {OrderLib, OrderPreimage} from "../libraries/OrderLib.sol";
 import {NonceState, NonceStateLib, PositionSlot, PositionWord} from "../libraries/PositionSlot.sol";
@@ -502,7 +503,7 @@ abstract contract Settlement is EngineBase {
             total += fees[i];
         }
         tables.usdcDeltas.add(tables.accountCount, int256(total));
-        tables.addClearing(clearinghouse_, ownDelta, FUND, penalties);
+        tables.addClearing(clearinghouse_, ownDelta, INSURANCE_FUND, penalties);
     }
 
     /// @dev Change the nonce states and write each storage word but the first of a position.

@@ -7,11 +7,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from time import perf_counter
 
 import structlog
-from aiohttp import WSCloseCode, web
+from aiohttp import web
 
 from offchain.api.answers import AnswerStore
+from offchain.api.breaker import Breaker
+from offchain.api.closing import CloseCode
 from offchain.api.handlers.common import charge_address
 from offchain.api.keys import (
+    BREAKER,
     CATALOGUE,
     HUB,
     IDEMPOTENCY,
@@ -58,7 +61,9 @@ def init_app(state: ApiState) -> web.Application:
     app[READBACK] = Readback(state.views)
     app[HUB] = Hub(state, catalogue, app[READBACK])
     app[LIFE] = Life()
-    app[IDEMPOTENCY] = AnswerStore(state.settings.idempotency_answers, state.settings.idempotency_answers_per_account)
+    settings = state.settings
+    app[BREAKER] = Breaker(settings.breaker_failures, settings.breaker_seconds, state.monotonic, state.metrics)
+    app[IDEMPOTENCY] = AnswerStore(settings.idempotency_answers, settings.idempotency_answers_per_account)
     app[LIMITS] = Limits(state.settings)
     app.add_routes(ROUTES)
     app.cleanup_ctx.append(_follow_feed)
@@ -67,8 +72,14 @@ def init_app(state: ApiState) -> web.Application:
 
 
 def begin_drain(app: web.Application) -> None:
-    """Refuse new orders and sockets from now on; what is under way is answered."""
+    """Refuse new orders and sockets from now on; what is under way is answered, cancels are still taken."""
     app[LIFE].draining = True
+
+
+def takes_no_orders(app: web.Application) -> bool:
+    """Whether it drains and every order that was under way is answered: no match can come any more."""
+    life = app[LIFE]
+    return life.draining and not life.orders
 
 
 async def _follow_feed(app: web.Application) -> AsyncIterator[None]:
@@ -81,7 +92,7 @@ async def _close_sockets(app: web.Application) -> None:
     begin_drain(app)
     connections = list(app[LIFE].connections)
     for connection in connections:
-        connection.close(WSCloseCode.GOING_AWAY, "shutting down")
+        connection.close(CloseCode.SHUTTING_DOWN)
     for connection in connections:
         await connection.closed()
 

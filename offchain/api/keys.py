@@ -9,6 +9,8 @@ from typing import Protocol
 from aiohttp import web
 
 from offchain.api.answers import AnswerStore
+from offchain.api.breaker import Breaker
+from offchain.api.closing import CloseCode
 from offchain.api.limits import Limits, Use
 from offchain.api.present import Presenter
 from offchain.api.readback import Readback
@@ -22,7 +24,7 @@ from offchain.metrics import CoreMetrics
 class Closable(Protocol):
     """An open WebSocket, as far as the end of the application concerns it."""
 
-    def close(self, code: int, reason: str) -> None:
+    def close(self, code: CloseCode) -> None:
         """Begin to close."""
         ...
 
@@ -37,14 +39,17 @@ class Life:
 
     draining: bool = False
     """new orders and sockets are refused"""
-    inflight: int = 0
-    """orders and cancels under way"""
+    orders: int = 0
+    """orders under way"""
+    cancels: int = 0
+    """cancels under way"""
     connections: set[Closable] = field(default_factory=set)
     sockets_of: Counter[str] = field(default_factory=Counter)
     """open sockets by address"""
 
 
 STATE = web.AppKey("state", ApiState)
+BREAKER = web.AppKey("breaker", Breaker)
 CATALOGUE = web.AppKey("catalogue", Catalogue)
 IDEMPOTENCY = web.AppKey("idempotency", AnswerStore)
 INTAKE = web.AppKey("intake", Intake)

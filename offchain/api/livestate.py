@@ -62,7 +62,7 @@ async def read_seed(live: Live) -> Seed:
 
 
 async def read_trader(live: Live, present: Presenter, account: Address) -> tuple[int, stream.TraderState]:
-    """Open orders and balances of an account, and the event up to which they count. Raises Unavailable."""
+    """Open orders, balances and positions of an account, and the event up to which they count. Raises Unavailable."""
 
     def look(core: Core) -> tuple[int, stream.TraderState]:
         orders = []
@@ -75,7 +75,7 @@ async def read_trader(live: Live, present: Presenter, account: Address) -> tuple
                     market=market.symbol,
                     side=side_name(order.side),
                     price=present.price(market, order.price),
-                    quantity=present.quantity(market, order.quantity),
+                    quantity=present.quantity(market, live_order.quantity),
                     filled=present.quantity(market, live_order.filled),
                     remaining=present.quantity(market, live_order.remaining),
                     status=live_order.status.value,
@@ -84,6 +84,7 @@ async def read_trader(live: Live, present: Presenter, account: Address) -> tuple
                 )
             )
         balances = [present.balance(balance) for balance in core.balances(account)]
-        return live.tail(), stream.TraderState(orders=orders, balances=balances)
+        positions = [present.position(position) for position in core.positions(account)]
+        return live.tail(), stream.TraderState(orders=orders, balances=balances, positions=positions)
 
     return await live.read(look)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from offchain.api.schemas import http
+from offchain.api.schemas import http, positions
 from offchain.catalogue import Catalogue, Listing
 from offchain.chain import eip712
+from offchain.domain.commands import Configure
 from offchain.domain.events import (
     AccountUpdate,
     BalanceUpdate,
@@ -12,12 +13,14 @@ from offchain.domain.events import (
     DelegateUpdate,
     DepositUpdate,
     PlaceResult,
+    PositionUpdate,
     Trade,
     WithdrawalUpdate,
 )
 from offchain.domain.market import USDC, USDC_DECIMALS, Asset, Kind, Market, MarketStatus
 from offchain.domain.oracle import PRICE_DECIMALS, OraclePrice
 from offchain.domain.order import NO_EXPIRY, Address, Side, TimeInForce
+from offchain.domain.positionview import PositionView
 from offchain.domain.units import format_units
 from offchain.ports import BatchRow, DepositRow, OrderRow, TradeRow, WithdrawalRow
 
@@ -127,9 +130,9 @@ class Presenter:
             type=row.order_type,
             time_in_force=TimeInForce(order.time_in_force).name,
             price=self.price(market, order.price),
-            quantity=self.quantity(market, order.quantity),
+            quantity=self.quantity(market, row.lots),
             filled=self.quantity(market, row.filled),
-            remaining=self.quantity(market, order.quantity - row.filled),
+            remaining=self.quantity(market, row.lots - row.filled),
             status=row.status,
             code=row.code,
             nonce=str(order.nonce),
@@ -208,6 +211,34 @@ class Presenter:
             available=self.amount(asset, balance.available),
         )
 
+    def position(self, view: PositionView) -> positions.Position:
+        change, market = self.position_change(view.update), self._catalogue.market(view.update.market)
+        return positions.Position(
+            market=change.market,
+            kind=Kind(market.kind).name.lower(),
+            size=change.size,
+            settled_size=change.settled_size,
+            entry_price=change.entry_price,
+            mark_price=None if view.mark is None else self.price(market, view.mark),
+            realised_pnl=change.realised_pnl,
+            unrealised_pnl=None if view.unrealised is None else format_units(view.unrealised, USDC_DECIMALS),
+            margin=format_units(view.margin, USDC_DECIMALS),
+        )
+
+    def position_change(self, update: PositionUpdate) -> positions.PositionChange:
+        market = self._catalogue.market(update.market)
+        entry = None
+        if update.size:
+            # Down to a micro-USDC per whole base unit: the mean of several prices need not lie on a tick.
+            entry = format_units(update.cost * market.scale // (update.size * market.lot_size), USDC_DECIMALS)
+        return positions.PositionChange(
+            market=market.symbol,
+            size=self.quantity(market, update.size),
+            settled_size=self.quantity(market, update.settled_size),
+            entry_price=entry,
+            realised_pnl=format_units(update.realised, USDC_DECIMALS),
+        )
+
     def account(self, state: AccountUpdate, delegates: list[DelegateUpdate]) -> http.Account:
         return http.Account(
             account=hex_of(state.account),
@@ -260,9 +291,22 @@ class Presenter:
             max_quantity=self.quantity(market, market.max_quantity),
             status=status,
             reason=listing.reason,
+            option=self._option(market),
         )
 
-    def markets(self, domain: eip712.Domain) -> http.Markets:
+    def _option(self, market: Market) -> positions.Option | None:
+        if market.kind != Kind.OPTION:
+            return None
+        terms = market.terms
+        return positions.Option(
+            expiry=terms.expiry * 1000,
+            strike=self.price(market, terms.strike_per_lot),
+            cap=None if terms.is_put else self.price(market, terms.cap_per_lot),
+            is_put=terms.is_put,
+            collateral=self.price(market, terms.collateral),
+        )
+
+    def markets(self, domain: eip712.Domain, configuration: Configure | None) -> http.Markets:
         catalogue = self._catalogue
         assets = [
             http.AssetInfo(
@@ -283,6 +327,8 @@ class Presenter:
             ),
             fee_bps=catalogue.fee_bps,
             fee_change=_fee_change(catalogue),
+            max_open_orders=configuration.max_open_orders if configuration is not None else 0,
+            price_band_bps=configuration.price_band_bps if configuration is not None else 0,
             assets=[USDC_ASSET, *assets],
             markets=[self.market(listing) for listing in catalogue.markets],
         )

@@ -38,6 +38,7 @@ class ApiCode(StrEnum):
     RATE_LIMITED = "rateLimited"
     OVERLOADED = "overloaded"
     UNAVAILABLE = "unavailable"
+    CIRCUIT_OPEN = "circuitOpen"
     STARTING = "starting"
     SHUTTING_DOWN = "shuttingDown"
     INTERNAL_ERROR = "internalError"
@@ -88,6 +89,7 @@ PROBLEMS: Mapping[str, Kind] = MappingProxyType(
         ApiCode.RATE_LIMITED: Kind(429, "The budget of requests is used up", True),
         ApiCode.OVERLOADED: Kind(503, "The exchange is overloaded", True),
         ApiCode.UNAVAILABLE: Kind(503, "The exchange did not answer in time", True),
+        ApiCode.CIRCUIT_OPEN: Kind(503, "The exchange does not answer and is not asked for a while", True),
         ApiCode.STARTING: Kind(503, "The exchange is starting", True),
         ApiCode.SHUTTING_DOWN: Kind(503, "The exchange is shutting down", True),
         ApiCode.INTERNAL_ERROR: Kind(500, "The exchange failed", True),
@@ -106,6 +108,7 @@ PROBLEMS: Mapping[str, Kind] = MappingProxyType(
         Code.INVALID_EXPIRY: Kind(422, "The expiry is not possible"),
         Code.INVALID_NONCE: Kind(422, "The nonce is not possible"),
         Code.REDUCE_ONLY_SPOT: Kind(422, "Spot orders cannot be reduce-only"),
+        Code.NOTHING_TO_REDUCE: Kind(422, "There is no position to reduce"),
         Code.UNEXPECTED_CONVERSION_LIMIT: Kind(422, "The market is not cross-quoted"),
         Code.CONVERSION_LIMIT_MISSING: Kind(422, "The market is cross-quoted and needs a conversion limit"),
         Code.CONVERSION_LIMIT_EXCEEDED: Kind(422, "The present rate is beyond the order's conversion limit"),
@@ -120,6 +123,7 @@ PROBLEMS: Mapping[str, Kind] = MappingProxyType(
         Code.NONCE_KEY_MARKET: Kind(409, "The nonce key belongs to another market"),
         Code.DUPLICATE_CLIENT_ORDER_ID: Kind(409, "The client order id is in use"),
         Code.INSUFFICIENT_BALANCE: Kind(422, "The balance is not sufficient"),
+        Code.PRICE_OUTSIDE_BAND: Kind(422, "The price is too far through the book"),
         Code.POST_ONLY_WOULD_CROSS: Kind(422, "The order would have taken"),
         Code.INVALID_POST_ONLY: Kind(422, "The order cannot be post-only"),
         Code.EXPECT_FILLED_MISMATCH: Kind(409, "The replaced order has filled meanwhile"),

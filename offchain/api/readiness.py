@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from aiohttp import web
 
-from offchain.api.keys import HUB, LIFE, STATE
+from offchain.api.keys import BREAKER, HUB, LIFE, STATE
 from offchain.api.state import ApiState
 from offchain.domain.core import Core
 from offchain.domain.core import Status as CoreStatus
@@ -41,6 +41,8 @@ async def read(app: web.Application) -> Reading:
     state, reading = app[STATE], Reading()
     if app[LIFE].draining:
         reading.reasons.append("shutting down")
+    if app[BREAKER].is_open:
+        reading.reasons.append(f"the core has not answered {app[BREAKER].failures} times in a row")
     if app[HUB].failure:
         reading.reasons.append(app[HUB].failure)
     await _read_core(state, reading)

@@ -16,6 +16,7 @@ ROUTES: tuple[web.RouteDef, ...] = (
     # accounts
     web.get("/v1/account", accounts.get_account, allow_head=False),
     web.get("/v1/balances", accounts.list_balances, allow_head=False),
+    web.get("/v1/positions", accounts.list_positions, allow_head=False),
     web.get("/v1/fills", accounts.list_fills, allow_head=False),
     web.get("/v1/deposits", accounts.list_deposits, allow_head=False),
     web.get("/v1/withdrawals", accounts.list_withdrawals, allow_head=False),

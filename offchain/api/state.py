@@ -47,7 +47,7 @@ class ApiSettings:
     read_own_writes_ms: int = 500
     """longest wait of a query for the views to include what was executed when it arrived"""
     max_inflight: int = 4_096
-    """orders and cancels under way at one time"""
+    """orders under way at one time, and as many cancels"""
     default_page: int = 50
     max_page: int = 500
     depth_levels: int = 1_000
@@ -64,6 +64,10 @@ class ApiSettings:
     send_queue: int = 2_000
     """messages that may wait for one socket; a socket that needs more is closed"""
     heartbeat_seconds: float = 20.0
+    breaker_failures: int = 0
+    """commands in a row that the core did not answer, after which orders are refused at once; 0: never"""
+    breaker_seconds: float = 2.0
+    """time until one order is let through again; doubled while that fails"""
     idempotency_seconds: float = 86_400.0
     """how long the answer under an Idempotency-Key is kept"""
     idempotency_answers: int = 65_536

@@ -15,6 +15,7 @@ from offchain.domain.events import (
     DepositUpdate,
     Event,
     OrderUpdate,
+    PositionUpdate,
     Trade,
     TradeBusted,
     WithdrawalUpdate,
@@ -31,7 +32,7 @@ def channel_of(account: Address) -> str:
 def accounts_of(event: Event) -> tuple[Address, ...]:
     """Whom an event concerns by itself. A `BatchUpdate` names nobody: it goes to every trader's channel."""
     match event:
-        case OrderUpdate() | BalanceUpdate() | DepositUpdate() | WithdrawalUpdate():
+        case OrderUpdate() | BalanceUpdate() | PositionUpdate() | DepositUpdate() | WithdrawalUpdate():
             return (event.account,)
         case AccountUpdate() | DelegateUpdate():
             return (event.account,)
@@ -66,6 +67,9 @@ class TraderMessages:
             case BalanceUpdate():
                 balance = self._present.balance(event)
                 return stream.BalanceMessage(channel=channel, seq=seq, prev_seq=prev_seq, data=balance)
+            case PositionUpdate():
+                position = self._present.position_change(event)
+                return stream.PositionMessage(channel=channel, seq=seq, prev_seq=prev_seq, data=position)
             case DepositUpdate():
                 deposit = self._present.deposit(event)
                 return stream.DepositMessage(channel=channel, seq=seq, prev_seq=prev_seq, data=deposit)

@@ -9,8 +9,9 @@ from typing import Any
 
 import msgspec
 import structlog
-from aiohttp import WSCloseCode, WSMsgType, web
+from aiohttp import WSMsgType, web
 
+from offchain.api.closing import CloseCode
 from offchain.api.handlers.common import exhausted
 from offchain.api.keys import CATALOGUE, HUB, LIFE, LIMITS, STATE
 from offchain.api.problems import ApiCode, ProblemError
@@ -23,8 +24,6 @@ from offchain.intake import IntakeCode, IntakeError, decode_object, parse_addres
 from offchain.metrics import CoreMetrics
 from offchain.ports import Unavailable
 
-CLOSE_SLOW_CONSUMER = 4008
-CLOSE_RATE_LIMITED = 4029
 CLOSE_SECONDS = 2.0
 """time for a peer to read our close frame"""
 
@@ -75,15 +74,15 @@ class Connection:
             raise ConnectionError("the connection is closing")
 
     def overflow(self) -> None:
-        self.close(CLOSE_SLOW_CONSUMER, "slow consumer")
+        self.close(CloseCode.SLOW_CONSUMER)
 
-    def close(self, code: int, reason: str) -> None:
+    def close(self, code: CloseCode) -> None:
         """Close once; what is still queued is dropped."""
         if self._closer is None:
             self._metrics.sockets_closed.labels(int(code)).inc()
             self._metrics.messages_dropped.inc(len(self._queue))
             self._queue.clear()
-            self._closer = asyncio.create_task(self._close(code, reason))
+            self._closer = asyncio.create_task(self._close(code))
             self._roomy.set()
 
     async def closed(self) -> None:
@@ -100,8 +99,8 @@ class Connection:
             self._wake.clear()
             await self._wake.wait()
 
-    async def _close(self, code: int, reason: str) -> None:
-        await self._socket.close(code=code, message=reason.encode(), drain=False)
+    async def _close(self, code: CloseCode) -> None:
+        await self._socket.close(code=code, message=code.reason.encode(), drain=False)
         if self._transport is None:
             return
         # The close frame waits behind what is buffered; a peer that does not read would keep that for ever.
@@ -164,7 +163,7 @@ class Session:
         self._metrics.rate_limited.labels(use.policy.name).inc()
         self._refused += 1
         if self._refused > use.policy.quota:
-            self._connection.close(CLOSE_RATE_LIMITED, "rate limited")
+            self._connection.close(CloseCode.RATE_LIMITED)
             raise ConnectionError("rate limited")
         raise ProblemError(ApiCode.RATE_LIMITED, exhausted(use, "this socket"))
 
@@ -322,7 +321,7 @@ async def _serve(socket: web.WebSocketResponse, connection: Connection, session:
             if message.type is WSMsgType.TEXT:
                 await session.handle(message.data)
             elif message.type is WSMsgType.BINARY:
-                connection.close(WSCloseCode.UNSUPPORTED_DATA, "text messages only")
+                connection.close(CloseCode.TEXT_ONLY)
     except ConnectionError as gone:
         log.debug("socket closed", reason=str(gone))
     finally:

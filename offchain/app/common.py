@@ -38,6 +38,7 @@ def wanted_configuration(config: Config, deployment: Deployment, fee_bps: int) -
         confirmations=config.confirmations_on(deployment.chain_id),
         max_head_age_ms=config.max_head_age_ms_on(deployment.chain_id),
         max_open_orders=config.max_open_orders,
+        price_band_bps=100 * config.price_band_percent,
     )
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import structlog
 from aiohttp import web
 
-from offchain.api.app import begin_drain, init_app
+from offchain.api.app import begin_drain, init_app, takes_no_orders
 from offchain.api.state import ApiSettings, ApiState, Health
 from offchain.app.common import read_deployment, refuse_other, wanted_configuration
 from offchain.chain.deployment import Deployment
@@ -86,7 +86,8 @@ def _wire_core(
     )
 
     async def status() -> CoreStatus:
-        return await sequencer.read(lambda core: core_status(core, sequencer.tail(), life.draining.is_set()))
+        # What is under way may still match: only then is it true that no more comes.
+        return await sequencer.read(lambda core: core_status(core, sequencer.tail(), takes_no_orders(app)))
 
     server = LocalServer(config.socket_path, sequencer, status)
 
@@ -108,7 +109,8 @@ def _wire_core(
         settings=_api_settings(config, deployment),
         metrics=metrics,
     )
-    return CoreProcess(config, sequencer, feed, views, server, init_app(api), clock)
+    app = init_app(api)
+    return CoreProcess(config, sequencer, feed, views, server, app, clock)
 
 
 def core_status(core: Core, seq: int, draining: bool) -> CoreStatus:
@@ -133,6 +135,8 @@ def _api_settings(config: Config, deployment: Deployment) -> ApiSettings:
         account_cancels_per_second=config.limit_account_cancels,
         socket_messages_per_second=config.limit_socket_messages,
         proxy_hops=config.proxy_hops,
+        breaker_failures=config.breaker_failures,
+        breaker_seconds=config.breaker_seconds,
         ready_head_age_ms=config.max_head_age_ms_on(deployment.chain_id),
     )
 

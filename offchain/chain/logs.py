@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from offchain.chain.abi import CONTRACTS, EVENTS
+from offchain.chain.clearinglogs import CLEARINGHOUSE, ClearingLogs
 from offchain.chain.deployment import Deployment
 from offchain.chain.node import to_bytes, to_int
 from offchain.domain.commands import (
@@ -29,7 +30,8 @@ from offchain.domain.commands import (
     WithdrawalRequested,
     WithdrawalSettled,
 )
-from offchain.domain.market import USDC, Asset, Market
+from offchain.domain.derivatives import DerivativeRules
+from offchain.domain.market import USDC, Asset, Kind, Market
 from offchain.domain.order import Address
 from offchain.ports import ChainUnavailable
 
@@ -76,6 +78,8 @@ class LogDecoder:
 
     def __init__(self, deployment: Deployment, facts: Facts) -> None:
         self._contracts = {deployment.address(name): name for name in CONTRACTS}
+        if deployment.clearinghouse is not None:
+            self._contracts[deployment.clearinghouse] = CLEARINGHOUSE
         self._facts = facts
 
     @property
@@ -90,12 +94,16 @@ class LogDecoder:
     async def decode(self, logs: Iterable[RawLog]) -> list[ChainLog]:
         """Commands for the logs of one block, in order.
 
-        The ids of a batch's fills are the `Fill` logs before its `BatchSettled` in the same transaction. Raises
+        The ids of a batch's fills are the `Fill` logs before its `BatchSettled` in the same transaction, and what the
+        Clearinghouse logs before it is the batch's; elsewhere a transaction's logs of it become one command. Raises
         ChainUnavailable for a log that is not shaped as its event.
         """
         decoded: list[ChainLog] = []
         fills: defaultdict[bytes, list[bytes]] = defaultdict(list)
+        cleared: dict[bytes, ClearingLogs] = {}
         for log in sorted(logs, key=lambda entry: entry.log_index):
+            for tx_hash in [known for known in cleared if known != log.tx_hash]:
+                decoded.append(cleared.pop(tx_hash).changes(tx_hash))
             contract = self._contracts.get(log.address)
             event = EVENTS.get((contract, log.topics[0])) if contract and log.topics else None
             if event is None:
@@ -106,7 +114,10 @@ class LogDecoder:
                 raise ChainUnavailable(f"malformed log: {error}") from error
             if event.name == "Fill":
                 fills[log.tx_hash].append(values["id"])
+            elif event.contract == CLEARINGHOUSE:
+                cleared.setdefault(log.tx_hash, ClearingLogs()).add(event.name, values, log.log_index)
             elif event.name == "BatchSettled":
+                settled = cleared.pop(log.tx_hash, ClearingLogs())
                 decoded.append(
                     BatchSettled(
                         number=values["number"],
@@ -114,6 +125,8 @@ class LogDecoder:
                         fill_ids=fills.pop(log.tx_hash, []),
                         tx_hash=log.tx_hash,
                         gas_used=await self._facts.gas_used(log.tx_hash),
+                        positions=settled.positions,
+                        pools=settled.pools,
                     )
                 )
             elif values.get("kind") == CXPT_REDEEM:
@@ -122,7 +135,7 @@ class LogDecoder:
                 decoded.append(_market_created(values, await self._facts.decimals(values["params"][_BASE])))
             else:
                 decoded.append(_DECODERS[event.contract, event.name](values, log))
-        return decoded
+        return decoded + [logs.changes(tx_hash) for tx_hash, logs in cleared.items()]
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -224,7 +237,7 @@ def _asset_registered(values: dict[str, Any], log: RawLog) -> AssetRegistered:
 
 
 def _market_created(values: dict[str, Any], decimals: int) -> MarketCreated:
-    symbol, kind, base, quote, tick_size, lot_size, max_price, max_quantity, oracle, _ = values["params"]
+    symbol, kind, base, quote, tick_size, lot_size, max_price, max_quantity, oracle, terms = values["params"]
     return MarketCreated(
         Market(
             id=values["id"],
@@ -239,7 +252,25 @@ def _market_created(values: dict[str, Any], decimals: int) -> MarketCreated:
             max_price=max_price,
             max_quantity=max_quantity,
             oracle=b"" if int(oracle, 16) == 0 else _address(oracle),
+            derivative=None if kind == Kind.SPOT else _derivative_rules(terms, lot_size, 10**decimals),
         )
+    )
+
+
+def _derivative_rules(terms: tuple[Any, ...], lot_size: int, scale: int) -> DerivativeRules:
+    """From IMarketRegistry.DerivativeParams; strike and cap become micro-USDC per lot, exactly by the tick rule."""
+    expiry, strike, cap, is_put, initial, maintenance, band, liquidation_fee, exit_penalty, funding_cap, _ = terms
+    return DerivativeRules(
+        initial_margin_bps=initial,
+        maintenance_margin_bps=maintenance,
+        band_bps=band,
+        liquidation_fee_bps=liquidation_fee,
+        exit_penalty_bps=exit_penalty,
+        funding_cap=funding_cap,
+        expiry=expiry,
+        strike_per_lot=strike * lot_size // scale,
+        cap_per_lot=cap * lot_size // scale,
+        is_put=is_put,
     )
 
 

@@ -199,6 +199,16 @@ def balances(context: Context) -> None:
 
 
 @main.command()
+@click.pass_obj
+def positions(context: Context) -> None:
+    """Positions in derivative markets."""
+    found = context.run(lambda client: client.positions())
+    context.show(
+        list(found.values()), "market", "size", "entryPrice", "markPrice", "unrealisedPnl", "realisedPnl", "margin"
+    )
+
+
+@main.command()
 @click.option("--market", help="only this symbol")
 @click.option("--all", "is_all", is_flag=True, help="also orders that have ended")
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 500))

@@ -76,6 +76,7 @@ class BlockingClient:
     cancel = _blocking(Client.cancel)
     order = _blocking(Client.order)
     orders = _blocking(Client.orders)
+    positions = _blocking(Client.positions)
     fills = _blocking(Client.fills)
     account_state = _blocking(Client.account_state)
     balances = _blocking(Client.balances)

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import aiohttp
 
-from offchain.api.schemas import figures, http
+from offchain.api.schemas import figures, http, positions
 from offchain.api.schemas.stream import OrderMessage
 from offchain.chain import eip712
 from offchain.client.errors import ApiError
@@ -90,6 +90,7 @@ class Client:
         client_order_id: str | None = None,
         max_fee_bps: int | None = None,
         conversion_limit: Number | None = None,
+        reduce_only: bool = False,
         replaces: str | None = None,
         expect_filled: str | None = None,
     ) -> http.PlacedOrder:
@@ -98,6 +99,7 @@ class Client:
         `replaces` names an open order of this client, whose place the new one takes; `expect_filled` refuses that if
         the old one has filled another quantity. `conversion_limit`, in markets that are not quoted in USDC: the highest
         rate (selling: the lowest) at which a whole quote unit may be paid, in USDC; `prices` has the present one.
+        `reduce_only` closes a position at most, and is trimmed to it.
 
         Raises ApiError; ValueError for what does not fit the market and for an order in `replaces` that is not open.
         After a retryable error the order may have been executed: `orders` tells.
@@ -119,6 +121,7 @@ class Client:
             client_order_id=client_order_id,
             expect_filled=expect_filled,
             conversion_limit=conversion_limit,
+            reduce_only=reduce_only,
         )
 
     async def place_market(
@@ -133,6 +136,7 @@ class Client:
         client_order_id: str | None = None,
         max_fee_bps: int | None = None,
         conversion_limit: Number | None = None,
+        reduce_only: bool = False,
     ) -> http.PlacedOrder:
         """Trade at once, at `worst_price` or better; what finds no counterparty is canceled. Raises as `place_limit`.
 
@@ -151,6 +155,7 @@ class Client:
             self_trade_prevention=self_trade_prevention,
             client_order_id=client_order_id,
             conversion_limit=conversion_limit,
+            reduce_only=reduce_only,
         )
 
     async def cancel(self, order_id: str) -> http.CanceledOrder:
@@ -294,6 +299,11 @@ class Client:
         """By asset symbol."""
         answer = await self._http.request("GET", "/v1/balances", http.Balances, query=self._query(account))
         return {balance.asset: balance for balance in answer.balances}
+
+    async def positions(self, *, account: str | None = None) -> dict[str, positions.Position]:
+        """By market symbol."""
+        answer = await self._http.request("GET", "/v1/positions", positions.Positions, query=self._query(account))
+        return {position.market: position for position in answer.positions}
 
     async def deposits(self, *, account: str | None = None) -> list[http.Deposit]:
         answer = await self._http.request("GET", "/v1/deposits", http.Deposits, query=self._query(account))

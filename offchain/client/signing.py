@@ -63,6 +63,7 @@ class Signer:
         expiry: int | None,
         epoch: int = 0,
         conversion_limit: Number | None = None,
+        reduce_only: bool = False,
         **unsigned: Any,
     ) -> tuple[OrderHash, OrderBody]:
         """The order's hash and its signed body; `unsigned` are the body's fields that are not signed.
@@ -80,7 +81,7 @@ class Signer:
             market=market.id,
             side=SIDES[side],
             time_in_force=TIMES_IN_FORCE[time_in_force],
-            reduce_only=False,
+            reduce_only=reduce_only,
             price=_price(price_text, market),
             quantity=_lots(quantity_text, market),
             nonce=nonce,
@@ -105,6 +106,7 @@ class Signer:
             epoch=epoch,
             expiry=expiry,
             conversion_limit=limit_text,
+            reduce_only=reduce_only,
             **unsigned,
         )
         return order_hash, body
@@ -116,7 +118,7 @@ class Signer:
 
 
 def _is_traded(info: MarketInfo) -> bool:
-    return info.kind == Kind.SPOT.name.lower()
+    return info.kind in (Kind.SPOT.name.lower(), Kind.OPTION.name.lower())
 
 
 def _market(info: MarketInfo, assets: dict[str, int]) -> Market:

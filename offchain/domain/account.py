@@ -9,6 +9,7 @@ import msgspec
 
 from offchain.domain.clearing import BPS
 from offchain.domain.events import BalanceUpdate, PlaceResult
+from offchain.domain.market import USDC, Kind, Market
 from offchain.domain.oracle import notional_up
 from offchain.domain.order import Address, Order, OrderHash, OrderStatus, Side
 
@@ -23,6 +24,31 @@ def reservation_up(side: int, price: int, quantity: int, lot_size: int, fee_bps:
         return quantity * lot_size
     notional = notional_up(quantity, price, conversion_limit) if conversion_limit else price * quantity
     return notional - (-notional * fee_bps // BPS)
+
+
+def order_reservation_up(market: Market, order: Order, quantity: int, fee_bps: int) -> int:
+    """What `quantity` open lots of an order reserve, of the asset on which it draws."""
+    if market.kind == Kind.SPOT:
+        return reservation_up(order.side, order.price, quantity, market.lot_size, fee_bps, order.conversion_limit)
+    if order.reduce_only:
+        # It closes what is there: the fee comes out of what is released, which is checked when it is met.
+        return 0
+    return option_reservation_up(order.side, order.price, quantity, market.terms.collateral, fee_bps)
+
+
+def option_reservation_up(side: int, price: int, quantity: int, collateral: int, fee_bps: int) -> int:
+    """Micro-USDC with fee: the premium of a buy, the collateral less the premium of a sell.
+
+    Resting orders fill at their own price, and as if they opened: one that closes instead needs less.
+    """
+    notional = price * quantity
+    fee_up = -(-notional * fee_bps // BPS)
+    return max(0, notional + fee_up if side == Side.BUY else quantity * collateral - notional + fee_up)
+
+
+def drawn_asset(market: Market, side: int) -> int:
+    """Of which asset an order pays."""
+    return market.base if side == Side.SELL and market.kind == Kind.SPOT else USDC
 
 
 class Balance:
@@ -83,9 +109,10 @@ class LiveOrder:
         "client_order_id",
         "delegate",
         "filled",
-        "lot_size",
+        "market",
         "order",
         "order_hash",
+        "quantity",
         "reserved",
         "status",
         "ticket",
@@ -97,7 +124,7 @@ class LiveOrder:
         order_hash: OrderHash,
         account: Account,
         balance: Balance,
-        lot_size: int,
+        market: Market,
         client_order_id: str | None,
         delegate: Address | None = None,
     ) -> None:
@@ -106,7 +133,9 @@ class LiveOrder:
         self.account = account
         self.balance = balance
         """the balance that the order draws on"""
-        self.lot_size = lot_size
+        self.market = market
+        self.quantity = order.quantity
+        """lots that it works for: a reduce-only order may have been trimmed to the position"""
         self.client_order_id = client_order_id
         self.delegate = delegate
         """who signed for the account; None if it did itself"""
@@ -119,7 +148,7 @@ class LiveOrder:
     @property
     def remaining(self) -> int:
         """Open lots."""
-        return self.order.quantity - self.filled
+        return self.quantity - self.filled
 
     @property
     def is_open(self) -> bool:
@@ -127,9 +156,7 @@ class LiveOrder:
 
     def reserve_up(self, fee_bps: int) -> None:
         """Reserve for what is open, in place of what was reserved before."""
-        order = self.order
-        remaining, limit = order.quantity - self.filled, order.conversion_limit
-        reserved = reservation_up(order.side, order.price, remaining, self.lot_size, fee_bps, limit)
+        reserved = order_reservation_up(self.market, self.order, self.quantity - self.filled, fee_bps)
         self.balance.reserved += reserved - self.reserved
         self.reserved = reserved
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from offchain.domain.account import Account, LiveOrder, NonceKey
+from offchain.domain.band import outside_band
+from offchain.domain.batch import RESERVED_KEY
 from offchain.domain.commands import Configure, PlaceOrder
 from offchain.domain.errors import Code, Rejection
-from offchain.domain.market import Market, MarketStatus
+from offchain.domain.market import Kind, Market, MarketStatus
 from offchain.domain.oracle import is_beyond
-from offchain.domain.order import LAST_SEQUENCE, MAX_TIMED_EXPIRY, NO_EXPIRY, Order, Side, TimeInForce
+from offchain.domain.order import LAST_SEQUENCE, MAX_TIMED_EXPIRY, NO_EXPIRY, Address, Order, Side, TimeInForce
 from offchain.domain.state import MarketState, State
 
 _MAX_NONCE = 2**64 - 1
@@ -29,10 +31,21 @@ def refusal(
         _market(state, venue)
         or _form(order, venue.market, now_ms)
         or _terms(state, venue.market, account, command)
-        or (_conversion(state, venue.market, order, now_ms) if venue.market.is_cross_quoted else None)
+        or _product(state, configuration, venue.market, order, now_ms)
         or _identity(configuration, account, nonce_key, command)
+        or outside_band(venue.book, command.order, configuration.price_band_bps)
         or _pressure(state, configuration, command, now_ms)
     )
+
+
+def not_delegate(account: Account | None, delegate: Address | None, now_ms: int) -> Rejection | None:
+    """Why a signature is not the account's: it is `delegate`'s, who does not sign for it now."""
+    if delegate is None:
+        return None
+    delegation = account.delegations.get(delegate) if account is not None else None
+    if delegation is not None and now_ms // 1000 <= delegation.counted:
+        return None
+    return Rejection(Code.NOT_DELEGATE, "signature", f"0x{delegate.hex()} is no delegate of the account now")
 
 
 def _market(state: State, venue: MarketState) -> Rejection | None:
@@ -77,7 +90,7 @@ def _form(order: Order, market: Market, now_ms: int) -> Rejection | None:
 def _terms(state: State, market: Market, account: Account | None, command: PlaceOrder) -> Rejection | None:
     """What the order demands of the exchange."""
     order = command.order
-    if order.reduce_only:
+    if order.reduce_only and market.kind == Kind.SPOT:
         return Rejection(Code.REDUCE_ONLY_SPOT, "reduceOnly", "spot markets have no positions to reduce")
     if order.conversion_limit and not market.is_cross_quoted:
         detail = "a conversion limit belongs to cross-quoted markets only"
@@ -93,6 +106,24 @@ def _terms(state: State, market: Market, account: Account | None, command: Place
         return Rejection(Code.STALE_EPOCH, "epoch", f"the account's epoch is {epoch}, the order signs {order.epoch}")
     if command.post_only and order.is_immediate:
         return Rejection(Code.INVALID_POST_ONLY, "postOnly", "an IOC or FOK order never rests")
+    return None
+
+
+def _product(state: State, configuration: Configure, market: Market, order: Order, now_ms: int) -> Rejection | None:
+    """What only markets of one kind ask for."""
+    if market.kind != Kind.SPOT:
+        return _derivative(configuration, market, order, now_ms)
+    return _conversion(state, market, order, now_ms) if market.quote else None
+
+
+def _derivative(configuration: Configure, market: Market, order: Order, now_ms: int) -> Rejection | None:
+    """The book of a dated market closes half a window early, so that what was matched settles before its expiry."""
+    if order.key == RESERVED_KEY:
+        return Rejection(Code.INVALID_NONCE, "nonce", f"nonce key {order.key} is the protocol's own in this market")
+    closes_at = market.terms.expiry - configuration.window // 2
+    if market.terms.expiry and now_ms >= closes_at * 1000:
+        detail = f"market {market.symbol} takes orders until {closes_at}, it expires at {market.terms.expiry}"
+        return Rejection(Code.MARKET_NOT_ACTIVE, "market", detail)
     return None
 
 

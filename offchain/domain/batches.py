@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import islice
 
+from offchain.domain import booking
 from offchain.domain.account import Balance
 from offchain.domain.blocks import BatchEntry
 from offchain.domain.chainstate import cover, diverge
@@ -173,15 +174,16 @@ def settle(state: State, turn: Turn, log: BatchSettled) -> BatchEntry | None:
         diverge(state, turn, log.number, f"batch {log.number} settled fills that are not the next ones")
         return None
     changed: dict[Balance, None] = {}
+    positions, pools = booking.settle(state, turn, fills)
     for fill in fills:
         del outbox.fills[fill.item]
-        for balance, change in state.effects(fill.trade):
+        for balance, change in state.changes(fill):
             balance.settled += change
             balance.unsettled -= change
             changed[balance] = None
     turn.touched |= changed
     batch = SettledBatch(log.number, log.matched_at, log.tx_hash, log.gas_used, fills)
-    entry = BatchEntry(log.number, outbox.last_matched_at)
+    entry = BatchEntry(log.number, outbox.last_matched_at, positions, pools)
     outbox.settled[log.number] = batch
     outbox.last_batch, outbox.last_matched_at = log.number, log.matched_at
     outbox.batch = None
@@ -189,6 +191,9 @@ def settle(state: State, turn: Turn, log: BatchSettled) -> BatchEntry | None:
     resume(state, turn, list(outbox.halts))
     for balance in changed:
         cover(state, turn, balance)
+    difference = booking.mismatch(state, log)
+    if difference:
+        diverge(state, turn, log.number, difference)
     return entry
 
 
@@ -199,8 +204,9 @@ def put_back(state: State, turn: Turn, entry: BatchEntry) -> None:
         turn.events.append(outbox.batch.update("reopened"))
         outbox.batch = None
     batch = outbox.settled.pop(entry.number)
+    booking.restore(state, turn, entry.positions, entry.pools)
     for fill in batch.fills:
-        for balance, change in state.effects(fill.trade):
+        for balance, change in state.changes(fill):
             balance.settled -= change
             balance.unsettled += change
             turn.touched[balance] = None

@@ -12,7 +12,9 @@ import msgspec
 
 from offchain.domain.account import Hold
 from offchain.domain.fees import FeeSchedule
+from offchain.domain.ledger import ClearingMarket
 from offchain.domain.order import Address
+from offchain.domain.positions import Holding
 
 CONFIRMED_KEPT = 64
 """Confirmed blocks that can still be undone: two epochs of Ethereum, after which blocks are final."""
@@ -55,11 +57,31 @@ class FeesEntry(msgspec.Struct, array_like=True, tag="fees"):
     amount: int
 
 
+class PositionBefore(msgspec.Struct, array_like=True):
+    """A position on chain before a log."""
+
+    account: Address
+    market: int
+    holding: Holding
+
+
 class BatchEntry(msgspec.Struct, array_like=True, tag="batch"):
     """A batch was mined; its fills wait in the outbox under its number."""
 
     number: int
     previous_matched_at: int
+    positions: list[PositionBefore]
+    pools: list[tuple[int, int]]
+    """by market, before"""
+
+
+class ClearingEntry(msgspec.Struct, array_like=True, tag="clearing"):
+    """The Clearinghouse did something besides settling fills: what it had before."""
+
+    positions: list[PositionBefore]
+    markets: list[tuple[int, ClearingMarket]]
+    fund: int
+    """what the insurance fund received, micro-USDC"""
 
 
 class FeeScheduleEntry(msgspec.Struct, array_like=True, tag="feeSchedule"):
@@ -103,6 +125,7 @@ Entry = (
     | EpochEntry
     | DelegateEntry
     | BatchEntry
+    | ClearingEntry
 )
 
 

@@ -68,7 +68,7 @@ class BookSide:
             self._keys.add(self._sign * price)
         live.ticket = ticket
         level.orders[ticket] = live
-        level.quantity += live.order.quantity - live.filled
+        level.quantity += live.quantity - live.filled
 
     def swap(self, old: LiveOrder, new: LiveOrder) -> None:
         """Let `new` take over the place of `old` at the same price."""
@@ -78,7 +78,7 @@ class BookSide:
         level.quantity += new.remaining - old.remaining
 
     def reduce(self, price: int, quantity: int) -> None:
-        """Take `quantity` lots, which an order at `price` has just filled, from its level."""
+        """Take `quantity` lots, which an order at `price` has just filled or given up, from its level."""
         self._levels[price].quantity -= quantity
 
     def remove(self, live: LiveOrder) -> None:
@@ -87,7 +87,7 @@ class BookSide:
         level = self._levels[price]
         del level.orders[live.ticket]
         live.ticket = 0
-        level.quantity -= live.order.quantity - live.filled
+        level.quantity -= live.quantity - live.filled
         if not level.orders:
             del self._levels[price]
             self._keys.remove(self._sign * price)

@@ -1,16 +1,18 @@
-"""Dropping fills that cannot settle: the walk over the unsettled items in order, from the settled state."""
+"""Dropping fills that cannot settle, and booking anew what stays."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Set
+from collections.abc import Iterable, Set
 
 from offchain.domain.account import Balance, LiveOrder
 from offchain.domain.batches import resume
 from offchain.domain.commands import Bust
 from offchain.domain.errors import Code, Rejection
 from offchain.domain.events import Done, TradeBusted
-from offchain.domain.order import OrderHash, OrderStatus, TimeInForce
-from offchain.domain.outbox import Fill, Outbox, Release
+from offchain.domain.order import OrderHash, OrderStatus
+from offchain.domain.outbox import Fill
+from offchain.domain.positions import Position
+from offchain.domain.replay import Replay
 from offchain.domain.state import State, Turn
 
 
@@ -26,18 +28,20 @@ def bust(state: State, turn: Turn, command: Bust) -> Done | Rejection:
     return Done()
 
 
-def walk(state: State, turn: Turn, named: Set[bytes], reason: str) -> None:
-    """Drop every unsettled fill that is named, shares an order with a dropped one, or no longer applies."""
-    dropped = _dropped(state, named)
-    if not dropped:
-        return
+def walk(state: State, turn: Turn, named: Set[bytes], reason: str, moved: Iterable[Position] = ()) -> None:
+    """Drop every unsettled fill that is named, shares an order with a dropped one, or no longer applies.
+
+    What the others do is booked anew. `moved`: positions that the chain has changed.
+    """
+    replay = Replay(state)
+    replay.run(named)
     orders: dict[OrderHash, LiveOrder] = {}
     lots: dict[OrderHash, int] = {}
-    shrunk: dict[Balance, None] = {}
-    for fill in dropped:
+    shrunk = _rebook(turn, replay)
+    for fill in replay.dropped:
         trade = fill.trade
         del state.outbox.fills[trade.item]
-        for balance, change in state.effects(trade):
+        for balance, change in state.changes(fill):
             balance.unsettled -= change
             turn.touched[balance] = None
             if change > 0:
@@ -46,63 +50,39 @@ def walk(state: State, turn: Turn, named: Set[bytes], reason: str) -> None:
             orders[live.order_hash] = live
             lots[live.order_hash] = lots.get(live.order_hash, 0) + trade.quantity
         turn.events.append(TradeBusted(trade.item, trade.id, trade.market, trade.maker, trade.taker, reason))
+    _reposition(state, turn, replay, moved)
     for live in orders.values():
         _take_back(state, turn, live, lots[live.order_hash])
     for balance in shrunk:
         state.cancel_unfit(turn, balance, "busted")
-    _reopen(state, turn, dropped)
+    if replay.dropped:
+        _reopen(state, turn, replay.dropped)
 
 
-def _dropped(state: State, named: Set[bytes]) -> list[Fill]:
-    replayed: dict[Balance, int] = {}
-    tainted: set[OrderHash] = set()
-    dropped: list[Fill] = []
-    for step in _steps(state.outbox):
-        if isinstance(step, Release):
-            balance = state.balance(step.account, step.asset)
-            value = replayed.get(balance, balance.settled)
-            replayed[balance] = value - min(step.amount, value)
-        elif any(_is_hit(fill, named, tainted) for fill in step) or not _applies(state, replayed, step):
-            dropped += step
-            for fill in step:
-                tainted |= {fill.maker.order_hash, fill.taker.order_hash}
-    return dropped
+def _rebook(turn: Turn, replay: Replay) -> dict[Balance, None]:
+    """Take over what the fills that stay do now; the balances that have less by it."""
+    shrunk: dict[Balance, None] = {}
+    for fill, changes in replay.rebooked:
+        before = fill.changes or ()
+        for (balance, was), (_, now) in zip(before, changes, strict=True):
+            if was != now:
+                balance.unsettled += now - was
+                turn.touched[balance] = None
+                if now < was:
+                    shrunk[balance] = None
+        fill.changes = changes
+    return shrunk
 
 
-def _is_hit(fill: Fill, named: Set[bytes], tainted: Set[OrderHash]) -> bool:
-    return fill.trade.id in named or fill.maker.order_hash in tainted or fill.taker.order_hash in tainted
-
-
-def _steps(outbox: Outbox) -> Iterator[list[Fill] | Release]:
-    """Unsettled items in order; the fills of a FOK order, which stand or fall together, as one step."""
-    group: list[Fill] = []
-    for item in outbox.items():
-        if group and (isinstance(item, Release) or item.taker is not group[-1].taker):
-            yield group
-            group = []
-        if isinstance(item, Release):
-            yield item
-        elif item.taker.order.time_in_force == TimeInForce.FOK:
-            group.append(item)
-        else:
-            yield [item]
-    if group:
-        yield group
-
-
-def _applies(state: State, replayed: dict[Balance, int], fills: list[Fill]) -> bool:
-    """Apply fills to the replayed balances unless one of those would become negative."""
-    trial: dict[Balance, int] = {}
-    for fill in fills:
-        for balance, change in state.effects(fill.trade):
-            before = trial.get(balance)
-            if before is None:
-                before = replayed.get(balance, balance.settled)
-            if change < 0 and before + change < 0:
-                return False
-            trial[balance] = before + change
-    replayed |= trial
-    return True
+def _reposition(state: State, turn: Turn, replay: Replay, moved: Iterable[Position]) -> None:
+    """Let positions and pools be what they are after the fills that stay."""
+    for position in dict.fromkeys((*replay.involved, *moved)):
+        after = replay.holdings.get(position, position.settled)
+        if after != position.current:
+            position.current = after
+            turn.positions[position] = None
+    for venue in state.markets.values():
+        venue.pool = replay.pools.get(venue.market.id, venue.clearing.pool)
 
 
 def _take_back(state: State, turn: Turn, live: LiveOrder, lots: int) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import msgspec
 
-from offchain.domain import batches, ordercontrol
+from offchain.domain import batches, clearinglog, ordercontrol
 from offchain.domain.account import Hold
 from offchain.domain.blocks import (
     CONFIRMED_KEPT,
     BatchEntry,
     BlockRecord,
+    ClearingEntry,
     DelegateEntry,
     DepositEntry,
     Entry,
@@ -22,7 +23,7 @@ from offchain.domain.blocks import (
     StatusEntry,
 )
 from offchain.domain.bust import walk
-from offchain.domain.chainstate import cover, credit, diverge
+from offchain.domain.chainstate import await_credit, cover, credit, diverge
 from offchain.domain.commands import (
     AssetRegistered,
     BatchSettled,
@@ -30,6 +31,7 @@ from offchain.domain.commands import (
     CancelRequested,
     ChainBlock,
     ChainLog,
+    ClearingChanged,
     DelegateSet,
     Deposited,
     EpochBumped,
@@ -44,7 +46,7 @@ from offchain.domain.commands import (
     WithdrawalSettled,
 )
 from offchain.domain.errors import Code, Rejection
-from offchain.domain.events import AssetListed, BlockApplied, DepositUpdate, Done, FeeUpdate, WithdrawalUpdate
+from offchain.domain.events import AssetListed, BlockApplied, Done, FeeUpdate, WithdrawalUpdate
 from offchain.domain.market import USDC, MarketStatus
 from offchain.domain.order import Address
 from offchain.domain.outbox import Release
@@ -65,6 +67,9 @@ def apply_block(state: State, turn: Turn, command: ChainBlock) -> Done | Rejecti
     view.records.append(record)
     view.head_number, view.head_hash, view.head_seen_ms = command.number, command.block_hash, turn.now_ms
     for log in command.logs:
+        if isinstance(log, ClearingChanged):
+            record.entries += clearinglog.apply(state, turn, command, log)
+            continue
         entry = _apply_log(state, turn, command, log)
         if entry is not None:
             record.entries.append(entry)
@@ -112,10 +117,14 @@ def _apply_log(state: State, turn: Turn, block: ChainBlock, log: ChainLog) -> En
         case MarketStatusChanged():
             return _change_status(state, turn, log)
         case Deposited():
-            return _await(turn, block, DepositEntry(log.account, log.asset, log.amount, log.tx_hash, log.log_index))
+            return await_credit(
+                turn, block.number, DepositEntry(log.account, log.asset, log.amount, log.tx_hash, log.log_index)
+            )
         case RebateClaimed():
             _pay_fees(state, turn, log.amount)
-            return _await(turn, block, RebateEntry(log.account, USDC, log.amount, log.tx_hash, log.log_index))
+            return await_credit(
+                turn, block.number, RebateEntry(log.account, USDC, log.amount, log.tx_hash, log.log_index)
+            )
         case WithdrawalRequested():
             return _request(state, turn, block, log)
         case WithdrawalCanceled():
@@ -134,13 +143,8 @@ def _apply_log(state: State, turn: Turn, block: ChainBlock, log: ChainLog) -> En
             return ordercontrol.set_delegate(state, turn, log)
         case BatchSettled():
             return batches.settle(state, turn, log)
-
-
-def _await(turn: Turn, block: ChainBlock, entry: DepositEntry) -> DepositEntry:
-    """Announce a credit, which counts once it is confirmed."""
-    place = (entry.tx_hash, entry.log_index, block.number)
-    turn.events.append(DepositUpdate(entry.account, entry.asset, entry.amount, "pending", *place))
-    return entry
+        case ClearingChanged():
+            raise AssertionError("apply_block passes these on")
 
 
 def _create_market(state: State, turn: Turn, block: ChainBlock, log: MarketCreated) -> StatusEntry | None:
@@ -300,5 +304,5 @@ def _confirm_entry(state: State, turn: Turn, block: int, entry: Entry) -> None:
                 ordercontrol.recount_epoch(state, turn, state.account(entry.account))
         case DelegateEntry():
             ordercontrol.recount_delegate(state, turn, state.account(entry.account), entry.delegate)
-        case StatusEntry() | FeesEntry() | FeeScheduleEntry() | KeyEntry():
+        case StatusEntry() | FeesEntry() | FeeScheduleEntry() | KeyEntry() | ClearingEntry():
             pass

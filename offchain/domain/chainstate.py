@@ -16,6 +16,13 @@ def diverge(state: State, turn: Turn, batch: int, detail: str) -> None:
         turn.events.extend(state.market_update(market) for market in state.markets)
 
 
+def await_credit(turn: Turn, block: int, entry: DepositEntry) -> DepositEntry:
+    """Announce a credit, which counts once it is confirmed."""
+    place = (entry.tx_hash, entry.log_index, block)
+    turn.events.append(DepositUpdate(entry.account, entry.asset, entry.amount, "pending", *place))
+    return entry
+
+
 def credit(state: State, turn: Turn, entry: DepositEntry, block: int) -> None:
     """Let a deposit count."""
     balance = state.balance(entry.account, entry.asset)

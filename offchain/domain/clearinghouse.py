@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from offchain.domain.batch import NOTHING_SIGNED, SettlementError
 from offchain.domain.clearing import PositionState, accrue, equity, maintenance_margin_up
+from offchain.domain.derivatives import DerivativeRules
 from offchain.domain.funding import HOUR, index_step
 from offchain.domain.indices import index_at, latest_index
 from offchain.domain.ledger import (
@@ -18,7 +19,6 @@ from offchain.domain.ledger import (
     Changes,
     ClearingMarket,
     ClearingStatus,
-    DerivativeRules,
     LedgerState,
     Position,
 )

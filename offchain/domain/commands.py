@@ -175,6 +175,41 @@ class DelegateSet(Base, frozen=True, array_like=True, tag="delegateSet"):
     valid_until: int
 
 
+class ClearedPosition(Base, frozen=True, array_like=True):
+    """A position as the Clearinghouse stores it from now on."""
+
+    account: Address
+    market: int
+    size: int
+    quote: int
+    funding: int
+
+
+class ClearingPayment(Base, frozen=True, array_like=True):
+    """What an account was paid for a position besides fills: an exit, a deleveraging, a close after expiry."""
+
+    account: Address
+    market: int
+    amount: int
+    log_index: int
+
+
+class ClearingChanged(Base, frozen=True, array_like=True, tag="clearingChanged"):
+    """What one transaction did in the Clearinghouse besides settling a batch."""
+
+    tx_hash: bytes
+    positions: list[ClearedPosition] = []
+    pools: list[tuple[int, int]] = []
+    """(market, micro-USDC) from now on"""
+    funding: list[tuple[int, int, int]] = []
+    """(market, hour, funding index) from now on"""
+    expired: list[tuple[int, int]] = []
+    """(market, what a lot is settled at)"""
+    payments: list[ClearingPayment] = []
+    fund: int = 0
+    """what the insurance fund's Vault account received, micro-USDC; negative: paid"""
+
+
 class BatchSettled(Base, frozen=True, array_like=True, tag="batchSettled"):
     """A batch was mined; `fill_ids` in match order."""
 
@@ -183,6 +218,10 @@ class BatchSettled(Base, frozen=True, array_like=True, tag="batchSettled"):
     fill_ids: list[bytes]
     tx_hash: bytes
     gas_used: int
+    positions: list[ClearedPosition] | None = None
+    """those that it changed; None: not known"""
+    pools: list[tuple[int, int]] | None = None
+    """(market, micro-USDC) where it changed; None: not known"""
 
 
 ChainLog = (
@@ -201,6 +240,7 @@ ChainLog = (
     | EpochBumpRequested
     | EpochBumped
     | DelegateSet
+    | ClearingChanged
     | BatchSettled
 )
 
@@ -302,6 +342,8 @@ class Configure(Base, frozen=True, array_like=True, tag="configure"):
     """age of the newest seen block beyond which only cancels and post-only orders are taken; 0: not checked"""
     max_open_orders: int = 10_000
     """open orders per account"""
+    price_band_bps: int = 0
+    """how far beyond the best price that others offer an order may reach, basis points; 0: not checked"""
 
 
 class SetStatus(Base, frozen=True, array_like=True, tag="setStatus"):

@@ -11,7 +11,15 @@ from offchain.domain.state import State, Turn
 MAX_FEE_BPS = 50
 """The Engine's hard cap, basis points per side."""
 
-_LOWEST = {"chain_id": 1, "fee_bps": 0, "confirmations": 1, "window": 1, "max_head_age_ms": 0, "max_open_orders": 1}
+_LOWEST = {
+    "chain_id": 1,
+    "fee_bps": 0,
+    "confirmations": 1,
+    "window": 1,
+    "max_head_age_ms": 0,
+    "max_open_orders": 1,
+    "price_band_bps": 0,
+}
 
 
 def configure(state: State, turn: Turn, command: Configure) -> Done | Rejection:

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from offchain.domain import batches, bust, chain, control, duties, prices, rollback, snapshot, trading
+from offchain.domain import batches, bust, chain, control, duties, ending, prices, rollback, snapshot, trading
 from offchain.domain.account import LiveOrder
 from offchain.domain.commands import (
     BatchClosed,
@@ -39,11 +39,12 @@ from offchain.domain.fees import FeeSchedule
 from offchain.domain.market import Asset, Market
 from offchain.domain.oracle import OraclePrice
 from offchain.domain.order import Address, OrderStatus
+from offchain.domain.positionview import PositionView, view_position
 from offchain.domain.state import MarketState, State, Turn
 
 _HANDLERS: dict[type, Callable[[State, Turn, Any], Result]] = {
     PlaceOrder: trading.place,
-    CancelOrder: trading.cancel,
+    CancelOrder: ending.cancel,
     ChainBlock: chain.apply_block,
     ChainRollback: rollback.roll_back,
     Price: prices.set_price,
@@ -54,7 +55,7 @@ _HANDLERS: dict[type, Callable[[State, Turn, Any], Result]] = {
     Bust: bust.bust,
     Configure: control.configure,
     SetStatus: control.set_status,
-    Tick: trading.tick,
+    Tick: ending.tick,
 }
 
 _NOT_CONFIGURED = Rejection(Code.NOT_CONFIGURED, "", "the exchange is not configured yet")
@@ -136,6 +137,8 @@ class Core:
             return self._refuse_unconfigured(command, turn)
         duties.advance(self._state, turn)
         result = _HANDLERS[type(command)](self._state, turn, command)
+        if turn.positions:
+            ending.trim(self._state, turn)
         if type(result) is Rejection:
             turn.events.append(CommandRefused(result))
         return result, turn.finish()
@@ -219,6 +222,13 @@ class Core:
         """By asset; empty for an unknown account."""
         known = self._state.accounts.get(account)
         return [known.balances[asset].update() for asset in sorted(known.balances)] if known is not None else []
+
+    def positions(self, account: Address) -> list[PositionView]:
+        """By market: those that are open, here or on chain, or were and have brought something."""
+        known = [(venue, venue.positions.get(account)) for venue in self._state.markets.values()]
+        return [
+            view_position(venue, position) for venue, position in known if position is not None and position.is_known
+        ]
 
     def accounts(self) -> Iterable[Address]:
         """Every account that ever had a balance or an order."""

@@ -97,6 +97,25 @@ class BalanceUpdate(Base, frozen=True, array_like=True, tag="balanceUpdate"):
         return max(0, self.settled + self.unsettled - self.reserved - self.held)
 
 
+class PositionUpdate(Base, frozen=True, array_like=True, tag="positionUpdate"):
+    """An account's position in a derivative market after the command, once everything matched has settled."""
+
+    account: Address
+    market: int
+    size: int
+    """lots; negative: short"""
+    quote: int
+    """Q, micro-USDC; 0 of an option"""
+    funding: int
+    """the market's funding index up to which funding is in the quote"""
+    cost: int
+    """what the open lots were bought for, micro-USDC; negative: sold for"""
+    realised: int
+    """profit that closing and funding have brought, micro-USDC, before fees"""
+    settled_size: int
+    """lots on chain"""
+
+
 class DepositUpdate(Base, frozen=True, array_like=True, tag="depositUpdate"):
     account: Address
     asset: int
@@ -216,6 +235,7 @@ Event = (
     | Trade
     | TradeBusted
     | BalanceUpdate
+    | PositionUpdate
     | DepositUpdate
     | WithdrawalUpdate
     | BatchUpdate

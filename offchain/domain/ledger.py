@@ -12,8 +12,8 @@ from enum import IntEnum
 import sha3
 
 from offchain.domain.clearing import PositionState
+from offchain.domain.derivatives import DerivativeRules, bits
 from offchain.domain.market import Kind
-from offchain.domain.options import collateral_per_lot
 from offchain.domain.oracle import PriceFeed, index_down
 from offchain.domain.order import Address
 
@@ -27,45 +27,6 @@ FUND: Address = sha3.keccak_256(b"crosspoint.insurance-fund").digest()[12:]
 # ---------------------------------------------------------------------------------------------------------------------
 # Markets
 # ---------------------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class DerivativeRules:
-    """The registry's second word, of derivative markets. Margins, band, fee and penalty are basis points."""
-
-    initial_margin_bps: int = 0
-    maintenance_margin_bps: int = 0
-    band_bps: int = 0
-    liquidation_fee_bps: int = 0
-    exit_penalty_bps: int = 0
-    funding_cap: int = 0
-    """highest hourly rate, 1e-8"""
-    expiry: int = 0
-    """0 of perpetuals"""
-    strike_per_lot: int = 0
-    cap_per_lot: int = 0
-    is_put: bool = False
-
-    @classmethod
-    def from_word(cls, word: int) -> DerivativeRules:
-        """Unpack `DerivativeWord` (see the drawing in contracts/libraries/DerivativeWord.sol)."""
-        return cls(
-            initial_margin_bps=_bits(word, 240, 16),
-            maintenance_margin_bps=_bits(word, 224, 16),
-            band_bps=_bits(word, 208, 16),
-            liquidation_fee_bps=_bits(word, 192, 16),
-            exit_penalty_bps=_bits(word, 176, 16),
-            funding_cap=_bits(word, 160, 16),
-            expiry=_bits(word, 120, 40),
-            strike_per_lot=_bits(word, 64, 56),
-            cap_per_lot=_bits(word, 8, 56),
-            is_put=bool(_bits(word, 0, 8)),
-        )
-
-    @property
-    def collateral(self) -> int:
-        """C of an option, micro-USDC per lot."""
-        return collateral_per_lot(self.strike_per_lot, self.cap_per_lot, self.is_put)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,18 +50,18 @@ class MarketRules:
     @classmethod
     def from_word(cls, word: int, derivative_word: int = 0, created_at: int = 0) -> MarketRules:
         """Unpack `MarketWord` (see the drawing in contracts/libraries/MarketWord.sol) and `DerivativeWord`."""
-        kind = _bits(word, 216, 8)
+        kind = bits(word, 216, 8)
         return cls(
-            instrument=_bits(word, 224, 32),
+            instrument=bits(word, 224, 32),
             kind=kind,
-            status=_bits(word, 208, 8),
-            status_at=_bits(word, 168, 40),
-            max_price_per_lot=_bits(word, 112, 56),
-            max_quantity=_bits(word, 72, 40),
-            tick_per_lot=_bits(word, 40, 32),
-            lot_size=_bits(word, 16, 24) * int(10 ** _bits(word, 8, 8)),
-            base_decimals=_bits(word, 0, 5),
-            is_cross_quoted=bool(_bits(word, 7, 1)),
+            status=bits(word, 208, 8),
+            status_at=bits(word, 168, 40),
+            max_price_per_lot=bits(word, 112, 56),
+            max_quantity=bits(word, 72, 40),
+            tick_per_lot=bits(word, 40, 32),
+            lot_size=bits(word, 16, 24) * int(10 ** bits(word, 8, 8)),
+            base_decimals=bits(word, 0, 5),
+            is_cross_quoted=bool(bits(word, 7, 1)),
             derivative=None if kind == Kind.SPOT else DerivativeRules.from_word(derivative_word),
             created_at=created_at,
         )
@@ -112,10 +73,6 @@ class MarketRules:
     def index_of(self, price: int) -> int:
         """I in micro-USDC per lot from USD per whole base unit with 18 decimals."""
         return index_down(price, self.lot_size, self.base_decimals)
-
-
-def _bits(word: int, shift: int, width: int) -> int:
-    return word >> shift & ((1 << width) - 1)
 
 
 class ClearingStatus(IntEnum):

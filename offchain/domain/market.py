@@ -10,6 +10,8 @@ from enum import IntEnum
 
 import msgspec
 
+from offchain.domain.derivatives import DerivativeRules
+
 USDC = 0
 """Asset id of USDC, in micro-USDC. Every other asset id is the registry's."""
 
@@ -67,6 +69,14 @@ class Market(msgspec.Struct, frozen=True, array_like=True):
     """lots per order"""
     oracle: bytes = b""
     """Address of the price oracle: the quote asset's where that is not USDC, the base asset's of a derivative."""
+    derivative: DerivativeRules | None = None
+    """None of spot markets"""
+
+    @property
+    def terms(self) -> DerivativeRules:
+        """Of a derivative."""
+        assert self.derivative is not None, f"market {self.symbol} is no derivative"
+        return self.derivative
 
     @property
     def is_cross_quoted(self) -> bool:

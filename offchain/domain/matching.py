@@ -10,6 +10,7 @@ from offchain.domain.book import BookSide
 from offchain.domain.clearing import fee_down
 from offchain.domain.oracle import is_beyond, notional_down
 from offchain.domain.order import Order, SelfTrade, TimeInForce
+from offchain.domain.trial import Trial
 
 MAX_GROUP = 256
 """Makers that an IOC or FOK order may have: the Engine settles its fills as one group of at most so many."""
@@ -21,7 +22,7 @@ MAX_MET = 8_192
 """Makers that one command may look at, filled or not."""
 
 
-_PASSED_OVER = ("expired", "conversionLimit")
+_PASSED_OVER = ("expired", "conversionLimit", "reduceOnly", "insufficientBalance")
 """Why an order that would stand in the way counts for nothing."""
 
 
@@ -49,17 +50,19 @@ class Plan:
 def plan(
     makers: BookSide,
     order: Order,
+    wanted: int,
     now_ms: int,
     self_trade: SelfTrade,
     replaced: LiveOrder | None,
     fee_bps: int,
     rate: int | None = None,
+    trial: Trial | None = None,
 ) -> Plan:
-    """Match `order` in price-time order. `replaced` is on its way out and is passed over.
+    """Match `wanted` lots of `order` in price-time order. `replaced` is on its way out and is passed over.
 
-    `rate`: micro-USDC per whole quote unit; None unless the market is cross-quoted.
+    `rate`: micro-USDC per whole quote unit; None unless the market is cross-quoted. `trial`: of a derivative.
     """
-    result = Plan(order.quantity)
+    result = Plan(wanted)
     is_immediate = order.time_in_force >= TimeInForce.IOC
     max_fills, limit_code = (MAX_GROUP, "groupLimit") if is_immediate else (MAX_FILLS, "fillLimit")
     met = 0
@@ -88,6 +91,11 @@ def plan(
                 result.stop = limit_code
                 return result
             quantity = min(result.remaining, maker.remaining)
+            if trial is not None:
+                quantity, unfit = trial.offer(maker, price, quantity)
+                if unfit:
+                    result.steps.append((maker, 0, unfit))
+                    continue
             notional = price * quantity if rate is None else notional_down(quantity, price, rate)
             result.steps.append((maker, quantity, ""))
             result.fills += 1

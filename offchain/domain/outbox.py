@@ -11,7 +11,7 @@ from heapq import merge
 
 import msgspec
 
-from offchain.domain.account import LiveOrder
+from offchain.domain.account import Balance, LiveOrder
 from offchain.domain.events import BatchUpdate, Trade
 from offchain.domain.order import Address
 
@@ -22,12 +22,14 @@ MAX_BATCH_FILLS = 2_000
 class Fill:
     """A trade with the two orders whose filled quantities it is part of."""
 
-    __slots__ = ("maker", "taker", "trade")
+    __slots__ = ("changes", "maker", "taker", "trade")
 
     def __init__(self, trade: Trade, maker: LiveOrder, taker: LiveOrder) -> None:
         self.trade = trade
         self.maker = maker
         self.taker = taker
+        self.changes: tuple[tuple[Balance, int], ...] | None = None
+        """of a derivative: what it does to whose balance, which depends on the positions before it"""
 
     @property
     def item(self) -> int:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import msgspec
 
-from offchain.domain import batches, ordercontrol
+from offchain.domain import batches, clearinglog, ordercontrol
 from offchain.domain.account import Balance
 from offchain.domain.blocks import (
     BatchEntry,
     BlockRecord,
+    ClearingEntry,
     DelegateEntry,
     DepositEntry,
     Entry,
@@ -29,23 +30,28 @@ from offchain.domain.events import BlockReverted, DepositUpdate, Done, FeeUpdate
 from offchain.domain.market import USDC
 from offchain.domain.order import Address
 from offchain.domain.outbox import Fill
+from offchain.domain.positions import Position
 from offchain.domain.state import State, Turn
 
 
 class _Undone:
     """What the undone blocks leave to be looked at once all are undone."""
 
-    __slots__ = ("delegates", "epochs", "has_fee", "lost", "restored")
+    __slots__ = ("bumps", "delegates", "epochs", "has_fee", "lost", "moved", "restored")
 
     def __init__(self) -> None:
         self.delegates: dict[tuple[Address, Address], None] = {}
         """(account, delegate) whose time is another one"""
         self.epochs: dict[Address, None] = {}
         """accounts whose epochs, or requests to end them, are others"""
+        self.bumps: dict[Address, None] = {}
+        """accounts whose epochs are others"""
         self.has_fee = False
         """whether the fee's schedule is another one"""
         self.lost: dict[Balance, None] = {}
         """balances whose credits were taken back"""
+        self.moved: dict[Position, None] = {}
+        """positions that others had changed"""
         self.restored: dict[tuple[Address, int, int], None] = {}
         """(account, kind, asset) of requests that are open again"""
 
@@ -106,11 +112,15 @@ def _undo(state: State, turn: Turn, record: BlockRecord, entry: Entry, undone: _
         case EpochEntry():
             ordercontrol.undo_epoch(state, entry)
             undone.epochs[entry.account] = None
+            if entry.is_bump:
+                undone.bumps[entry.account] = None
         case DelegateEntry():
             ordercontrol.undo_delegate(state, entry)
             undone.delegates[entry.account, entry.delegate] = None
         case BatchEntry():
             batches.put_back(state, turn, entry)
+        case ClearingEntry():
+            undone.moved |= dict.fromkeys(clearinglog.undo(state, turn, entry))
 
 
 def _undo_deposit(state: State, turn: Turn, record: BlockRecord, entry: DepositEntry, undone: _Undone) -> None:
@@ -146,8 +156,8 @@ def _settle_down(state: State, turn: Turn, undone: _Undone) -> None:
         ordercontrol.recount_delegate(state, turn, state.account(account), delegate)
     for account in undone.epochs:
         ordercontrol.recount_epoch(state, turn, state.account(account))
-    if undone.lost or named:
-        walk(state, turn, named, "reorg")
+    if undone.lost or undone.moved or named:
+        walk(state, turn, named, "reorg", undone.moved)
         for balance in undone.lost:
             state.cancel_unfit(turn, balance, "reorg")
     for account, kind, asset in undone.restored:
@@ -163,7 +173,7 @@ def _is_unsettleable(state: State, fill: Fill, undone: _Undone) -> bool:
     second = fill.trade.time_ms // 1000
     for live in (fill.maker, fill.taker):
         account = live.account
-        if account.address in undone.epochs and live.order.epoch != account.epoch:
+        if account.address in undone.bumps and live.order.epoch != account.epoch:
             return True
         name = (account.address, live.delegate)
         if name in undone.delegates and account.delegations[name[1]].valid_until < second:

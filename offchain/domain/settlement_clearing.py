@@ -18,8 +18,9 @@ from offchain.domain.clearing import (
     fee_down,
     maintenance_margin_up,
 )
+from offchain.domain.derivatives import DerivativeRules
 from offchain.domain.indices import index_at, latest_index
-from offchain.domain.ledger import FUND, ClearingStatus, DerivativeRules, LedgerState, MarketRules, Position
+from offchain.domain.ledger import FUND, ClearingStatus, LedgerState, MarketRules, Position
 from offchain.domain.liquidation import Reason, charges, forcing_reason, is_in_band
 from offchain.domain.market import Kind
 from offchain.domain.options import apply_option_fill

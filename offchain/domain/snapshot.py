@@ -9,19 +9,21 @@ from collections import deque
 
 import msgspec
 
-from offchain.domain.account import Account, Delegation, Hold, LiveOrder, NonceKey
+from offchain.domain.account import Account, Delegation, Hold, LiveOrder, NonceKey, drawn_asset
 from offchain.domain.blocks import BlockRecord, ChainView
 from offchain.domain.codec import Codec
 from offchain.domain.commands import Configure
 from offchain.domain.events import PlaceResult, Trade
 from offchain.domain.fees import FeeSchedule
-from offchain.domain.market import USDC, Asset, Market
+from offchain.domain.ledger import ClearingMarket
+from offchain.domain.market import Asset, Market
 from offchain.domain.oracle import OraclePrice
-from offchain.domain.order import NO_EXPIRY, Address, Order, OrderHash, OrderStatus, Side
+from offchain.domain.order import NO_EXPIRY, Address, Order, OrderHash, OrderStatus
 from offchain.domain.outbox import Batch, Fill, Outbox, ParkedHalt, Release, SettledBatch
+from offchain.domain.positions import Holding
 from offchain.domain.state import MarketState, State
 
-VERSION = 3
+VERSION = 4
 """Of the snapshot's form; another form has another number."""
 
 
@@ -31,6 +33,7 @@ class SnapshotError(Exception):
 
 class _Order(msgspec.Struct, array_like=True):
     order: Order
+    quantity: int
     order_hash: OrderHash
     client_order_id: str | None
     filled: int
@@ -73,6 +76,17 @@ class _Market(msgspec.Struct, array_like=True):
     bids: list[OrderHash]
     asks: list[OrderHash]
     """by price, then place in the queue"""
+    clearing: ClearingMarket
+    pool: int
+    last_price: int
+    positions: list[tuple[Address, Holding, Holding]]
+    """(account, settled, current)"""
+
+
+class _Fill(msgspec.Struct, array_like=True):
+    trade: Trade
+    changes: list[tuple[Address, int, int]] | None
+    """(account, asset, amount) of a derivative"""
 
 
 class _SettledBatch(msgspec.Struct, array_like=True):
@@ -80,12 +94,12 @@ class _SettledBatch(msgspec.Struct, array_like=True):
     matched_at: int
     tx_hash: bytes
     gas_used: int
-    fills: list[Trade]
+    fills: list[_Fill]
 
 
 class _Outbox(msgspec.Struct, array_like=True):
     next_item: int
-    fills: list[Trade]
+    fills: list[_Fill]
     releases: list[Release]
     batch: Batch | None
     last_batch: int
@@ -142,7 +156,9 @@ def encode(state: State) -> bytes:
     """The bytes of `state`."""
     outbox, chain = state.outbox, state.chain
     settled = [
-        _SettledBatch(batch.number, batch.matched_at, batch.tx_hash, batch.gas_used, [f.trade for f in batch.fills])
+        _SettledBatch(
+            batch.number, batch.matched_at, batch.tx_hash, batch.gas_used, [_write_fill(f) for f in batch.fills]
+        )
         for batch in outbox.settled.values()
     ]
     return _CODEC.encode(
@@ -160,7 +176,7 @@ def encode(state: State) -> bytes:
             next_ticket=state.next_ticket,
             outbox=_Outbox(
                 outbox.next_item,
-                [fill.trade for fill in outbox.fills.values()],
+                [_write_fill(fill) for fill in outbox.fills.values()],
                 list(outbox.releases.values()),
                 outbox.batch,
                 outbox.last_batch,
@@ -192,12 +208,21 @@ def _ended(outbox: Outbox) -> dict[OrderHash, LiveOrder]:
     }
 
 
+def _write_fill(fill: Fill) -> _Fill:
+    changes = None
+    if fill.changes is not None:
+        changes = [(balance.address, balance.asset, change) for balance, change in fill.changes]
+    return _Fill(fill.trade, changes)
+
+
 def _write_market(venue: MarketState) -> _Market:
     bids, asks = (
         [live.order_hash for _, level in side.levels() for live in level.orders.values()]
         for side in (venue.book.bids, venue.book.asks)
     )
-    return _Market(venue.market, venue.status, venue.status_at, venue.operator_halt, bids, asks)
+    positions = [(one.address, one.settled, one.current) for one in venue.positions.values()]
+    status = (venue.status, venue.status_at, venue.operator_halt)
+    return _Market(venue.market, *status, bids, asks, venue.clearing, venue.pool, venue.last_price, positions)
 
 
 def _write_account(account: Account) -> _Account:
@@ -228,6 +253,7 @@ def _write_account(account: Account) -> _Account:
 def _write_order(live: LiveOrder) -> _Order:
     return _Order(
         live.order,
+        live.quantity,
         live.order_hash,
         live.client_order_id,
         live.filled,
@@ -263,11 +289,15 @@ def decode(data: bytes) -> State:
     for market in saved.markets:
         venue = state.markets[market.market.id] = MarketState(market.market)
         venue.status, venue.status_at, venue.operator_halt = market.status, market.status_at, market.operator_halt
+        venue.clearing, venue.pool, venue.last_price = market.clearing, market.pool, market.last_price
+        for address, settled, current in market.positions:
+            position = venue.position(address)
+            position.settled, position.current = settled, current
     for account in saved.accounts:
         _read_account(state, account)
     orders = {one.order_hash: _read_order(state, one) for one in [*saved.orders, *saved.ended_orders]}
     _read_open_orders(state, saved, orders)
-    _read_outbox(state.outbox, saved.outbox, orders)
+    _read_outbox(state, saved.outbox, orders)
     return state
 
 
@@ -301,10 +331,9 @@ def _read_account(state: State, saved: _Account) -> None:
 def _read_order(state: State, saved: _Order) -> LiveOrder:
     account = state.account(saved.order.account)
     market = state.markets[saved.order.market].market
-    balance = account.balance(USDC if saved.order.side == Side.BUY else market.base)
-    live = LiveOrder(
-        saved.order, saved.order_hash, account, balance, market.lot_size, saved.client_order_id, saved.delegate
-    )
+    balance = account.balance(drawn_asset(market, saved.order.side))
+    live = LiveOrder(saved.order, saved.order_hash, account, balance, market, saved.client_order_id, saved.delegate)
+    live.quantity = saved.quantity
     live.filled, live.reserved, live.status = saved.filled, saved.reserved, saved.status
     live.ticket = saved.ticket
     return live
@@ -318,6 +347,8 @@ def _read_open_orders(state: State, saved: _Snapshot, orders: dict[OrderHash, Li
         live.account.nonce_keys[live.order.key].working = live
         if live.client_order_id is not None:
             live.account.client_order_ids[live.client_order_id] = live.order_hash
+        if live.order.reduce_only:
+            state.markets[live.order.market].position(live.order.account).reducing[live.order_hash] = live
         if live.order.expiry != NO_EXPIRY:
             state.timed.add((live.order.expiry, live.order_hash))
     for market in saved.markets:
@@ -329,17 +360,21 @@ def _read_open_orders(state: State, saved: _Snapshot, orders: dict[OrderHash, Li
         state.known_orders[order_hash] = state.account(address).nonce_keys[key]
 
 
-def _read_outbox(outbox: Outbox, saved: _Outbox, orders: dict[OrderHash, LiveOrder]) -> None:
-    def fill(trade: Trade) -> Fill:
-        return Fill(trade, orders[trade.maker_hash], orders[trade.taker_hash])
+def _read_outbox(state: State, saved: _Outbox, orders: dict[OrderHash, LiveOrder]) -> None:
+    def fill(one: _Fill) -> Fill:
+        read = Fill(one.trade, orders[one.trade.maker_hash], orders[one.trade.taker_hash])
+        if one.changes is not None:
+            read.changes = tuple((state.balance(address, asset), amount) for address, asset, amount in one.changes)
+        return read
 
+    outbox = state.outbox
     outbox.next_item = saved.next_item
-    outbox.fills = {trade.item: fill(trade) for trade in saved.fills}
+    outbox.fills = {one.trade.item: fill(one) for one in saved.fills}
     outbox.releases = {release.item: release for release in saved.releases}
     outbox.batch = saved.batch
     outbox.last_batch, outbox.last_matched_at = saved.last_batch, saved.last_matched_at
     for batch in saved.settled:
-        fills = [fill(trade) for trade in batch.fills]
+        fills = [fill(one) for one in batch.fills]
         outbox.settled[batch.number] = SettledBatch(
             batch.number, batch.matched_at, batch.tx_hash, batch.gas_used, fills
         )

@@ -16,26 +16,32 @@ from offchain.domain.book import Book
 from offchain.domain.commands import Configure
 from offchain.domain.events import Event, MarketUpdate, OrderUpdate, Trade
 from offchain.domain.fees import FeeSchedule
+from offchain.domain.ledger import ClearingMarket, ClearingStatus
 from offchain.domain.market import USDC, Asset, Kind, Market, MarketStatus
 from offchain.domain.oracle import Conversion, OraclePrice
 from offchain.domain.order import NO_EXPIRY, Address, OrderHash, OrderStatus
-from offchain.domain.outbox import Outbox
+from offchain.domain.outbox import Fill, Outbox
+from offchain.domain.positions import Position
 
 _by_owner = attrgetter("address", "asset")
+_by_holder = attrgetter("address", "market")
 
 
 class Turn:
     """What one command did so far."""
 
-    __slots__ = ("events", "now_ms", "touched")
+    __slots__ = ("events", "now_ms", "positions", "touched")
 
     def __init__(self, now_ms: int) -> None:
         self.now_ms = now_ms
         self.events: list[Event] = []
         self.touched: dict[Balance, None] = {}
+        self.positions: dict[Position, None] = {}
 
     def finish(self) -> list[Event]:
-        """All events: those of the command, then each touched balance once, by account and asset."""
+        """All events: those of the command, then each touched position and balance once, by account."""
+        if self.positions:
+            self.events.extend(position.update() for position in sorted(self.positions, key=_by_holder))
         if len(self.touched) > 1:
             self.events.extend(balance.update() for balance in sorted(self.touched, key=_by_owner))
         else:
@@ -44,9 +50,19 @@ class Turn:
 
 
 class MarketState:
-    """A market, its book and whether it trades."""
+    """A market, its book and whether it trades; of a derivative its positions and its pool too."""
 
-    __slots__ = ("book", "market", "operator_halt", "status", "status_at")
+    __slots__ = (
+        "book",
+        "clearing",
+        "last_price",
+        "market",
+        "operator_halt",
+        "pool",
+        "positions",
+        "status",
+        "status_at",
+    )
 
     def __init__(self, market: Market) -> None:
         self.market = market
@@ -56,6 +72,19 @@ class MarketState:
         self.status_at = 0
         self.operator_halt: str | None = None
         """the operator's reason, None while the operator lets the market trade"""
+        self.clearing = ClearingMarket()
+        """what the Clearinghouse has of it"""
+        self.pool = 0
+        """micro-USDC, once everything matched has settled"""
+        self.positions: dict[Address, Position] = {}
+        self.last_price = 0
+        """of a derivative's last trade, 0 before the first"""
+
+    def position(self, address: Address) -> Position:
+        position = self.positions.get(address)
+        if position is None:
+            position = self.positions[address] = Position(address, self.market.id)
+        return position
 
 
 class State:
@@ -122,8 +151,12 @@ class State:
         assert self.configuration is not None, "commands before Configure are refused"
         return self.configuration.engine
 
+    def changes(self, fill: Fill) -> tuple[tuple[Balance, int], ...]:
+        """What a fill does to whose balance."""
+        return self.effects(fill.trade) if fill.changes is None else fill.changes
+
     def effects(self, trade: Trade) -> tuple[tuple[Balance, int], ...]:
-        """What a trade does to whose balance: five amounts that sum to zero per asset."""
+        """What a spot trade does to whose balance: five amounts that sum to zero per asset."""
         market = self.markets[trade.market].market
         notional = trade.notional
         quanta = trade.quantity * market.lot_size
@@ -159,6 +192,8 @@ class State:
             side.swap(place, live)
         live.reserve_up(self.fee_bps)
         turn.touched[live.balance] = None
+        if live.order.reduce_only:
+            self.markets[live.order.market].position(live.order.account).reducing[live.order_hash] = live
         self.orders[live.order_hash] = live
         live.account.orders[live.order_hash] = live
         live.account.nonce_keys[live.order.key].working = live
@@ -180,6 +215,8 @@ class State:
         live.status = status
         live.release_reservation()
         turn.touched[live.balance] = None
+        if live.order.reduce_only:
+            del self.markets[live.order.market].position(live.order.account).reducing[live.order_hash]
         del self.orders[live.order_hash]
         del account.orders[live.order_hash]
         if live.client_order_id is not None:
@@ -199,7 +236,7 @@ class State:
             order.market,
             order.side,
             order.price,
-            order.quantity,
+            live.quantity,
             live.filled,
             live.status,
             depth_change,
@@ -232,7 +269,10 @@ class State:
         parked = self.outbox.halts.get(market)
         if parked is not None:
             return parked.reason
-        return _not_offered(self.markets[market].market) or self.markets[market].operator_halt
+        venue = self.markets[market]
+        if venue.clearing.status == ClearingStatus.EXPIRED:
+            return "the market has expired"
+        return _not_offered(venue.market) or venue.operator_halt
 
     def market_update(self, market: int) -> MarketUpdate:
         state = self.markets[market]
@@ -242,6 +282,6 @@ class State:
 
 def _not_offered(market: Market) -> str | None:
     """Why this exchange does not trade a market at all."""
-    if market.kind != Kind.SPOT:
+    if market.kind in (Kind.PERP, Kind.FUTURE):
         return f"{Kind(market.kind).name.lower()} markets are not traded here yet"
     return None

@@ -1,35 +1,28 @@
-"""Placing, canceling and expiring orders. Everything is planned before anything changes."""
+"""Placing orders. Everything is planned before anything changes."""
 
 from __future__ import annotations
 
-from itertools import islice
-
 import msgspec
 
-from offchain.domain.account import Account, LiveOrder, NonceKey, reservation_up
-from offchain.domain.admission import refusal
+from offchain.domain.account import Account, LiveOrder, NonceKey, drawn_asset, reservation_up
+from offchain.domain.admission import not_delegate, refusal
+from offchain.domain.booking import clear
 from offchain.domain.clearing import fee_down
-from offchain.domain.commands import CancelOrder, PlaceOrder, Tick
+from offchain.domain.commands import PlaceOrder
+from offchain.domain.ending import reducible
 from offchain.domain.errors import Code, Rejection
-from offchain.domain.events import CancelResult, CommandRefused, Done, OrderUpdate, PlaceResult, Ticked, Trade
+from offchain.domain.events import CommandRefused, OrderUpdate, PlaceResult, Trade
 from offchain.domain.ids import fill_id
-from offchain.domain.market import USDC
+from offchain.domain.market import USDC, Kind
 from offchain.domain.matching import Plan, plan
 from offchain.domain.oracle import Conversion, notional_down
-from offchain.domain.order import LAST_SEQUENCE, Address, OrderStatus, Side, TimeInForce
+from offchain.domain.order import LAST_SEQUENCE, OrderStatus, Side, TimeInForce
 from offchain.domain.outbox import Fill
 from offchain.domain.state import MarketState, State, Turn
+from offchain.domain.trial import Trial
 
 MAX_NONCE_KEYS = 262_144
 """Nonce keys that are remembered of one account."""
-
-MAX_EXPIRED = 10_000
-"""Orders that one Tick ends; the next Tick goes on."""
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Placing
-# ---------------------------------------------------------------------------------------------------------------------
 
 
 def place(state: State, turn: Turn, command: PlaceOrder) -> PlaceResult:
@@ -55,19 +48,29 @@ def place(state: State, turn: Turn, command: PlaceOrder) -> PlaceResult:
     if rejection is not None:
         return _reject(state, turn, command, rejection)
     replaced = nonce_key.working if nonce_key is not None else None
+    quantity = order.quantity
+    if order.reduce_only:
+        quantity = reducible(venue.positions.get(order.account), order, replaced)
+        if not quantity:
+            detail = "there is no position to reduce, or other reduce-only orders reduce all of it"
+            return _reject(state, turn, command, Rejection(Code.NOTHING_TO_REDUCE, "reduceOnly", detail))
+    trial = Trial(state, venue, order, replaced) if venue.market.kind != Kind.SPOT else None
     makers = venue.book.side(1 - order.side)
     conversion = state.conversion(venue.market, turn.now_ms) if venue.market.quote else None
     rate = conversion.rate if conversion is not None else None
-    planned = plan(makers, order, turn.now_ms, command.self_trade, replaced, state.fee_bps, rate)
+    planned = plan(makers, order, quantity, turn.now_ms, command.self_trade, replaced, state.fee_bps, rate, trial)
     if command.post_only and planned.crosses:
         detail = "the order would meet a resting order at its price or better"
         return _reject(state, turn, command, Rejection(Code.POST_ONLY_WOULD_CROSS, "postOnly", detail))
-    is_killed = order.time_in_force == TimeInForce.FOK and planned.remaining > 0
+    is_killed = order.time_in_force == TimeInForce.FOK and (planned.remaining > 0 or quantity < order.quantity)
     if not is_killed:
-        rejection = _uncovered(state, venue, command, planned, replaced)
+        if trial is None:
+            rejection = _uncovered(state, venue, command, planned, replaced)
+        else:
+            rejection = trial.refusal(_will_rest(command, planned))
         if rejection is not None:
             return _reject(state, turn, command, rejection)
-    return _apply(state, turn, venue, command, planned, replaced, is_killed, conversion)
+    return _apply(state, turn, venue, command, quantity, planned, replaced, is_killed, conversion)
 
 
 def _unsignable(account: Account | None, venue: MarketState, command: PlaceOrder, now_ms: int) -> Rejection | None:
@@ -84,16 +87,6 @@ def _unsignable(account: Account | None, venue: MarketState, command: PlaceOrder
         detail = f"sequences up to {ended} of nonce key {order.key} were canceled on chain"
         return Rejection(Code.STALE_NONCE, "nonce", detail)
     return None
-
-
-def not_delegate(account: Account | None, delegate: Address | None, now_ms: int) -> Rejection | None:
-    """Why a signature is not the account's: it is `delegate`'s, who does not sign for it now."""
-    if delegate is None:
-        return None
-    delegation = account.delegations.get(delegate) if account is not None else None
-    if delegation is not None and now_ms // 1000 <= delegation.counted:
-        return None
-    return Rejection(Code.NOT_DELEGATE, "signature", f"0x{delegate.hex()} is no delegate of the account now")
 
 
 def _no_new_key(account: Account | None, key: int) -> Rejection | None:
@@ -167,12 +160,17 @@ def _remember(state: State, command: PlaceOrder, result: PlaceResult) -> NonceKe
     return nonce_key
 
 
+def _will_rest(command: PlaceOrder, planned: Plan) -> int:
+    """Lots that will rest after matching."""
+    return 0 if command.order.is_immediate or planned.stop else planned.remaining
+
+
 def _uncovered(
     state: State, venue: MarketState, command: PlaceOrder, planned: Plan, replaced: LiveOrder | None
 ) -> Rejection | None:
-    """Whether fills at their prices and the reservation of what will rest exceed what the account may use."""
+    """Whether spot fills at their prices and the reservation of what will rest exceed what the account may use."""
     order = command.order
-    will_rest = 0 if order.is_immediate or planned.stop else planned.remaining
+    will_rest = _will_rest(command, planned)
     lot_size = venue.market.lot_size
     need = reservation_up(order.side, order.price, will_rest, lot_size, state.fee_bps, order.conversion_limit)
     if order.side == Side.BUY:
@@ -197,6 +195,7 @@ def _apply(
     turn: Turn,
     venue: MarketState,
     command: PlaceOrder,
+    quantity: int,
     planned: Plan,
     replaced: LiveOrder | None,
     is_killed: bool,
@@ -204,16 +203,17 @@ def _apply(
 ) -> PlaceResult:
     order = command.order
     account = state.account(order.account)
-    balance = account.balance(USDC if order.side == Side.BUY else venue.market.base)
+    balance = account.balance(drawn_asset(venue.market, order.side))
     taker = LiveOrder(
         order,
         command.order_hash,
         account,
         balance,
-        venue.market.lot_size,
+        venue.market,
         command.client_order_id,
         command.delegate,
     )
+    taker.quantity = quantity
     rests = not (order.is_immediate or planned.stop) and planned.remaining > 0
     inherited = replaced if rests and not planned.fills and _keeps_place(taker, replaced) else None
     if replaced is not None:
@@ -221,16 +221,16 @@ def _apply(
 
     fills: list[tuple[bytes, int, int]] = []
     if not is_killed:
-        for maker, quantity, code in planned.steps:
-            if quantity:
-                trade = _fill(state, turn, venue, taker, maker, quantity, conversion)
-                fills.append((trade.id, trade.price, quantity))
+        for maker, lots, code in planned.steps:
+            if lots:
+                trade = _fill(state, turn, venue, taker, maker, lots, conversion)
+                fills.append((trade.id, trade.price, lots))
             else:
                 status = OrderStatus.EXPIRED if code == "expired" else OrderStatus.CANCELED
                 state.end_order(turn, maker, status, code)
 
     taker.status, code = _outcome(taker, planned, is_killed)
-    result = PlaceResult(command.order_hash, taker.status, order.quantity, taker.filled, fills, None, code)
+    result = PlaceResult(command.order_hash, taker.status, quantity, taker.filled, fills, None, code)
     nonce_key = _remember(state, command, result)
     nonce_key.market = order.market
     if rests:
@@ -242,7 +242,7 @@ def _apply(
 def _keeps_place(taker: LiveOrder, replaced: LiveOrder | None) -> bool:
     if replaced is None or replaced.order.side != taker.order.side or replaced.order.price != taker.order.price:
         return False
-    return taker.order.quantity <= replaced.remaining
+    return taker.quantity <= replaced.remaining
 
 
 def _replace(state: State, turn: Turn, replaced: LiveOrder, keeps_place: bool) -> None:
@@ -299,8 +299,8 @@ def _fill(
         turn.now_ms,
         conversion,
     )
-    outbox.fills[trade.item] = Fill(trade, maker, taker)
-    for balance, change in state.effects(trade):
+    fill = outbox.fills[trade.item] = Fill(trade, maker, taker)
+    for balance, change in state.effects(trade) if venue.market.kind == Kind.SPOT else clear(state, turn, venue, fill):
         balance.unsettled += change
         turn.touched[balance] = None
     turn.events.append(trade)
@@ -318,47 +318,3 @@ def _fill(
         state.forget_order(turn, maker, OrderStatus.FILLED)
     turn.events.append(state.order_update(maker, -quantity))
     return trade
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Ending
-# ---------------------------------------------------------------------------------------------------------------------
-
-
-def cancel(state: State, turn: Turn, command: CancelOrder) -> CancelResult | Rejection:
-    """Cancel an open order of the account that asks."""
-    rejection = not_delegate(state.accounts.get(command.account), command.delegate, turn.now_ms)
-    if rejection is not None:
-        return rejection
-    live = state.orders.get(command.order_hash)
-    if live is None:
-        return _not_open(state, command)
-    if live.order.account != command.account:
-        return _not_owner(command)
-    state.end_order(turn, live, OrderStatus.CANCELED, "user")
-    return CancelResult(command.order_hash, live.status, live.order.market, live.order.quantity, live.filled)
-
-
-def _not_open(state: State, command: CancelOrder) -> Rejection:
-    known = state.known_orders.get(command.order_hash)
-    if known is None:
-        return Rejection(Code.UNKNOWN_ORDER, "orderId", f"no open order has the id 0x{command.order_hash.hex()}")
-    if known.address != command.account:
-        return _not_owner(command)
-    return Rejection(Code.ORDER_NOT_OPEN, "orderId", f"the order is {known.ended} and not open any more")
-
-
-def _not_owner(command: CancelOrder) -> Rejection:
-    return Rejection(Code.NOT_OWNER, "account", f"the order is not of account 0x{command.account.hex()}")
-
-
-def tick(state: State, turn: Turn, command: Tick) -> Done:
-    """End orders whose expiry has passed, the earliest first."""
-    due = [
-        order_hash
-        for _, order_hash in islice(state.timed.irange(None, (turn.now_ms // 1000 + 1,), (True, False)), MAX_EXPIRED)
-    ]
-    for order_hash in due:
-        state.end_order(turn, state.orders[order_hash], OrderStatus.EXPIRED, "expired")
-    turn.events.append(Ticked(len(due)))
-    return Done()

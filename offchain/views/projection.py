@@ -27,12 +27,13 @@ SETTLEMENT_OF_BATCH = {
 # A repeated order whose refusal was not remembered must not hide what became of it; a refused one may come again.
 _PLACE = """
     INSERT INTO orders (signed, hash, signature, order_type, post_only, self_trade, client_order_id, status, filled,
-        code, created_ms, updated_ms, seq, account, market)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        code, created_ms, updated_ms, seq, account, market, quantity)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (hash) DO UPDATE SET status = excluded.status, filled = excluded.filled, code = excluded.code,
         signature = excluded.signature, order_type = excluded.order_type, post_only = excluded.post_only,
         self_trade = excluded.self_trade, client_order_id = excluded.client_order_id,
-        created_ms = excluded.created_ms, updated_ms = excluded.updated_ms, seq = excluded.seq
+        quantity = excluded.quantity, created_ms = excluded.created_ms, updated_ms = excluded.updated_ms,
+        seq = excluded.seq
     WHERE status = 'rejected'
 """
 
@@ -52,6 +53,7 @@ class Projection:
             e.Trade: self._trade,
             e.TradeBusted: self._trade_busted,
             e.BalanceUpdate: self._balance,
+            e.PositionUpdate: self._position,
             e.DepositUpdate: self._deposit,
             e.WithdrawalUpdate: self._withdrawal,
             e.AccountUpdate: self._account,
@@ -96,8 +98,8 @@ class Projection:
             self._place(seq, placed, event)
         else:
             self._run(
-                "UPDATE orders SET status = ?, filled = ?, code = ?, updated_ms = ? WHERE hash = ?",
-                (event.status.value, event.filled, event.code, self._time_ms, event.order_hash),
+                "UPDATE orders SET status = ?, filled = ?, code = ?, quantity = ?, updated_ms = ? WHERE hash = ?",
+                (event.status.value, event.filled, event.code, event.quantity, self._time_ms, event.order_hash),
             )
         self._tell(seq, event, event.account)
 
@@ -119,6 +121,7 @@ class Projection:
             seq,
             order.account,
             order.market,
+            event.quantity,
         )
         self._run(_PLACE, row)
 
@@ -156,6 +159,9 @@ class Projection:
         amounts = (str(event.settled), str(event.unsettled), str(event.reserved), str(event.held))
         sql = "INSERT OR REPLACE INTO balances VALUES (?, ?, ?, ?, ?, ?, ?)"
         self._run(sql, (event.account, event.asset, *amounts, seq))
+        self._tell(seq, event, event.account)
+
+    def _position(self, seq: int, event: e.PositionUpdate) -> None:
         self._tell(seq, event, event.account)
 
     def _deposit(self, seq: int, event: e.DepositUpdate) -> None:

@@ -176,6 +176,17 @@ class Chain:
         balance: int = self.engine.functions.balanceOf(trader.address, self.base).call()
         return balance
 
+    def position_of(self, trader: LocalAccount, symbol: str) -> int:
+        """Lots of a position in the Clearinghouse."""
+        market = self.deployment.markets[symbol]["id"]
+        size: int = self.clearinghouse.functions.positionOf(trader.address, market).call()[0]
+        return size
+
+    def pool_of(self, symbol: str) -> int:
+        """micro-USDC of a market's pool."""
+        pool: int = self.clearinghouse.functions.poolOf(self.deployment.markets[symbol]["id"]).call()
+        return pool
+
     def last_batch(self) -> int:
         number: int = self.engine.functions.lastBatch().call()[0]
         return number

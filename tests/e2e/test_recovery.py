@@ -49,6 +49,7 @@ class CoreUnderTest:
 
     def command(self, role: str, *arguments: str) -> list[str]:
         options = ["--data-dir", str(self.folder), "--deployments-file", str(self.deployment), "--port", "0"]
+        options += ["--price-band-percent", "0"]  # as CONFIGURE has it
         return [sys.executable, "-m", "offchain", role, *options, *arguments]
 
     def start(self, *arguments: str) -> None:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from offchain.batching import BatchLimits
-from offchain.domain.market import USDC
+from offchain.domain.core import Core
+from offchain.domain.market import USDC, Kind
 from offchain.domain.order import NO_EXPIRY, TimeInForce
 from tests import strategies
 from tests.strategies import Intent
-from tests.utils.exchange import BTC, BTC_USDC, ETH, ETH_BTC, RATE
+from tests.utils.exchange import BTC, BTC_USDC, CALL, ETH, ETH_BTC, RATE
 from tests.utils.mirror import ACCOUNTS, Mirror
 
-MARKETS = (BTC_USDC, ETH_BTC)
+MARKETS = (BTC_USDC, ETH_BTC, CALL)
 
 
 @dataclass(frozen=True)
@@ -28,15 +30,20 @@ class Step:
     seconds: int
     fills: int
     """settle so many fills at most; 0: none"""
+    reduces_only: bool
+    trouble: str
+    """bust, reorg or "" """
 
 
 steps = st.builds(
     Step,
     intent=strategies.intents,
-    market=st.integers(0, len(MARKETS) - 1),
+    market=st.sampled_from([0, 1, 2, 2, 2]),
     rate=st.integers(-3, 3),
     seconds=st.integers(0, 20),
     fills=st.sampled_from([0] * 6 + [1, 3, 500]),
+    reduces_only=st.sampled_from([False, False, True]),
+    trouble=st.sampled_from([""] * 12 + ["bust", "reorg"]),
 )
 
 
@@ -45,14 +52,24 @@ def play(mirror: Mirror, number: int, step: Step) -> None:
     mirror.tell_price(RATE + step.rate * 1_000_000)
     if step.fills and mirror.exchange.core.status().unsettled_fills:
         mirror.settle(BatchLimits(fills=step.fills))
+    if step.trouble == "bust":
+        mirror.bust(step.rate)
+    elif step.trouble == "reorg" and not mirror.reorganise():
+        mirror.exchange.mine()
+    check_positions(mirror)
     intent, market = step.intent, MARKETS[step.market]
-    terms = {}
+    terms: dict[str, Any] = {}
+    if market.kind != Kind.SPOT:
+        terms["reduce_only"] = step.reduces_only
+    side = intent.side
+    if terms.get("reduce_only"):
+        side = int(mirror.exchange.holding(ACCOUNTS[intent.account], market.id).size > 0)
     if market.is_cross_quoted:
         terms["conversion_limit"] = RATE + (2_000_000 if intent.side == 0 else -2_000_000)
     mirror.place(
         ACCOUNTS[intent.account],
-        intent.side,
-        intent.price,
+        side,
+        intent.price if market.kind == Kind.SPOT else intent.price - 85,
         intent.quantity,
         market=market.id,
         key=number,
@@ -61,15 +78,36 @@ def play(mirror: Mirror, number: int, step: Step) -> None:
         self_trade=intent.self_trade,
         **terms,
     )
+    check_positions(mirror)
 
 
-@settings(strategies.PROFILE, max_examples=strategies.PROFILE.max_examples // 3)
-@given(st.lists(steps, min_size=30, max_size=90))
-def test_what_is_matched_settles(flow: list[Step]) -> None:
+def check_positions(mirror: Mirror) -> None:
+    """What holds of positions after every command."""
+    for venue in mirror.exchange.core._state.markets.values():
+        positions = venue.positions.values()
+        assert sum(one.current.size for one in positions) == 0
+        assert venue.pool >= 0
+        if venue.market.kind == Kind.OPTION:
+            assert venue.pool == venue.market.terms.collateral * sum(max(0, -one.current.size) for one in positions)
+        for one in positions:
+            reducing = one.reducing.values()
+            assert sum(live.remaining for live in reducing) <= abs(one.current.size)
+            assert all((live.order.side == 0) == (one.current.size < 0) for live in reducing)
+
+
+def flow(steps: list[Step]) -> None:
     mirror = Mirror(*MARKETS)
     for account in ACCOUNTS:
         for asset, amount in ((USDC, 10**9), (BTC, 10**7), (ETH, 10**7)):
             mirror.deposit(account, asset, amount)
-    for number, step in enumerate(flow):
+    for number, step in enumerate(steps):
         play(mirror, number, step)
+    data = mirror.exchange.core.snapshot()
+    assert Core.restore(data).snapshot() == data
     mirror.settle_all()
+
+
+@settings(strategies.PROFILE, max_examples=strategies.PROFILE.max_examples // 3)
+@given(st.lists(steps, min_size=30, max_size=90))
+def test_what_is_matched_settles(steps: list[Step]) -> None:
+    flow(steps)

@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from offchain.chain import eip712
 from offchain.chain.batch import build_batch, decode, encode
 from offchain.domain.batch import Batch, GroupEntry, MarketEntry, SettlementError
+from offchain.domain.derivatives import DerivativeRules
 from offchain.domain.ids import fill_id
-from offchain.domain.ledger import DerivativeRules, Halt, KeyState, LedgerState, MarketRules
+from offchain.domain.ledger import Halt, KeyState, LedgerState, MarketRules
 from offchain.domain.market import USDC, Market, MarketStatus
 from offchain.domain.order import LAST_SEQUENCE, Order, Side, TimeInForce
 from offchain.domain.settlement import earliest_match

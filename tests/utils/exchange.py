@@ -22,9 +22,11 @@ from offchain.domain.commands import (
     WithdrawalRequested,
 )
 from offchain.domain.core import Core
+from offchain.domain.derivatives import DerivativeRules
 from offchain.domain.events import BalanceUpdate, CancelResult, Done, Event, PlaceResult, Result, Trade
 from offchain.domain.market import USDC, Asset, Market
 from offchain.domain.order import NO_EXPIRY, Address, Order, SelfTrade, TimeInForce
+from offchain.domain.positions import Holding
 
 ENGINE = b"\xee" * 20
 MAKER = b"\xa1" * 20
@@ -66,6 +68,26 @@ ETH_BTC = Market(
     oracle=ORACLE,
 )
 """One tick is 10,000 * 10^-12 BTC per lot."""
+
+STRIKE = 100
+"""ticks"""
+
+CALL = Market(
+    4,
+    "BTC-CALL",
+    3,
+    4,
+    BTC,
+    USDC,
+    8,
+    tick_size=100_000_000,
+    lot_size=LOT,
+    max_price=10**12,
+    max_quantity=10**6,
+    oracle=b"\x0b" * 20,
+    derivative=DerivativeRules(expiry=1_800_000_000, strike_per_lot=STRIKE * TICK, cap_per_lot=130 * TICK),
+)
+"""Collateral: 30 ticks per short lot."""
 
 START_MS = 1_700_000_000_000
 
@@ -227,6 +249,10 @@ class Exchange:
             if balance.asset == asset:
                 return balance
         return BalanceUpdate(account, asset, 0, 0, 0, 0)
+
+    def holding(self, account: Address, market: int) -> Holding:
+        """A position once everything matched has settled."""
+        return self.core._state.markets[market].position(account).current
 
     def depth(self, side: int, market: int = 1) -> list[tuple[int, int]]:
         """Levels as (ticks, lots)."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 from offchain.batching import BatchLimits, plan_batch
 from offchain.chain.batch import build_batch
-from offchain.domain.commands import BatchClosed, BatchSettled, PlaceOrder
+from offchain.domain.clearing import PositionState
+from offchain.domain.commands import BatchClosed, BatchSettled, Bust, ClearedPosition, PlaceOrder
 from offchain.domain.events import Done, PlaceResult, Trade
-from offchain.domain.ledger import LedgerState
-from offchain.domain.market import USDC, Market
+from offchain.domain.ledger import ClearingMarket, LedgerState
+from offchain.domain.market import USDC, Kind, Market
 from offchain.domain.oracle import PriceFeed, Round
 from offchain.domain.order import Address
 from offchain.domain.settlement import settle
@@ -29,7 +31,7 @@ class Mirror:
         self.ledger = LedgerState(ENGINE, fee_bps, matched_at=self.now, clearinghouse=b"\xcc" * 20)
         self.markets = {market.id: market for market in markets}
         self.rows: dict[bytes, OrderRow] = {}
-        self._settled = 0
+        self._before: tuple[int, LedgerState] | None = None
         self.exchange.list_markets(*markets)
         for market in markets:
             self.list(market)
@@ -40,7 +42,7 @@ class Mirror:
         return self.exchange.now_ms // 1000
 
     def list(self, market: Market) -> None:
-        self.ledger.markets[market.id] = rules_of(market)
+        self.ledger.markets[market.id] = rules_of(market, derivative=market.derivative)
 
     # What happens to both ---------------------------------------------------------------------------------------------
 
@@ -105,11 +107,41 @@ class Mirror:
             lambda _, signature: signature[:20],
         )
         assert list(result.fill_ids) == [trade.id for trade in trades]
+        self._before = (self.exchange.head[0], copy.deepcopy(self.ledger))
         self.ledger.apply(result)
-        log = BatchSettled(number, matched_at, [trade.id for trade in trades], digest("tx", number), 10**6)
+        log = BatchSettled(
+            number,
+            matched_at,
+            [trade.id for trade in trades],
+            digest("tx", number),
+            10**6,
+            [
+                ClearedPosition(account, market, one.size, one.quote, one.funding)
+                for (account, market), one in result.money.positions.items()
+            ],
+            [(market, one.pool) for market, one in result.money.clearing.items()],
+        )
         assert self.exchange.mine(log) == Done()
         self.compare()
         return log
+
+    def bust(self, choice: int) -> None:
+        """Drop one of the unsettled fills, if there is any."""
+        fills = self.unsettled()
+        trade = fills[choice % len(fills)].trade if fills else None
+        if trade is not None:
+            assert self.exchange.run(Bust([trade.id], "drill")) == Done()
+
+    def reorganise(self) -> bool:
+        """Undo the last block if it settled a batch; whether it did."""
+        if self._before is None or self._before[0] != self.exchange.head[0] - 1:
+            return False
+        number, before = self._before
+        before.feeds, self._before = self.ledger.feeds, None
+        self.ledger = before
+        assert self.exchange.roll_back(number) == Done()
+        self.compare()
+        return True
 
     def settle_all(self) -> None:
         while self.exchange.core.status().unsettled_fills:
@@ -122,6 +154,14 @@ class Mirror:
             assert self.exchange.balance(account, USDC).settled == self.ledger.usdc.get(account, 0)
             for asset in {market.base for market in self.markets.values()}:
                 assert self.exchange.balance(account, asset).settled == self.ledger.base.get((account, asset), 0)
+        for market in self.markets.values():
+            if market.kind == Kind.SPOT:
+                continue
+            venue = self.exchange.core._state.markets[market.id]
+            assert venue.clearing.pool == self.ledger.clearing.get(market.id, ClearingMarket()).pool
+            for account in ACCOUNTS:
+                stored = self.ledger.positions.get((account, market.id), PositionState())
+                assert venue.position(account).settled.state == stored
 
     def _item(self, trade: Trade) -> ItemRow:
         row = TradeRow(

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from offchain.chain import eip712
-from offchain.domain.ledger import FUND, DerivativeRules, LedgerState, MarketRules
+from offchain.domain.derivatives import DerivativeRules
+from offchain.domain.ledger import FUND, LedgerState, MarketRules
 from offchain.domain.market import USDC, Kind, Market
 from offchain.domain.oracle import PriceFeed, Round
 from offchain.domain.order import Address

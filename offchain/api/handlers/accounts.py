@@ -15,7 +15,7 @@ from offchain.api.handlers.common import (
 )
 from offchain.api.keys import PRESENT, STATE
 from offchain.api.present import hex_of
-from offchain.api.schemas import http
+from offchain.api.schemas import http, positions
 
 
 async def get_account(request: web.Request) -> web.Response:
@@ -33,6 +33,14 @@ async def list_balances(request: web.Request) -> web.Response:
     balances = await request.app[STATE].live.read(lambda core: core.balances(account))
     present = request.app[PRESENT]
     return answer(http.Balances(account=hex_of(account), balances=[present.balance(balance) for balance in balances]))
+
+
+async def list_positions(request: web.Request) -> web.Response:
+    """GET /v1/positions: the core's own figures"""
+    account = account_of(parameters(request, "account"))
+    views = await request.app[STATE].live.read(lambda core: core.positions(account))
+    present = request.app[PRESENT]
+    return answer(positions.Positions(account=hex_of(account), positions=[present.position(view) for view in views]))
 
 
 async def list_fills(request: web.Request) -> web.Response:

@@ -28,7 +28,8 @@ async def list_markets(request: web.Request) -> web.Response:
     domain = request.app[CATALOGUE].domain
     if domain is None:
         raise ProblemError(Code.NOT_CONFIGURED, "the exchange is starting; it has no markets yet")
-    return answer(request.app[PRESENT].markets(domain))
+    configuration = await request.app[STATE].live.read(lambda core: core.configuration)
+    return answer(request.app[PRESENT].markets(domain, configuration))
 
 
 async def get_orderbook(request: web.Request) -> web.Response:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import structlog
 from aiohttp import web
@@ -23,47 +23,78 @@ from offchain.api.handlers.common import (
     read_own_writes,
 )
 from offchain.api.idempotency import once
-from offchain.api.keys import CATALOGUE, INTAKE, LIFE, METRICS, PRESENT, REQUEST_ID, STATE
+from offchain.api.keys import BREAKER, CATALOGUE, INTAKE, LIFE, METRICS, PRESENT, REQUEST_ID, STATE
 from offchain.api.present import hex_of
 from offchain.api.problems import ApiCode, ProblemError
 from offchain.api.schemas import http
-from offchain.domain.commands import CancelOrder, PlaceOrder
+from offchain.domain.commands import CancelOrder, Command, PlaceOrder
 from offchain.domain.errors import Code, Rejection
-from offchain.domain.events import CancelResult, PlaceResult
+from offchain.domain.events import CancelResult, PlaceResult, Result
 from offchain.domain.order import OrderStatus
 from offchain.intake import parse_order_id
-from offchain.ports import OrderQuery
+from offchain.ports import OrderQuery, Unavailable
 
 log = structlog.get_logger(__name__)
 
 STATUSES = tuple(status.value for status in OrderStatus)
 
 
-@asynccontextmanager
-async def _admitted(request: web.Request) -> AsyncIterator[None]:
-    """A bounded number of orders and cancels at a time, and none once the service is stopping."""
-    life = request.app[LIFE]
+@contextmanager
+def _placing(request: web.Request) -> Iterator[None]:
+    """A bounded number of orders at a time, and none while the service starts, stops, or waits for the core in vain."""
+    state, life = request.app[STATE], request.app[LIFE]
+    if not state.is_open():
+        raise ProblemError(ApiCode.STARTING, "the service is catching up with the chain; send it again in a moment")
     if life.draining:
         raise ProblemError(ApiCode.SHUTTING_DOWN, "the service is shutting down; send it again later")
-    limit = request.app[STATE].settings.max_inflight
-    if life.inflight >= limit:
-        raise ProblemError(ApiCode.OVERLOADED, f"{limit} orders and cancels are under way; send it again later")
-    life.inflight += 1
+    _refuse_while_open(request, request.app[BREAKER].wait())
+    if life.orders >= state.settings.max_inflight:
+        raise ProblemError(ApiCode.OVERLOADED, f"{life.orders} orders are under way; send it again later")
+    life.orders += 1
     try:
         yield
     finally:
-        life.inflight -= 1
+        life.orders -= 1
+
+
+@contextmanager
+def _canceling(request: web.Request) -> Iterator[None]:
+    """As many cancels at a time as orders, counted apart: whatever happens to orders, one can get out."""
+    life, limit = request.app[LIFE], request.app[STATE].settings.max_inflight
+    if life.cancels >= limit:
+        raise ProblemError(ApiCode.OVERLOADED, f"{limit} cancels are under way; send it again later")
+    life.cancels += 1
+    try:
+        yield
+    finally:
+        life.cancels -= 1
+
+
+def _refuse_while_open(request: web.Request, wait: int) -> None:
+    if wait:
+        failures = request.app[BREAKER].failures
+        detail = f"the core has not answered {failures} times in a row; nothing was taken, send it again in {wait} s"
+        raise ProblemError(ApiCode.CIRCUIT_OPEN, detail, retry_after=wait)
+
+
+async def _submit(request: web.Request, command: Command) -> Result:
+    """Let the core execute `command`, and the breaker know whether it answers. Raises Overloaded, Unavailable."""
+    state, breaker = request.app[STATE], request.app[BREAKER]
+    try:
+        result = await state.ingress.submit(command, state.settings.submit_timeout_ms)
+    except Unavailable:
+        breaker.failed()
+        raise
+    breaker.succeeded()
+    return result
 
 
 async def place_order(request: web.Request) -> web.Response:
     """POST /v1/orders"""
-    state = request.app[STATE]
-    if not state.is_open():
-        raise ProblemError(ApiCode.STARTING, "the service is catching up with the chain; send it again in a moment")
-    async with _admitted(request):
+    with _placing(request):
         raw = await read_body(request)
         with request.app[METRICS].order_intake.time():
-            command = request.app[INTAKE].place(raw, state.clock.now_ms())
+            command = request.app[INTAKE].place(raw, request.app[STATE].clock.now_ms())
         account, order_id = command.order.account, hex_of(command.order_hash)
         log.debug("accepted", request_id=request[REQUEST_ID], order=order_id, account=hex_of(account))
         charge_account(request, "orders", account)
@@ -72,8 +103,8 @@ async def place_order(request: web.Request) -> web.Response:
 
 async def _place(request: web.Request, command: PlaceOrder) -> web.Response:
     """Let the core decide. The order's hash says that it is the same one, so that it needs no other key."""
-    state = request.app[STATE]
-    result = await state.ingress.submit(command, state.settings.submit_timeout_ms)
+    _refuse_while_open(request, request.app[BREAKER].enter())
+    result = await _submit(request, command)
     if isinstance(result, Rejection):
         raise ProblemError(result.code, result.detail, result.param)
     if not isinstance(result, PlaceResult):
@@ -89,11 +120,11 @@ async def _place(request: web.Request, command: PlaceOrder) -> web.Response:
 
 async def cancel_order(request: web.Request) -> web.Response:
     """DELETE /v1/orders/{id}"""
-    state = request.app[STATE]
-    async with _admitted(request):
+    with _canceling(request):
         raw = await read_body(request)
         with request.app[METRICS].cancel_intake.time():
-            command = request.app[INTAKE].cancel(raw, request.match_info["id"], state.clock.now_ms())
+            now_ms = request.app[STATE].clock.now_ms()
+            command = request.app[INTAKE].cancel(raw, request.match_info["id"], now_ms)
         account, order_id = command.account, hex_of(command.order_hash)
         log.debug("accepted", request_id=request[REQUEST_ID], cancels=order_id, account=hex_of(account))
         charge_account(request, "cancels", account)
@@ -101,8 +132,7 @@ async def cancel_order(request: web.Request) -> web.Response:
 
 
 async def _cancel(request: web.Request, command: CancelOrder) -> web.Response:
-    state = request.app[STATE]
-    result = await state.ingress.submit(command, state.settings.submit_timeout_ms)
+    result = await _submit(request, command)
     if isinstance(result, Rejection):
         raise ProblemError(result.code, result.detail, result.param, order_id=hex_of(command.order_hash))
     if not isinstance(result, CancelResult):

@@ -52,7 +52,8 @@ async def get_metrics(request: web.Request) -> web.Response:
     metrics, life, hub = app[METRICS], app[LIFE], app[HUB]
     _set_gauges(app, await readiness.read(app))
     metrics.answers.set(len(app[IDEMPOTENCY]))
-    metrics.inflight.set(life.inflight)
+    metrics.inflight.labels("order").set(life.orders)
+    metrics.inflight.labels("cancel").set(life.cancels)
     metrics.sockets.set(len(life.connections))
     for policy, count in app[LIMITS].keys().items():
         metrics.limited_keys.labels(policy).set(count)

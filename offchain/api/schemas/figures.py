@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from offchain.api.schemas.http import Base
+from offchain.api.schemas.base import Base
 
 
 class Candle(Base, frozen=True):

@@ -12,6 +12,8 @@ from itertools import chain, islice
 
 import msgspec
 
+from offchain.api.schemas.base import Base, Sparse
+from offchain.api.schemas.positions import Option
 from offchain.intake import CancelBody, OrderBody
 
 __all__ = ["CancelBody", "OrderBody"]  # the request bodies; intake decodes them
@@ -29,14 +31,6 @@ def checksum(bids: Iterable[Level], asks: Iterable[Level]) -> int:
     """
     levels = chain(islice(bids, CHECKSUM_LEVELS), islice(asks, CHECKSUM_LEVELS))
     return zlib.crc32("|".join(f"{price}:{size}" for price, size in levels).encode("ascii"))
-
-
-class Base(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Common settings."""
-
-
-class Sparse(Base, frozen=True, kw_only=True, omit_defaults=True):
-    """Fields at their default are left out."""
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -248,6 +242,8 @@ class MarketInfo(Base, frozen=True):
     """active | paused | closed | halted"""
     reason: str
     """why it is halted"""
+    option: Option | None = None
+    """null of other kinds"""
 
 
 class SigningDomain(Base, frozen=True):
@@ -269,6 +265,10 @@ class Markets(Base, frozen=True):
     fee_bps: int
     fee_change: FeeChange | None
     """the next one that is scheduled"""
+    max_open_orders: int
+    """per account"""
+    price_band_bps: int
+    """how far beyond the best opposite price an order may reach; 0: at any price"""
     assets: list[AssetInfo]
     markets: list[MarketInfo]
 

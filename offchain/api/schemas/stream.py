@@ -7,7 +7,17 @@
 
 from __future__ import annotations
 
-from offchain.api.schemas.http import Balance, Base, Delegate, Deposit, Fill, Level, PublicTrade, Sparse, Withdrawal
+from offchain.api.schemas.base import Base, Sparse
+from offchain.api.schemas.http import (
+    Balance,
+    Delegate,
+    Deposit,
+    Fill,
+    Level,
+    PublicTrade,
+    Withdrawal,
+)
+from offchain.api.schemas.positions import Position, PositionChange
 
 
 class Depth(Base, frozen=True):
@@ -67,6 +77,7 @@ class ResyncMessage(Base, frozen=True, tag="resync", tag_field="type"):
 class TraderState(Base, frozen=True):
     orders: list[OpenOrder]
     balances: list[Balance]
+    positions: list[Position]
 
 
 class OpenOrder(Base, frozen=True):
@@ -139,6 +150,13 @@ class BalanceMessage(Base, frozen=True, tag="balanceUpdate", tag_field="type"):
     data: Balance
 
 
+class PositionMessage(Base, frozen=True, tag="positionUpdate", tag_field="type"):
+    channel: str
+    seq: int
+    prev_seq: int
+    data: PositionChange
+
+
 class DepositMessage(Base, frozen=True, tag="depositUpdate", tag_field="type"):
     channel: str
     seq: int
@@ -193,6 +211,7 @@ TraderUpdate = (
     | FillMessage
     | FillBustMessage
     | BalanceMessage
+    | PositionMessage
     | DepositMessage
     | WithdrawalMessage
     | AccountMessage

@@ -13,10 +13,10 @@ from typing import Any, get_args
 
 import msgspec
 
+from offchain.api.closing import CloseCode
 from offchain.api.schemas import stream
 from offchain.api.spec.fields import ADDRESS
 from offchain.api.spec.schemas import components
-from offchain.api.websocket import CLOSE_SLOW_CONSUMER
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,9 @@ def asyncapi() -> dict[str, Any]:
             "version": version("crosspoint"),
             "description": "`seq` is the exchange's event sequence, `prevSeq` that of the message before on the "
             "channel. A message applies if `prevSeq <= have < seq`, where `have` is the `seq` of the last one applied. "
-            f"A socket that does not keep up is closed with {CLOSE_SLOW_CONSUMER}.",
+            "The service closes a socket with "
+            + ", ".join(f"{code.value} ({code.reason})" for code in CloseCode)
+            + ".",
         },
         "defaultContentType": "application/json",
         "channels": {name: _channel(channel) for name, channel in CHANNELS.items()},

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from offchain.api.handlers.figures import DEFAULT_CANDLES, INTERVALS, LATEST_MS, MAX_CANDLES
-from offchain.api.schemas import figures, http
+from offchain.api.schemas import figures, http, positions
 from offchain.api.spec.fields import ADDRESS, ORDER_ID
 from offchain.api.state import ApiSettings
 from offchain.domain.order import OrderStatus
@@ -127,6 +127,14 @@ OPERATIONS: tuple[Operation, ...] = (
         "GET", "/v1/account", "accounts", "Epoch and delegates, from the core itself", {200: http.Account}, (ACCOUNT,)
     ),
     Operation("GET", "/v1/balances", "accounts", "Balances, from the core itself", {200: http.Balances}, (ACCOUNT,)),
+    Operation(
+        "GET",
+        "/v1/positions",
+        "accounts",
+        "Positions in derivative markets, from the core itself",
+        {200: positions.Positions},
+        (ACCOUNT,),
+    ),
     Operation(
         "GET",
         "/v1/fills",

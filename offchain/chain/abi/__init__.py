@@ -19,7 +19,10 @@ from eth_abi.exceptions import DecodingError
 from offchain.chain.eip712 import keccak
 
 CONTRACTS = ("Engine", "Vault", "WithdrawalQueue", "MarketRegistry", "OrderControl")
-"""Contracts whose events matter."""
+"""Contracts that every deployment has, and whose events matter."""
+
+EVENT_CONTRACTS = (*CONTRACTS, "Clearinghouse")
+"""Those, and the one that only a deployment with derivatives has."""
 
 CALLED_CONTRACTS = ("Clearinghouse", "PriceOracle")
 """Contracts that these call, whose errors come through."""
@@ -87,7 +90,10 @@ def _event_type(contract: str, entry: Entry) -> EventType:
 EVENTS: dict[tuple[str, bytes], EventType] = {
     (event.contract, event.topic): event
     for event in (
-        _event_type(contract, entry) for contract in CONTRACTS for entry in load(contract) if entry["type"] == "event"
+        _event_type(contract, entry)
+        for contract in EVENT_CONTRACTS
+        for entry in load(contract)
+        if entry["type"] == "event"
     )
 }
 """By contract and first topic."""

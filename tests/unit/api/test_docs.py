@@ -13,11 +13,13 @@ import pytest
 from eth_account import Account
 from eth_account.messages import encode_typed_data
 
+from offchain.api.closing import CloseCode
 from offchain.api.problems import PROBLEMS, ApiCode
 from offchain.api.routes import ROUTES
 from offchain.api.schemas.http import checksum
 from offchain.chain import eip712
 from offchain.client import client
+from offchain.config import Config
 from offchain.domain.errors import Code
 from offchain.domain.market import USDC
 from offchain.domain.order import NO_EXPIRY, Order
@@ -62,6 +64,34 @@ def test_every_problem_is_documented() -> None:
     documented = {code: (int(status), retryable == "yes") for code, status, retryable in rows}
     assert documented == {code: (kind.status, kind.retryable) for code, kind in PROBLEMS.items()}
     assert len(rows) == len(documented)
+
+
+def test_every_code_is_given_somewhere() -> None:
+    """A code that nothing answers is not stable, it is dead."""
+    folder = Path(__file__).parents[3] / "offchain"
+    given = "".join(path.read_text() for path in folder.rglob("*.py") if path.name not in ("problems.py", "errors.py"))
+    for kind in (ApiCode, Code, IntakeCode):
+        unused = [code for code in kind if f"{kind.__name__}.{code.name}" not in given]
+        assert unused == [], kind.__name__
+
+
+def test_every_close_code_is_documented() -> None:
+    rows = re.findall(r"^\| (\d{4}) \| ([a-z ]+) \| .+ \| .+ \|$", TEXT, re.MULTILINE)
+    assert {int(code): reason for code, reason in rows} == {code.value: code.reason for code in CloseCode}
+    assert len(rows) == len(CloseCode)
+
+
+def test_every_budget_is_documented_as_shipped() -> None:
+    rows = re.findall(r"^\| `([a-z-]+)` \| .+ \| .+ \| (\d+) \|$", TEXT, re.MULTILINE)
+    fields = Config.model_fields
+    shipped = {
+        "address": "limit_address_requests",
+        "address-cancels": "limit_address_cancels",
+        "orders": "limit_account_orders",
+        "cancels": "limit_account_cancels",
+        "messages": "limit_socket_messages",
+    }
+    assert {name: int(rate) for name, rate in rows} == {name: fields[field].default for name, field in shipped.items()}
 
 
 def test_every_route_is_documented() -> None:

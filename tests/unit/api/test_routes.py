@@ -64,6 +64,7 @@ async def test_markets_say_what_is_signed_and_how(api: Api) -> None:
         "verifyingContract": "0x" + ENGINE.hex(),
     }
     assert markets["feeBps"] == 50
+    assert (markets["maxOpenOrders"], markets["priceBandBps"]) == (10_000, 0)
     assert [asset["symbol"] for asset in markets["assets"]] == ["USDC", "BTC", "ETH"]
     assert markets["markets"][0] == {
         "id": BTC_USDC.id,
@@ -80,6 +81,7 @@ async def test_markets_say_what_is_signed_and_how(api: Api) -> None:
         "maxQuantity": "10000",
         "status": "active",
         "reason": "",
+        "option": None,
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,15 +12,18 @@ from offchain.chain.abi import EVENTS
 from offchain.chain.deployment import Deployment
 from offchain.chain.logs import LogDecoder, RawLog
 from offchain.domain import commands as c
+from offchain.domain.derivatives import DerivativeRules
 from offchain.domain.market import Market
 from offchain.ports import ChainUnavailable
-from tests.utils.markets import NO_DERIVATIVE, OPTION, PERP, SPOT, ZERO
+from tests.utils.markets import FUNDING, MARGINS, NO_DERIVATIVE, OPTION, PERP, SPOT, ZERO
 
 ADDRESSES = {
     name: bytes([number] * 20)
     for number, name in enumerate(("Engine", "Vault", "WithdrawalQueue", "MarketRegistry", "OrderControl"), 10)
 }
 DEPLOYMENT = Deployment(1, *ADDRESSES.values(), first_block=10)
+CLEARING = replace(DEPLOYMENT, clearinghouse=b"\x20" * 20)
+ADDRESSES["Clearinghouse"] = b"\x20" * 20
 TX_HASH = b"\x77" * 32
 ACCOUNT, OTHER = b"\xa1" * 20, b"\xa2" * 20
 
@@ -116,7 +120,8 @@ async def test_an_event_becomes_a_command(
 async def test_markets_of_every_kind_are_created(kind: int, quote: int) -> None:
     params = ("M", kind, 1, quote, 10**5, 10**3, 10**13, 10**9, ZERO, tuple(NO_DERIVATIVE.values()))
     log = create_log("MarketRegistry", "MarketCreated", {"id": 4, "instrument": 1, "params": params})
-    market = Market(4, "M", kind, 1, 1, quote, 8, 10**5, 10**3, 10**13, 10**9)
+    derivative = None if kind == SPOT else DerivativeRules()
+    market = Market(4, "M", kind, 1, 1, quote, 8, 10**5, 10**3, 10**13, 10**9, b"", derivative)
     assert await LogDecoder(DEPLOYMENT, Facts()).decode([log]) == [c.MarketCreated(market)]
 
 
@@ -124,7 +129,70 @@ async def test_a_batch_takes_its_fills_along() -> None:
     ids = [bytes([number]) * 32 for number in (1, 2)]
     logs = [create_log("Engine", "Fill", {"id": fill_id}, index) for index, fill_id in enumerate(ids)]
     logs.append(create_log("Engine", "BatchSettled", {"number": 7, "matchedAt": 9, "fills": 2}, 2))
-    assert await LogDecoder(DEPLOYMENT, Facts()).decode(reversed(logs)) == [c.BatchSettled(7, 9, ids, TX_HASH, 123)]
+    assert await LogDecoder(DEPLOYMENT, Facts()).decode(reversed(logs)) == [
+        c.BatchSettled(7, 9, ids, TX_HASH, 123, [], [])
+    ]
+
+
+async def test_the_terms_of_a_derivative_are_per_lot() -> None:
+    terms = NO_DERIVATIVE | MARGINS | FUNDING | {"expiry": 99, "strike": 70_000 * 10**6, "cap": 140_000 * 10**6}
+    params = ("M", OPTION, 1, 0, 10**5, 10**3, 10**13, 10**9, "0x" + "0a" * 20, tuple(terms.values()))
+    log = create_log("MarketRegistry", "MarketCreated", {"id": 4, "instrument": 4, "params": params})
+    (created,) = await LogDecoder(DEPLOYMENT, Facts()).decode([log])
+    assert isinstance(created, c.MarketCreated)
+    assert created.market.oracle == b"\x0a" * 20
+    assert created.market.derivative == DerivativeRules(1_000, 500, 250, 100, 150, 50_000, 99, 700_000, 1_400_000)
+
+
+POSITION = {"account": text(ACCOUNT), "market": 5, "size": -3, "quote": -4, "fundingIndex": 2**70}
+MOVED = c.ClearedPosition(ACCOUNT, 5, -3, -4, 2**70)
+
+
+async def test_what_a_batch_cleared_is_its_own() -> None:
+    logs = [
+        create_log("Clearinghouse", "PositionChanged", POSITION, 0),
+        create_log("Clearinghouse", "PoolChanged", {"market": 5, "pool": 9}, 1),
+        create_log("Engine", "Fill", {"id": b"\x01" * 32}, 2),
+        create_log("Engine", "BatchSettled", {"number": 7, "matchedAt": 9, "fills": 1}, 3),
+    ]
+    (settled,) = await LogDecoder(CLEARING, Facts()).decode(logs)
+    assert settled == c.BatchSettled(7, 9, [b"\x01" * 32], TX_HASH, 123, [MOVED], [(5, 9)])
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "changed"),
+    [
+        ("FundingAccrued", {"hour": 8, "rate": -1, "index": 7, "funding": -6}, {"funding": [(5, 8, -6)]}),
+        ("MarketExpired", {"how": 0, "settlePerLot": 7}, {"expired": [(5, 7)]}),
+        (
+            "Closed",
+            {"account": text(ACCOUNT), "equity": 4, "paid": 3, "covered": 2},
+            {"payments": [c.ClearingPayment(ACCOUNT, 5, 3, 1)], "fund": -2},
+        ),
+        ("TakenOver", {"account": text(ACCOUNT), "size": 1, "quote": 2, "topUp": -3}, {"fund": 3}),
+        (
+            "Exited",
+            {"account": text(ACCOUNT), "size": 1, "quote": 2, "paid": 4, "topUp": 3},
+            {"payments": [c.ClearingPayment(ACCOUNT, 5, 4, 1)], "fund": -3},
+        ),
+        (
+            "Deleveraged",
+            {"loser": text(OTHER), "winner": text(ACCOUNT), "quantity": 1, "credit": 5},
+            {"payments": [c.ClearingPayment(ACCOUNT, 5, 5, 1)]},
+        ),
+    ],
+)
+async def test_what_others_clear_is_one_command_per_transaction(
+    name: str, values: dict[str, Any], changed: dict[str, Any]
+) -> None:
+    logs = [
+        create_log("Clearinghouse", "PositionChanged", POSITION, 0),
+        create_log("Clearinghouse", name, {"market": 5} | values, 1),
+        replace(create_log("Clearinghouse", "PoolChanged", {"market": 5, "pool": 9}, 2), tx_hash=b"\x78" * 32),
+    ]
+    first, second = await LogDecoder(CLEARING, Facts()).decode(logs)
+    assert first == c.ClearingChanged(TX_HASH, [MOVED], **changed)
+    assert second == c.ClearingChanged(b"\x78" * 32, pools=[(5, 9)])
 
 
 @pytest.mark.parametrize(

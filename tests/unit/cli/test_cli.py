@@ -51,6 +51,7 @@ async def test_trade_shows_everywhere(ask, run):
     (candle,) = await ask("candles", "BTC-USDC")
     assert candle["close"] == "95000"
     assert (await ask("tickers"))[0]["last"] == "95000"
+    assert await ask("positions", trader=TAKER) == []
     found = {balance["asset"]: balance for balance in await ask("balances", trader=TAKER)}
     assert found["USDC"]["unsettled"] == "-19095"
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from offchain.api.closing import CloseCode
 from offchain.api.keys import LIFE
 from offchain.api.schemas.stream import (
     DepthSnapshot,
@@ -57,7 +58,7 @@ async def next_of(stream: Stream, *kinds: type) -> Any:
 
 def disconnect(exchange: Exchange) -> None:
     for connection in exchange.app[LIFE].connections:
-        connection.close(1011, "test")
+        connection.close(CloseCode.SHUTTING_DOWN)
 
 
 async def test_the_book_follows_the_exchange(create_client: CreateClient, listen: Any) -> None:

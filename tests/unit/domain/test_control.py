@@ -40,6 +40,7 @@ def test_configuration_is_final(exchange: Exchange) -> None:
         ({"window": 0}, "window"),
         ({"max_head_age_ms": -1}, "max_head_age_ms"),
         ({"max_open_orders": 0}, "max_open_orders"),
+        ({"price_band_bps": -1}, "price_band_bps"),
         ({"engine": b"\x01" * 19}, "engine"),
     ],
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from offchain.domain import trading
+from offchain.domain import ending
 from offchain.domain.commands import SetStatus, Tick
 from offchain.domain.errors import Code, Rejection
 from offchain.domain.events import CancelResult, CommandRefused, OrderUpdate, Ticked
@@ -78,7 +78,7 @@ def test_tick_ends_what_has_expired(exchange: Exchange) -> None:
 
 
 def test_tick_is_bounded(exchange: Exchange, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trading, "MAX_EXPIRED", 3)
+    monkeypatch.setattr(ending, "MAX_EXPIRED", 3)
     for _ in range(5):
         exchange.place(MAKER, BUY, 100, 1, tif=GTD, expiry=exchange.now_ms // 1000 + 1)
     exchange.now_ms += 5_000

@@ -83,7 +83,7 @@ class SlowJournal:
 
 async def test_full_queue_takes_nothing(create_sequencer, journal):
     slow = SlowJournal(journal)
-    sequencer = await create_sequencer(slow, queue_limit=10, batch_limit=1)
+    sequencer = await create_sequencer(slow, queue_limit=8, reserve=2, batch_limit=1)
     slow.gate.clear()
     waiting = [asyncio.create_task(sequencer.submit(Tick(), TIMEOUT)) for _ in range(11)]
     await asyncio.sleep(0.01)
@@ -91,6 +91,9 @@ async def test_full_queue_takes_nothing(create_sequencer, journal):
     await asyncio.sleep(0)
     with pytest.raises(Overloaded, match="10 commands"):
         await sequencer.submit(Tick(), TIMEOUT)
+    # An order finds no place even where others still do: cancels and the chain's news are not kept out by orders.
+    with pytest.raises(Overloaded, match="8 commands"):
+        await sequencer.submit(create_order(MAKER, Side.BUY, 5), TIMEOUT)
     slow.gate.set()
     results = await asyncio.gather(*waiting, return_exceptions=True)
     taken = sum(not isinstance(result, Exception) for result in results)

@@ -1,0 +1,47 @@
+"""Derivatives over HTTP and WebSocket: positions, and the terms of their markets."""
+
+from __future__ import annotations
+
+from offchain.api.schemas.base import Base
+
+
+class PositionChange(Base, frozen=True):
+    """A position in a derivative market, once everything matched has settled."""
+
+    market: str
+    size: str
+    """base units; negative: short"""
+    settled_size: str
+    """on chain"""
+    entry_price: str | None
+    """mean price of what is open, rounded down to a micro-USDC; null if nothing is"""
+    realised_pnl: str
+    """USDC that closing and funding have brought, before fees"""
+
+
+class Position(PositionChange, frozen=True):
+    kind: str
+    mark_price: str | None
+    """the middle of the best bid and offer, else the last price; null if there is neither"""
+    unrealised_pnl: str | None
+    """USDC, at the mark"""
+    margin: str
+    """USDC that is locked: of an option the collateral of its short lots"""
+
+
+class Positions(Base, frozen=True):
+    account: str
+    positions: list[Position]
+
+
+class Option(Base, frozen=True):
+    """The terms of an option."""
+
+    expiry: int
+    """Unix milliseconds"""
+    strike: str
+    cap: str | None
+    """of a call: what it pays for at most; null of a put"""
+    is_put: bool
+    collateral: str
+    """what one whole base unit of a short position locks, USDC"""
