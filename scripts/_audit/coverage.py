@@ -27,7 +27,8 @@ from scripts._audit.rewrite import IMPORTED, Rewriter, is_statement
 from scripts._audit.sources import MOCKS, ROOT, Json, closure, production_units, syntax_trees
 from scripts._audit.tree import PROBES, QUIET, SELECTED, Tree
 
-TREE = Tree(ROOT / ".audit" / "coverage")
+# With a probe at each statement the plain doubles of the assembly need more stack than there is.
+TREE = Tree(ROOT / ".audit" / "coverage", ("contracts/mocks/reference", "tests/functional/reference"))
 REPORT = TREE.folder / "coverage.json"
 ROOM, PROBES_PER_UNIT = 90_000_000, 10_000
 LOWEST_LINES, LOWEST_BRANCHES = 98.0, 95.0

@@ -118,8 +118,9 @@ class Run:
         if (state == "survived") == bool(note["killer"]) or any(name in note["how"] for name in NO_CHAIN):
             state = f"broken: {state}, but {note}"
         entry = {"mutant": mutant, "state": state, **note, "seconds": round(time.monotonic() - begun, 1)}
-        with Path(self.job["output"]).open("a") as results:
-            results.write(json.dumps(entry) + "\n")
+        if state == "killed" or not self.job.get("only_killed"):
+            with Path(self.job["output"]).open("a") as results:
+                results.write(json.dumps(entry) + "\n")
 
     def _note(self, what: dict[str, str]) -> None:
         self._result_file(os.getpid()).write_text(json.dumps(what))

@@ -1,10 +1,10 @@
 """Mutation testing of Engine, Vault and Clearinghouse, with their libraries, by the functional tests.
 
 All mutants are compiled into one copy of the project (mutations.py); one that the compiler refuses is left out before,
-and another line takes its place. A first run maps which test reaches which mutant; then each mutant is switched on for
-the tests that reach it until one fails: first the test that killed it in an earlier build, then those of its group's
-own folder, the fastest first. Results are kept between runs while contracts and tests are the same, those of killed
-mutants also when only tests change.
+and another line takes its place. Each is switched on for the test that killed it in an earlier build. Then a run maps
+which test reaches which mutant, and those that are left are switched on for the tests that reach them until one fails:
+first those of the group's own folder, the fastest first. Results are kept between runs while contracts and tests are
+the same, those of killed mutants also when only tests change.
 
 The report is tests/audit/mutants.md. A survivor needs an explanation in tests/audit/mutants.toml, by its key.
 """
@@ -290,7 +290,17 @@ def main() -> None:
         (WORK / "results").unlink(missing_ok=True)
         state = {"build": build, "maps": {}}
     shards = TREE.shards(arguments.tests)
+    group_of = [name for name, group in groups.items() for _ in group]
+    options = {"jobs": arguments.jobs, "seconds": arguments.seconds}
+    wanted = [(n, m) for n, (name, m) in enumerate(zip(group_of, chosen, strict=True), 1) if name in arguments.groups]
+    results = read_results(chosen)
+    hinted = [(n, [hints[m.key]]) for n, m in wanted if m.key in hints and m.key not in results]
+    run_mutants(hinted, shards, options | {"only_killed": True})
     map_reach(shards, arguments.jobs, state["maps"])
+    # A test that fails without a mutant kills none.
+    failing = {test for shard in shards for test in state["maps"][shard]["failed"]}
+    if any(result.killer in failing for result in read_results(chosen).values()):
+        sys.exit(f"tests that fail without a mutant are said to kill some: {failing}")
     if state.get("of") != (of := [tests, shards]):
         keep_killed(chosen)
         state["of"] = of
@@ -300,15 +310,14 @@ def main() -> None:
     for shard in shards:
         for number, found in state["maps"][shard]["reach"].items():
             reach.setdefault(int(number), {}).update(found)
-    group_of = [name for name, group in groups.items() for _ in group]
     for _ in range(ATTEMPTS):
         results = read_results(chosen)
         pending = [
-            (number, in_order(reach[number], GROUPS[name].tests, hints.get(mutant.key, "")))
-            for number, (name, mutant) in enumerate(zip(group_of, chosen, strict=True), 1)
-            if name in arguments.groups and mutant.key not in results and number in reach
+            (number, in_order(reach[number], GROUPS[group_of[number - 1]].tests, hints.get(mutant.key, "")))
+            for number, mutant in wanted
+            if mutant.key not in results and number in reach
         ]
-        run_mutants(pending, shards, {"jobs": arguments.jobs, "seconds": arguments.seconds})
+        run_mutants(pending, shards, options)
     unreached = {mutant.key: Result("not reached") for number, mutant in enumerate(chosen, 1) if number not in reach}
     results = unreached | read_results(chosen)
     hints_file.write_text(json.dumps(hints | {key: done.killer for key, done in results.items() if done.killer}))

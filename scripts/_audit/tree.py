@@ -35,19 +35,20 @@ exec "{anvil}" "$@" --disable-code-size-limit --gas-limit 1000000000 \\
 
 
 class Tree:
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, left_out: tuple[str, ...] = ()) -> None:
         self.folder = folder
+        self.left_out = (*LEFT_OUT, *left_out)
         self.hits = folder / "hits"
 
     def lay(self, contracts: dict[str, str]) -> None:
         """Copy the project, with these units in the contracts' place; compile it if the contracts are others."""
-        mocks = {name: (ROOT / name).read_text() for name in _own_files() if name.startswith(MOCKS)}
+        mocks = {name: (ROOT / name).read_text() for name in self._own_files() if name.startswith(MOCKS)}
         state = hashlib.sha256("\0".join(text for _, text in sorted((contracts | mocks).items())).encode()).hexdigest()
         stamp = self.folder / "compiled"
         is_compiled = stamp.exists() and stamp.read_text() == state
         for name in ("tests", "scripts", "offchain", *([] if is_compiled else ["contracts"])):
             shutil.rmtree(self.folder / name, ignore_errors=True)
-        for name in _own_files():
+        for name in self._own_files():
             if name not in contracts:
                 self._copy(name)
         if is_compiled:
@@ -82,7 +83,7 @@ class Tree:
             has_folders = folder.is_dir() and any(entry.glob("test_*.py") for entry in folder.iterdir())
             for entry in sorted(folder.iterdir()) if path == "tests/functional" and has_folders else [folder]:
                 name = entry.relative_to(self.folder).as_posix()
-                if name not in LEFT_OUT and (entry.name.startswith("test_") or any(entry.glob("test_*.py"))):
+                if name not in self.left_out and (entry.name.startswith("test_") or any(entry.glob("test_*.py"))):
                     shards.append(name)
         return shards
 
@@ -110,8 +111,11 @@ class Tree:
         wrapper.write_text(text)
         wrapper.chmod(0o755)
 
-
-def _own_files() -> list[str]:
-    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
-    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    return [name for name in listed.split("\n") if name and (ROOT / name).is_file()]
+    def _own_files(self) -> list[str]:
+        command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+        listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        return [
+            name
+            for name in listed.split("\n")
+            if name and (ROOT / name).is_file() and not name.startswith(self.left_out)
+        ]
