@@ -180,12 +180,3 @@ def test_conservation(exchange, maker, taker, third):
     held, owed = exchange.vault.solvency()
     assert held >= owed
     assert exchange.btc_synth.balanceOf(exchange.engine) >= base
-
-
-@pytest.mark.parametrize("form", FORMS)
-def test_a_batch_without_orders_moves_nothing(exchange, maker, form):
-    batch = exchange.batch([])
-    receipt = exchange.settle(batch, form)
-    assert exchange.fill_ids(receipt) == []
-    assert exchange.engine.lastBatch() == (batch.number, batch.matched_at)
-    assert (exchange.usdc_of(maker), exchange.usdc_of(exchange.engine)) == (USDC_BALANCE, 0)
