@@ -132,8 +132,8 @@ class Run:
 class Known:
     """Tries mutants with the tests that killed them before, all in one process.
 
-    Each test runs without a mutant first, which also sets up what its module shares; it must pass. Then it runs with
-    one mutant after the other. Only those that fail it are written down.
+    Each test runs without a mutant first, which also sets up what its module shares, and once more, as it runs with one
+    mutant after the other then. It must pass both times. Only mutants that fail it are written down.
     """
 
     def __init__(self, job: dict[str, Any]) -> None:
@@ -147,11 +147,11 @@ class Known:
         session.items[:] = [item for item in session.items if item.nodeid in self.mutants]
 
     def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool:
-        mutants = self.mutants[item.nodeid]
-        for place, mutant in enumerate([NONE, *mutants]):
+        runs = [NONE, NONE, *self.mutants[item.nodeid]]
+        for place, mutant in enumerate(runs, 1):
             _rpc("anvil_setBalance", SWITCH, hex(mutant))
             item._initrequest()  # type: ignore[attr-defined]
-            reports = runtestprotocol(item, log=False, nextitem=nextitem if place == len(mutants) else item)
+            reports = runtestprotocol(item, log=False, nextitem=nextitem if place == len(runs) else item.parent)
             failed = next((report for report in reports if report.failed), None)
             if mutant == NONE and failed:
                 break
