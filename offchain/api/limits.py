@@ -129,10 +129,10 @@ class Limits:
         buckets = self._buckets.get("address-cancels" if request.method == "DELETE" else "address")
         return buckets.take(self.address_of(request), now) if buckets is not None else None
 
-    def use_account(self, name: str, account: Address, now: float) -> Use | None:
+    def use_account(self, name: str, account: Address, now: float, cost: int = 1) -> Use | None:
         """Charge an account's budget `orders` or `cancels`; None if there is no limit."""
         buckets = self._buckets.get(name)
-        return buckets.take(account, now) if buckets is not None else None
+        return buckets.take(account, now, cost) if buckets is not None else None
 
     def socket(self) -> Buckets | None:
         """The budget of one more socket; None if there is no limit."""
@@ -161,6 +161,13 @@ def headers(uses: Iterable[Use]) -> dict[str, str]:
         POLICY_HEADER: ", ".join(use.policy.header for use in uses),
         STATE_HEADER: ", ".join(use.header for use in uses),
     }
+
+
+def exhausted(use: Use, whose: str) -> str:
+    """Why a request is refused, and when it would not be."""
+    policy = use.policy
+    budget = f"{policy.quota} in {policy.window} seconds ({policy.name})"
+    return f"the budget of {whose} is used up: {budget}; nothing was taken, try again in {use.retry_after} s"
 
 
 def _network(text: str) -> str:

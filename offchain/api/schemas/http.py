@@ -9,11 +9,13 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable
 from itertools import chain, islice
+from typing import Annotated, Any
 
 import msgspec
 
 from offchain.api.schemas.base import Base, Sparse
 from offchain.api.schemas.positions import Option
+from offchain.api.schemas.problem import Problem
 from offchain.intake import CancelBody, OrderBody
 
 __all__ = ["CancelBody", "OrderBody"]  # the request bodies; intake decodes them
@@ -58,6 +60,26 @@ class PlacedOrder(Sparse, frozen=True):
     code: str = ""
     """why it ended, where it neither filled nor rests"""
     client_order_id: str | None = None
+
+
+class BatchBody(Base, frozen=True):
+    """Orders of one account."""
+
+    orders: Annotated[list[dict[str, Any]], msgspec.Meta(min_length=1, max_length=50)]
+    """each as in `POST /v1/orders`; one that is not is refused by itself"""
+
+
+class BatchEntry(Base, frozen=True):
+    """What became of one order of a batch: `order` or `problem`."""
+
+    order: PlacedOrder | None
+    problem: Problem | None
+
+
+class BatchResult(Base, frozen=True):
+    """In the order of the batch."""
+
+    results: list[BatchEntry]
 
 
 class CanceledOrder(Base, frozen=True):
