@@ -13,7 +13,6 @@ import ipaddress
 import math
 from collections import OrderedDict
 from collections.abc import Hashable, Iterable
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from aiohttp import web
@@ -30,23 +29,18 @@ _ROUNDING = 1e-6
 """of a request, by which sums of floats may be off"""
 
 
-@dataclass(frozen=True, slots=True)
 class Policy:
     """So many requests per second on average, and as many at once as a window brings."""
 
-    name: str
-    per_second: float
-    """0: no limit"""
-    window: int
-    """seconds"""
+    __slots__ = ("header", "name", "per_second", "quota", "window")
 
-    @property
-    def quota(self) -> int:
-        return max(1, int(self.per_second * self.window))
-
-    @property
-    def header(self) -> str:
-        return f'"{self.name}";q={self.quota};w={self.window}'
+    def __init__(self, name: str, per_second: float, window: int) -> None:
+        """`per_second` 0: no limit; `window` in seconds."""
+        self.name = name
+        self.per_second = per_second
+        self.window = window
+        self.quota = max(1, int(per_second * window))
+        self.header = f'"{name}";q={self.quota};w={window}'
 
 
 class Use(NamedTuple):
