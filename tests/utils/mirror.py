@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 from offchain.batching import BatchLimits, plan_batch
 from offchain.chain.batch import build_batch
 from offchain.domain.clearing import PositionState
-from offchain.domain.commands import BatchClosed, BatchSettled, Bust, ClearedPosition, PlaceOrder
+from offchain.domain.commands import BatchClosed, BatchSettled, Bust, ClearedPosition, ClearingChanged, PlaceOrder
 from offchain.domain.events import Done, PlaceResult, Trade
 from offchain.domain.ledger import ClearingMarket, LedgerState
 from offchain.domain.market import USDC, Kind, Market
@@ -54,8 +55,24 @@ class Mirror:
             self.ledger.base[account, asset] = self.ledger.base.get((account, asset), 0) + amount
 
     def tell_price(self, rate: int) -> None:
-        """Every oracle answers `rate`, in micro-USDC per whole unit."""
+        """The oracle of cross-quoted markets answers `rate`, in micro-USDC per whole unit."""
         self.exchange.tell_price(rate)
+        self._take_prices()
+
+    def tell_index(self, index: int) -> None:
+        """The oracle of perpetuals answers what makes this index, in micro-USDC per lot."""
+        self.exchange.tell_index(index)
+        self._take_prices()
+
+    def accrue(self, market: int, step: int) -> None:
+        """The funding index of a perpetual goes on by `step`, in micro-USDC per lot x 2^32."""
+        cleared = self.ledger.clearing.get(market, ClearingMarket())
+        after = replace(cleared, funding=cleared.funding + step, last_hour=cleared.last_hour + 1)
+        self.ledger.clearing[market] = after
+        log = ClearingChanged(digest("fund", after.last_hour), funding=[(market, after.last_hour, after.funding)])
+        assert self.exchange.mine(log) == Done()
+
+    def _take_prices(self) -> None:
         for oracle, price in self.exchange.core.prices.items():
             one = Round(price.round, price.price, price.updated_at)
             for market in self.markets.values():

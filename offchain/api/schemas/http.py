@@ -13,7 +13,7 @@ from itertools import chain, islice
 import msgspec
 
 from offchain.api.schemas.base import Base, Sparse
-from offchain.api.schemas.positions import Option
+from offchain.api.schemas.positions import Margined, Option
 from offchain.intake import CancelBody, OrderBody
 
 __all__ = ["CancelBody", "OrderBody"]  # the request bodies; intake decodes them
@@ -244,6 +244,8 @@ class MarketInfo(Base, frozen=True):
     """why it is halted"""
     option: Option | None = None
     """null of other kinds"""
+    margined: Margined | None = None
+    """of a perpetual or a future; null of other kinds"""
 
 
 class SigningDomain(Base, frozen=True):
@@ -291,6 +293,8 @@ class OraclePrice(Base, frozen=True):
     """USD per whole unit of the asset"""
     conversion_rate: str | None
     """what one whole quote unit is paid at now, USDC; null unless the market is cross-quoted"""
+    index_price: str | None
+    """of a derivative, USDC per whole base unit, as margins go by it; null of a spot market"""
     round: str
     updated_at: int
     seen_at: int

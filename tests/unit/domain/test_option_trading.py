@@ -82,7 +82,7 @@ def test_closing_early_gives_the_collateral_back(traded: Exchange) -> None:
     assert available(traded, MAKER) == 10**10 - 10 * 3 * TICK - fees
     assert (size(traded, MAKER), size(traded, TAKER)) == (0, 0)
     assert traded.core._state.markets[CALL.id].pool == 0
-    (taker,) = traded.core.positions(TAKER)
+    (taker,) = traded.core.positions(TAKER, traded.now_ms)
     assert (taker.update.realised, taker.unrealised, taker.margin) == (10 * 3 * TICK, 0, 0)
 
 
@@ -92,7 +92,7 @@ def test_a_position_is_told_with_its_cost(traded: Exchange) -> None:
     assert (told[MAKER].size, told[MAKER].cost, told[MAKER].realised) == (-10, -50 * TICK, 0)
     traded.place(OTHER, BUY, 6, 1, **OPTION)
     traded.place(OTHER, SELL, 8, 1, **OPTION)
-    maker, taker = (traded.core.positions(account)[0] for account in (MAKER, TAKER))
+    maker, taker = (traded.core.positions(account, traded.now_ms)[0] for account in (MAKER, TAKER))
     assert (maker.mark, maker.unrealised, maker.margin) == (7 * TICK, -20 * TICK, 10 * C)
     assert (taker.mark, taker.unrealised, taker.margin) == (7 * TICK, 20 * TICK, 0)
 
@@ -291,7 +291,7 @@ def test_expiry_ends_the_market(traded: Exchange) -> None:
     )
     assert [one.status for one in traded.of(DepositUpdate)] == ["pending", "credited"]
     assert available(traded, TAKER) == before + 40 * TICK
-    (view,) = traded.core.positions(TAKER)
+    (view,) = traded.core.positions(TAKER, traded.now_ms)
     assert (view.update.size, view.update.realised) == (0, 40 * TICK - 50 * TICK)
     traded.roll_back(number)
     assert (size(traded, TAKER), size(traded, MAKER)) == (10, -10)
