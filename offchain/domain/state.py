@@ -261,7 +261,8 @@ class State:
         if balance.free >= 0 or not balance.reserved:
             return
         account = self.accounts[balance.address]
-        for live in [live for live in reversed(account.orders.values()) if live.balance is balance]:
+        # What reserves nothing, such as a reduce-only order, makes no room.
+        for live in [live for live in reversed(account.orders.values()) if live.balance is balance and live.reserved]:
             if balance.free >= 0:
                 return
             self.end_order(turn, live, OrderStatus.CANCELED, code)

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from offchain.batching import BatchLimits
 from offchain.domain.clearing import accrue
-from offchain.domain.core import Core
 from offchain.domain.market import USDC, Kind
 from offchain.domain.order import NO_EXPIRY, TimeInForce
 from tests import strategies
@@ -33,7 +32,7 @@ class Step:
     """settle so many fills at most; 0: none"""
     reduces_only: bool
     trouble: str
-    """bust, reorg or "" """
+    """bust, reorg, funding, restore or "" """
 
 
 steps = st.builds(
@@ -44,7 +43,7 @@ steps = st.builds(
     seconds=st.integers(0, 20),
     fills=st.sampled_from([0] * 6 + [1, 3, 500]),
     reduces_only=st.sampled_from([False, False, True]),
-    trouble=st.sampled_from([""] * 12 + ["bust", "reorg", "funding"]),
+    trouble=st.sampled_from([""] * 12 + ["bust", "reorg", "funding", "restore"]),
 )
 
 
@@ -56,6 +55,8 @@ def play(mirror: Mirror, number: int, step: Step) -> None:
         mirror.settle(BatchLimits(fills=step.fills))
     if step.trouble == "bust":
         mirror.bust(step.rate)
+    elif step.trouble == "restore":
+        mirror.restore()
     elif step.trouble == "funding":
         mirror.accrue(PERP.id, step.rate * 50 << 32)
     elif step.trouble == "reorg" and not mirror.reorganise():
@@ -109,9 +110,8 @@ def flow(steps: list[Step]) -> None:
             mirror.deposit(account, asset, amount)
     for number, step in enumerate(steps):
         play(mirror, number, step)
-    data = mirror.exchange.core.snapshot()
-    assert Core.restore(data).snapshot() == data
     mirror.settle_all()
+    mirror.restore()
 
 
 @settings(strategies.PROFILE, max_examples=strategies.PROFILE.max_examples // 3)

@@ -278,7 +278,8 @@ class Exchange:
 
     def holding(self, account: Address, market: int) -> Holding:
         """A position once everything matched has settled."""
-        return self.core._state.markets[market].position(account).current
+        position = self.core._state.markets[market].positions.get(account)
+        return position.current if position is not None else Holding()
 
     def depth(self, side: int, market: int = 1) -> list[tuple[int, int]]:
         """Levels as (ticks, lots)."""

@@ -161,6 +161,16 @@ def test_a_loss_that_the_position_does_not_hold_must_be_available(traded: Exchan
     assert bid.status == "open"
 
 
+def test_a_withdrawal_cancels_only_what_makes_room(traded: Exchange) -> None:
+    opening = traded.place(TAKER, BUY, 90, 10, **MARGIN)
+    closing = traded.place(TAKER, SELL, 110, 10, **REDUCE)
+    traded.mine(traded.requested(TAKER, USDC, available(traded, TAKER) + 1))
+    assert [(update.order_hash, update.code) for update in traded.of(OrderUpdate)] == [
+        (opening.order_hash, "withdrawal")
+    ]
+    assert [live.order_hash for live in traded.core.open_orders(TAKER)] == [closing.order_hash]
+
+
 def test_a_pool_never_goes_below_zero(traded: Exchange) -> None:
     """At 130 the long is owed 40 a lot; the pool has 20 and what the next long puts in, 13."""
     traded.tell_index(130 * TICK)

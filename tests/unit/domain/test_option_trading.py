@@ -275,6 +275,15 @@ def test_a_dropped_fill_takes_the_position_back(traded: Exchange) -> None:
     assert traded.core._state.markets[CALL.id].pool == 4 * C
 
 
+def test_a_reduce_only_fill_is_dropped_with_the_position_that_it_reduced(traded: Exchange) -> None:
+    traded.place(OTHER, BUY, 5, 10, **OPTION)
+    traded.place(TAKER, SELL, 5, 4, tif=IOC, **REDUCE)
+    traded.place(TAKER, SELL, 5, 4, tif=IOC, **OPTION)
+    assert traded.run(Bust([traded.trades()[0].id], "drill")) == Done()
+    assert [one.id for one in traded.of(TradeBusted)] == [trade.id for trade in traded.trades()]
+    assert [size(traded, account) for account in (MAKER, TAKER, OTHER)] == [0, 0, 0]
+
+
 def test_expiry_ends_the_market(traded: Exchange) -> None:
     traded.mine(settled(traded, 1, positions=[cleared(MAKER, -10), cleared(TAKER, 10)]))
     traded.place(MAKER, SELL, 7, 3, **OPTION)
