@@ -134,6 +134,8 @@ PROBLEMS: Mapping[str, Kind] = MappingProxyType(
         Code.TOO_MANY_NONCE_KEYS: Kind(409, "The account has used too many nonce keys"),
         Code.SETTLEMENT_BACKLOG: Kind(503, "Settlement is behind"),
         Code.CHAIN_STALE: Kind(503, "The chain has not been seen for too long"),
+        Code.INSUFFICIENT_MARGIN: Kind(422, "The position would have too little margin"),
+        Code.POOL_SHORT: Kind(409, "The market's pool cannot pay for this"),
         Code.PRICE_UNAVAILABLE: Kind(503, "No fresh price is known"),
         # cancels
         Code.UNKNOWN_ORDER: Kind(404, "The order is not known"),

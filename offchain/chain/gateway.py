@@ -12,6 +12,7 @@ from eth_abi.exceptions import DecodingError
 from eth_account.signers.local import LocalAccount
 
 from offchain.chain.abi import CONTRACTS, decode_error, encode_call
+from offchain.chain.clearinglogs import CLEARINGHOUSE
 from offchain.chain.deployment import Deployment
 from offchain.chain.follower import Follower
 from offchain.chain.logs import LogDecoder
@@ -75,7 +76,8 @@ class Gateway:
         chain_id = to_int(await self._node.request("eth_chainId"))
         if chain_id != self._deployment.chain_id:
             raise WrongChain(f"the node serves chain {chain_id}, the deployment is on {self._deployment.chain_id}")
-        for name in CONTRACTS:
+        derivatives = (CLEARINGHOUSE,) if self._deployment.clearinghouse is not None else ()
+        for name in (*CONTRACTS, *derivatives):
             address = to_hex(self._deployment.address(name))
             if to_bytes(await self._node.request("eth_getCode", address, "latest")) == b"":
                 raise WrongChain(f"no contract at {address}, where the deployment has {name}")

@@ -33,7 +33,9 @@ def order_reservation_up(market: Market, order: Order, quantity: int, fee_bps: i
     if order.reduce_only:
         # It closes what is there: the fee comes out of what is released, which is checked when it is met.
         return 0
-    return option_reservation_up(order.side, order.price, quantity, market.terms.collateral, fee_bps)
+    if market.kind == Kind.OPTION:
+        return option_reservation_up(order.side, order.price, quantity, market.terms.collateral, fee_bps)
+    return margin_reservation_up(order.price, quantity, market.terms.initial_margin_bps, fee_bps)
 
 
 def option_reservation_up(side: int, price: int, quantity: int, collateral: int, fee_bps: int) -> int:
@@ -44,6 +46,15 @@ def option_reservation_up(side: int, price: int, quantity: int, collateral: int,
     notional = price * quantity
     fee_up = -(-notional * fee_bps // BPS)
     return max(0, notional + fee_up if side == Side.BUY else quantity * collateral - notional + fee_up)
+
+
+def margin_reservation_up(price: int, quantity: int, initial_margin_bps: int, fee_bps: int) -> int:
+    """Micro-USDC of initial margin and fee, as if all of it opened; resting orders fill at their own price.
+
+    Closing at a loss that the position does not hold may cost more: that is checked when the order is met.
+    """
+    notional = price * quantity
+    return -(-notional * initial_margin_bps // BPS) - (-notional * fee_bps // BPS)
 
 
 def drawn_asset(market: Market, side: int) -> int:

@@ -22,7 +22,7 @@ MAX_MET = 8_192
 """Makers that one command may look at, filled or not."""
 
 
-_PASSED_OVER = ("expired", "conversionLimit", "reduceOnly", "insufficientBalance")
+_PASSED_OVER = ("expired", "conversionLimit", "reduceOnly", "insufficientBalance", "insufficientMargin")
 """Why an order that would stand in the way counts for nothing."""
 
 

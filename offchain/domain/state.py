@@ -17,8 +17,8 @@ from offchain.domain.commands import Configure
 from offchain.domain.events import Event, MarketUpdate, OrderUpdate, Trade
 from offchain.domain.fees import FeeSchedule
 from offchain.domain.ledger import ClearingMarket, ClearingStatus
-from offchain.domain.market import USDC, Asset, Kind, Market, MarketStatus
-from offchain.domain.oracle import Conversion, OraclePrice
+from offchain.domain.market import USDC, Asset, Market, MarketStatus
+from offchain.domain.oracle import MAX_INDEX, Conversion, OraclePrice, index_down
 from offchain.domain.order import NO_EXPIRY, Address, OrderHash, OrderStatus
 from offchain.domain.outbox import Fill, Outbox
 from offchain.domain.positions import Position
@@ -178,6 +178,14 @@ class State:
         price = self.prices.get(market.oracle)
         return price.conversion() if price is not None and price.is_usable(now_ms) else None
 
+    def index(self, market: Market, now_ms: int) -> int | None:
+        """I of a derivative's market in micro-USDC per lot; None if there is no price to go by."""
+        price = self.prices.get(market.oracle)
+        if price is None or not price.is_usable(now_ms):
+            return None
+        index = index_down(price.price, market.lot_size, market.decimals)
+        return index if 0 < index <= MAX_INDEX else None
+
     # -----------------------------------------------------------------------------------------------------------------
     # Orders
     # -----------------------------------------------------------------------------------------------------------------
@@ -253,7 +261,8 @@ class State:
         if balance.free >= 0 or not balance.reserved:
             return
         account = self.accounts[balance.address]
-        for live in [live for live in reversed(account.orders.values()) if live.balance is balance]:
+        # What reserves nothing, such as a reduce-only order, makes no room.
+        for live in [live for live in reversed(account.orders.values()) if live.balance is balance and live.reserved]:
             if balance.free >= 0:
                 return
             self.end_order(turn, live, OrderStatus.CANCELED, code)
@@ -272,16 +281,9 @@ class State:
         venue = self.markets[market]
         if venue.clearing.status == ClearingStatus.EXPIRED:
             return "the market has expired"
-        return _not_offered(venue.market) or venue.operator_halt
+        return venue.operator_halt
 
     def market_update(self, market: int) -> MarketUpdate:
         state = self.markets[market]
         reason = self.halt_reason(market)
         return MarketUpdate(state.market, state.status, reason is not None, reason or "")
-
-
-def _not_offered(market: Market) -> str | None:
-    """Why this exchange does not trade a market at all."""
-    if market.kind in (Kind.PERP, Kind.FUTURE):
-        return f"{Kind(market.kind).name.lower()} markets are not traded here yet"
-    return None

@@ -54,7 +54,10 @@ def place(state: State, turn: Turn, command: PlaceOrder) -> PlaceResult:
         if not quantity:
             detail = "there is no position to reduce, or other reduce-only orders reduce all of it"
             return _reject(state, turn, command, Rejection(Code.NOTHING_TO_REDUCE, "reduceOnly", detail))
-    trial = Trial(state, venue, order, replaced) if venue.market.kind != Kind.SPOT else None
+    trial = None
+    if venue.market.kind != Kind.SPOT:
+        index = state.index(venue.market, turn.now_ms) if venue.market.kind != Kind.OPTION else None
+        trial = Trial(state, venue, order, replaced, index)
     makers = venue.book.side(1 - order.side)
     conversion = state.conversion(venue.market, turn.now_ms) if venue.market.quote else None
     rate = conversion.rate if conversion is not None else None

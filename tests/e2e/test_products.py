@@ -11,6 +11,7 @@ from tests.e2e.exchange import eventually, listening
 ETHER = 10**18
 CROSS = "ETH-BTC"
 CALL = "BTC-30D-70000-C"
+PERP = "BTC-PERP"
 RATE = Decimal(64_000)
 """USDC per BTC, of the deployment's mock feed"""
 
@@ -77,3 +78,47 @@ async def test_an_option_is_written_closed_and_settled(create_exchange):
     assert chain.shares_of(taker_account) == before[taker_account] - 490 * USDC - fees
     assert chain.shares_of(maker_account) == before[maker_account] + 490 * USDC - fees - 14_000 * USDC
     assert (chain.position_of(maker_account, CALL), chain.position_of(taker_account, CALL)) == (-200, 200)
+
+
+async def test_a_perpetual_is_opened_pays_funding_and_is_closed(create_exchange):
+    exchange = create_exchange()
+    chain, operator = exchange.chain, exchange.roles.operator
+    maker_account, taker_account = exchange.roles.maker, exchange.roles.taker
+    before = {account: chain.shares_of(account) for account in (maker_account, taker_account)}
+    with exchange.running():
+        async with exchange.clients() as (maker, taker):
+            await exchange.until_indexed(maker)
+            await eventually(taker.prices, lambda prices: PERP in prices and prices[PERP].usable)
+            await maker.place_limit(PERP, "sell", "64000", "0.5")
+            assert (await maker.balances())["USDC"].reserved == "3360"  # a tenth of 32,000, and the fee
+            assert (await taker.place_market(PERP, "buy", "0.5", "64000")).status == "filled"
+            await exchange.until_settled(taker)
+            position = (await taker.positions())[PERP]
+            assert (position.size, position.settled_size, position.entry_price) == ("0.5", "0.5", "64000")
+            assert (position.index_price, position.equity, position.margin) == ("64000", "3200", "3200")
+            assert (position.maintenance_margin, position.liquidation_price) == ("1600", "60631.58")
+
+            # The operator accrues an hour of funding; a resting order is matched before the service sees it.
+            hour = chain.head_time() // 3_600
+            round_id = chain.push_price(64_000, updated_at=hour * 3_600 - 10)
+            await maker.place_limit(PERP, "buy", "64100", "0.2")
+            accrual = chain.clearinghouse.functions.accrueFunding(
+                chain.deployment.markets[PERP]["id"], hour, 10_000, round_id
+            )
+            chain.send(operator, accrual)
+            funded = await eventually(taker.positions, lambda positions: positions[PERP].margin != "3200")
+            assert funded[PERP].margin == "3196.8"  # a basis point of 32,000
+
+            closed = await taker.place_limit(PERP, "sell", "64100", "0.2", reduce_only=True)
+            assert closed.status == "filled"
+            await exchange.until_settled(taker)
+            position = (await taker.positions())[PERP]
+            assert (position.size, position.settled_size, position.realised_pnl) == ("0.3", "0.3", "16.8")
+            assert await exchange.differences() == []
+            status = await taker.status()
+            assert (status.diverged, status.parked_batch) == ("", None)
+    fees = 32_000 * USDC // 200 + 12_820 * USDC // 200
+    assert (chain.position_of(maker_account, PERP), chain.position_of(taker_account, PERP)) == (-3_000, 3_000)
+    # Margin of 3,200 in; two fifths of it, less their funding, and 20 of profit out.
+    assert chain.shares_of(taker_account) == before[taker_account] - fees - 3_200 * USDC + 1_298_720_000
+    assert chain.shares_of(maker_account) == before[maker_account] - fees - 3_200 * USDC + 1_261_280_000

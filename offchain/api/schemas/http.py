@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import msgspec
 
 from offchain.api.schemas.base import Base, Sparse
-from offchain.api.schemas.positions import Option
+from offchain.api.schemas.positions import Margined, Option
 from offchain.api.schemas.problem import Problem
 from offchain.intake import CancelBody, OrderBody
 
@@ -65,7 +65,7 @@ class PlacedOrder(Sparse, frozen=True):
 class BatchBody(Base, frozen=True):
     """Orders of one account."""
 
-    orders: Annotated[list[dict[str, Any]], msgspec.Meta(min_length=1, max_length=50)]
+    orders: Annotated[list[Any], msgspec.Meta(min_length=1, max_length=50)]
     """each as in `POST /v1/orders`; one that is not is refused by itself"""
 
 
@@ -266,6 +266,8 @@ class MarketInfo(Base, frozen=True):
     """why it is halted"""
     option: Option | None = None
     """null of other kinds"""
+    margined: Margined | None = None
+    """of a perpetual or a future; null of other kinds"""
 
 
 class SigningDomain(Base, frozen=True):
@@ -317,6 +319,8 @@ class OraclePrice(Base, frozen=True):
     """USD per whole unit of the asset"""
     conversion_rate: str | None
     """what one whole quote unit is paid at now, USDC; null unless the market is cross-quoted"""
+    index_price: str | None
+    """of a derivative, USDC per whole base unit, as margins go by it; null of a spot market"""
     round: str
     updated_at: int
     seen_at: int
