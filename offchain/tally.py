@@ -7,6 +7,7 @@ collector.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Generic, TypeVar
@@ -54,7 +55,7 @@ class Tally:
 ChildT = TypeVar("ChildT", Count, Tally)
 
 
-class Family(Collector, Generic[ChildT]):
+class Family(Collector, ABC, Generic[ChildT]):
     """All series of one name, by the values of their labels."""
 
     def __init__(self, name: str, text: str, names: Sequence[str]) -> None:
@@ -70,8 +71,9 @@ class Family(Collector, Generic[ChildT]):
             child = self._children[values] = self._new()
         return child
 
+    @abstractmethod
     def _new(self) -> ChildT:
-        raise NotImplementedError
+        """A series that begins at 0."""
 
     def _series(self) -> Iterable[tuple[list[str], ChildT]]:
         return [([str(value) for value in values], child) for values, child in self._children.items()]
