@@ -122,3 +122,40 @@ async def test_a_perpetual_is_opened_pays_funding_and_is_closed(create_exchange)
     # Margin of 3,200 in; two fifths of it, less their funding, and 20 of profit out.
     assert chain.shares_of(taker_account) == before[taker_account] - fees - 3_200 * USDC + 1_298_720_000
     assert chain.shares_of(maker_account) == before[maker_account] - fees - 3_200 * USDC + 1_261_280_000
+
+
+async def test_a_takeover_on_chain_ends_the_position_here(create_exchange):
+    exchange = create_exchange()
+    chain, operator, taker_account = exchange.chain, exchange.roles.operator, exchange.roles.taker
+    fund = chain.clearinghouse.functions.FUND().call()
+    chain.give(operator, usdc=10_000 * USDC)
+    chain.send(operator, chain.usdc.functions.approve(chain.vault.address, 10_000 * USDC))
+    chain.send(operator, chain.vault.functions.deposit(10_000 * USDC, fund))
+    with exchange.running():
+        async with exchange.clients() as (maker, taker):
+            await exchange.until_indexed(maker)
+            await eventually(taker.prices, lambda prices: PERP in prices and prices[PERP].usable)
+            await maker.place_limit(PERP, "sell", "64000", "0.5")
+            await taker.place_market(PERP, "buy", "0.5", "64000")
+            await exchange.until_settled(taker)
+            closing = await taker.place_limit(PERP, "sell", "66000", "0.5", reduce_only=True)
+            assert closing.status == "open"
+            # 200 are left of a margin of 3,200: less than half of what is asked for.
+            chain.push_price(58_000)
+            await eventually(taker.prices, lambda prices: prices[PERP].index_price == "58000")
+            market = chain.deployment.markets[PERP]["id"]
+            chain.send(operator, chain.clearinghouse.functions.takeOver(taker_account.address, market))
+            positions = await eventually(taker.positions, lambda positions: positions[PERP].size == "0")
+            assert (positions[PERP].settled_size, positions[PERP].realised_pnl) == ("0", "-3200")
+            order = await eventually(lambda: taker.order(closing.order_id), lambda order: order.status == "canceled")
+            assert order.code == "reduceOnly"
+            taken = (await taker.positions(account=fund.lower()))[PERP]
+            assert (taken.settled_size, taken.equity) == ("0.5", "1450")
+            balance = (await taker.balances(account=fund.lower()))["USDC"]
+            assert int(Decimal(balance.settled) * USDC) == chain.vault.functions.sharesOf(fund).call()
+            # Trading goes on, and settles.
+            await maker.place_limit(PERP, "buy", "58000", "0.1")
+            await taker.place_market(PERP, "sell", "0.1", "58000")
+            await exchange.until_settled(taker)
+            assert await exchange.differences() == []
+            assert (await taker.status()).diverged == ""

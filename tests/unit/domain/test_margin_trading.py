@@ -19,6 +19,7 @@ from offchain.domain.events import DepositUpdate, OrderUpdate, PlaceResult
 from offchain.domain.ledger import FUND
 from offchain.domain.liquidation import is_due
 from offchain.domain.market import Kind
+from offchain.domain.matching import MAX_CLEARED_GROUP
 from offchain.domain.oracle import SEEN_FOR_MS
 from offchain.domain.positionview import liquidation_price
 from tests.utils.exchange import BUY, INDEX, IOC, MAKER, OTHER, PERP, SELL, TAKER, TICK, USDC, Exchange, digest
@@ -314,3 +315,10 @@ def test_a_restored_core_goes_on_alike(traded: Exchange) -> None:
         result, events = twin.execute(command, traded.now_ms)
         assert (traded.run(command), traded.events) == (result, events)
     assert twin.snapshot() == traded.core.snapshot()
+
+
+def test_a_group_of_fills_fits_a_transaction(exchange: Exchange) -> None:
+    for _ in range(MAX_CLEARED_GROUP + 1):
+        exchange.place(MAKER, SELL, 100, 1, **MARGIN)
+    result = exchange.place(TAKER, BUY, 100, 500, tif=IOC, **MARGIN)
+    assert (result.filled, result.code) == (MAX_CLEARED_GROUP, "groupLimit")
