@@ -31,7 +31,7 @@ def refusal(
         _market(state, venue)
         or _form(order, venue.market, now_ms)
         or _terms(state, venue.market, account, command)
-        or _product(state, configuration, venue.market, order, now_ms)
+        or (None if venue.is_plain else _product(state, configuration, venue.market, order, now_ms))
         or _identity(configuration, account, nonce_key, command)
         or outside_band(venue.book, command.order, configuration.price_band_bps)
         or _pressure(state, configuration, command, now_ms)
@@ -113,7 +113,7 @@ def _product(state: State, configuration: Configure, market: Market, order: Orde
     """What only markets of one kind ask for."""
     if market.kind != Kind.SPOT:
         return _derivative(state, configuration, market, order, now_ms)
-    return _conversion(state, market, order, now_ms) if market.quote else None
+    return _conversion(state, market, order, now_ms)
 
 
 def _derivative(state: State, configuration: Configure, market: Market, order: Order, now_ms: int) -> Rejection | None:

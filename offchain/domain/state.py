@@ -55,6 +55,7 @@ class MarketState:
     __slots__ = (
         "book",
         "clearing",
+        "is_plain",
         "last_price",
         "market",
         "operator_halt",
@@ -66,6 +67,8 @@ class MarketState:
 
     def __init__(self, market: Market) -> None:
         self.market = market
+        self.is_plain = market.is_plain
+        """spot, quoted in USDC: the way of most orders, which asks for it often"""
         self.book = Book()
         self.status = int(MarketStatus.NONE)
         """on chain"""
@@ -158,7 +161,7 @@ class State:
     def effects(self, trade: Trade) -> tuple[tuple[Balance, int], ...]:
         """What a spot trade does to whose balance: five amounts that sum to zero per asset."""
         market = self.markets[trade.market].market
-        notional = trade.notional
+        notional = trade.price * trade.quantity if trade.conversion is None else trade.notional
         quanta = trade.quantity * market.lot_size
         maker, taker = self.account(trade.maker), self.account(trade.taker)
         if trade.taker_side:

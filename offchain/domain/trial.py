@@ -5,7 +5,7 @@ Amounts are micro-USDC, prices micro-USDC per lot, quantities lots.
 
 from __future__ import annotations
 
-from offchain.domain.account import LiveOrder, order_reservation_up
+from offchain.domain.account import LiveOrder, cleared_reservation_up
 from offchain.domain.clearing import closing_quantity, fee_down, has_matching_margin
 from offchain.domain.errors import Code, Rejection
 from offchain.domain.market import USDC
@@ -74,7 +74,7 @@ class Trial:
         """Why the taker cannot have these fills and let `will_rest` lots rest; None if it can."""
         if self._refusal is not None:
             return self._refusal
-        reserved = order_reservation_up(self._venue.market, self._order, will_rest, self._state.fee_bps)
+        reserved = cleared_reservation_up(self._venue.market, self._order, will_rest, self._state.fee_bps)
         free = self._free_of(self._order.account)
         need = max(-self._lowest, reserved - self._total if reserved else 0)
         if need <= 0 or need <= free:
@@ -100,7 +100,7 @@ class Trial:
 
     def _released(self, maker: LiveOrder, lots: int) -> int:
         """What the maker's order no longer reserves."""
-        rest = order_reservation_up(self._venue.market, maker.order, maker.remaining - lots, self._state.fee_bps)
+        rest = cleared_reservation_up(self._venue.market, maker.order, maker.remaining - lots, self._state.fee_bps)
         return maker.reserved - rest
 
     def _holding_of(self, account: Address) -> Holding:
