@@ -16,13 +16,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from _pytest.runner import runtestprotocol
 
 from scripts._audit.mutations import SWITCH
 from scripts._audit.tree import BOUNDARIES
 
 CONSOLE = "0x000000000000000000636F6e736F6c652e6c6f67"
 LOG_SELECTOR = "f82c50f1"
+NONE = 2**200
+"""switches no mutant on, and no report either"""
 TIMED_OUT = 70
+STATES = {0: "survived", 1: "killed", TIMED_OUT: "timeout"}
+NO_CHAIN = ("ConnectionError", "ReadTimeout", "ProviderNotConnected", "SubprocessTimeout", "RPCTimeout")
+"""what a test says that failed for want of an Anvil"""
 
 
 class Map:
@@ -59,6 +65,7 @@ class Run:
         self.job = job
         self.mutant: int | None = None
         self.killer = ""
+        self.how = ""
         self.running: dict[int, tuple[int, float]] = {}
 
     @pytest.hookimpl(tryfirst=True)
@@ -83,7 +90,15 @@ class Run:
             os.dup2(nowhere, stream)
         session.items[:] = items
         signal.signal(signal.SIGALRM, lambda *_: pytest.exit("time is up", TIMED_OUT))
+
+    @pytest.hookimpl(hookwrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
+        self._note({"killer": item.nodeid, "how": "takes too long"})
         signal.alarm(self.job["seconds"])
+        yield
+        signal.alarm(0)
+        if not self.killer:
+            self._result_file(os.getpid()).unlink()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self) -> None:
@@ -92,21 +107,66 @@ class Run:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.failed and not self.killer:
             self.killer = report.nodeid
-            self._result_file(os.getpid()).write_text(self.killer)
+            self._note({"killer": self.killer, "how": _how(report)})
 
     def _await_one(self) -> None:
         child, status = os.waitpid(-1, 0)
         mutant, begun = self.running.pop(child)
         file = self._result_file(child)
-        killer = file.read_text() if file.exists() else ""
+        note = json.loads(file.read_text()) if file.exists() else {"killer": "", "how": ""}
         code = os.waitstatus_to_exitcode(status)
-        state = "killed" if killer else "survived" if code == 0 else "timeout" if code == TIMED_OUT else "broken"
-        entry = {"mutant": mutant, "state": state, "killer": killer, "seconds": round(time.monotonic() - begun, 1)}
+        state = STATES.get(code, f"broken: pytest ended with {code}")
+        if (state == "survived") == bool(note["killer"]) or any(name in note["how"] for name in NO_CHAIN):
+            state = f"broken: {state}, but {note}"
+        entry = {"mutant": mutant, "state": state, **note, "seconds": round(time.monotonic() - begun, 1)}
         with Path(self.job["output"]).open("a") as results:
             results.write(json.dumps(entry) + "\n")
 
+    def _note(self, what: dict[str, str]) -> None:
+        self._result_file(os.getpid()).write_text(json.dumps(what))
+
     def _result_file(self, process: int) -> Path:
         return Path(f"{self.job['output']}.{process}")
+
+
+class Known:
+    """Tries mutants with the tests that killed them before, all in one process.
+
+    Each test runs without a mutant first, which also sets up what its module shares; it must pass. Then it runs with
+    one mutant after the other. Only those that fail it are written down.
+    """
+
+    def __init__(self, job: dict[str, Any]) -> None:
+        self.output = Path(job["output"])
+        self.mutants: dict[str, list[int]] = {}
+        for mutant, test in job["known"]:
+            self.mutants.setdefault(test, []).append(mutant)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        session.items[:] = [item for item in session.items if item.nodeid in self.mutants]
+
+    def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool:
+        mutants = self.mutants[item.nodeid]
+        for place, mutant in enumerate([NONE, *mutants]):
+            _rpc("anvil_setBalance", SWITCH, hex(mutant))
+            item._initrequest()  # type: ignore[attr-defined]
+            reports = runtestprotocol(item, log=False, nextitem=nextitem if place == len(mutants) else item)
+            failed = next((report for report in reports if report.failed), None)
+            if mutant == NONE and failed:
+                break
+            if failed and not any(name in _how(failed) for name in NO_CHAIN):
+                entry = {"mutant": mutant, "state": "killed", "killer": item.nodeid, "how": _how(failed)}
+                with self.output.open("a") as results:
+                    results.write(json.dumps(entry) + "\n")
+        _rpc("anvil_setBalance", SWITCH, hex(NONE))
+        return True
+
+
+def _how(report: pytest.TestReport) -> str:
+    crash = getattr(report.longrepr, "reprcrash", None)
+    said = crash.message if crash else report.longreprtext
+    return f"{report.when}: {' '.join(said.split())[:300]}"
 
 
 def _rpc(method: str, *parameters: Any) -> None:
@@ -119,4 +179,5 @@ def _rpc(method: str, *parameters: Any) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     if path := os.environ.get("MUTANTS_JOB"):
         job = json.loads(Path(path).read_text())
-        config.pluginmanager.register(Run(job) if "mutants" in job else Map(job))
+        kind = Run if "mutants" in job else Known if "known" in job else Map
+        config.pluginmanager.register(kind(job))

@@ -64,6 +64,8 @@ OPERATORS = {
     "-=": "+=",
 }
 INTEGERS = ("uint", "int")
+SYMMETRIC = ("min", "max", "bpsDown", "bpsUp", "fundingUp")
+"""functions that treat their arguments alike"""
 
 
 @dataclass(frozen=True)
@@ -87,13 +89,15 @@ class Mutant:
 
 
 class Mutate(Rewriter):
-    """Finds mutants; those whose keys are in `chosen` are written into the text, numbered by their places there."""
+    """Finds mutants; those in `chosen` are written into the text, numbered by their places there; of them
+    only those in `only`, if it is given."""
 
     functions = ("mutant",)
 
-    def __init__(self, chosen: list[str] | None = None) -> None:
+    def __init__(self, chosen: list[str] | None = None, only: set[str] | None = None) -> None:
         super().__init__()
-        self.numbers = {key: number for number, key in enumerate(chosen or [], 1)}
+        numbers = {key: number for number, key in enumerate(chosen or [], 1)}
+        self.numbers = {key: number for key, number in numbers.items() if only is None or key in only}
         self.found: list[Mutant] = []
         self._seen: Counter[str] = Counter()
         self._names: list[tuple[int, int, str]] = []
@@ -146,10 +150,15 @@ class Mutate(Rewriter):
         return in_place and name.isupper() and len(name) > 1 and kind.startswith("uint") and not kind.endswith("]")
 
     def _swapped(self, node: Json) -> Iterator[str]:
-        """The call with two neighbouring arguments of one type exchanged; only calls with one value of a plain type."""
+        """The call with two neighbouring arguments of one type exchanged. Only calls with one value of a plain type,
+        and of functions to which the order matters.
+        """
         answer = node["typeDescriptions"].get("typeString", "")
         arguments = node["arguments"]
-        if not answer or "(" in answer or " " in answer or answer == "error" or node.get("names"):
+        name = node["expression"].get("memberName")
+        if not answer or "(" in answer or " " in answer or answer == "error":
+            return
+        if name in SYMMETRIC or node.get("names"):
             return
         kinds = [argument["typeDescriptions"].get("typeString") for argument in arguments]
         for i in range(len(arguments) - 1):

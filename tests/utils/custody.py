@@ -80,6 +80,7 @@ def deploy_custody(
     guardian: AccountAPI,
     others: list[AccountAPI],
     with_cxpt: bool = True,
+    lists_cxpt: bool = True,
 ) -> Custody:
     """Deploy and wire everything; `others` stand for Clearinghouse and OrderControl."""
     clearinghouse, order_control = others
@@ -100,7 +101,7 @@ def deploy_custody(
     if with_cxpt:
         vault.setCxpt(cxpt, sender=owner)
     registry.setCxpt(cxpt, sender=owner)
-    for base in (synth, cxpt):
+    for base in (synth, cxpt) if lists_cxpt else (synth,):
         registry.registerAsset(base, sender=owner)
     ids = registry.assetId(synth), registry.assetId(cxpt)
     contracts = (usdc, token, synth, registry, vault, engine, queue, cxpt)

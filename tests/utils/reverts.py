@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import pytest
+from ape import networks, project
 from ape.api import AccountAPI
 from ape.contracts import ContractContainer
 from ape.exceptions import ContractLogicError, CustomError
 from eth_abi import encode
 from eth_utils import keccak
+from ethpm_types.abi import ErrorABI
+from hexbytes import HexBytes
 from web3.exceptions import ContractCustomError
 
 
@@ -23,9 +27,28 @@ def reverts(error: str, **arguments: Any) -> Iterator[None]:
     """
     with pytest.raises(ContractLogicError) as caught:
         yield
-    failure = caught.value
-    assert isinstance(failure, CustomError), f"expected {error}, reverted with {failure.revert_message!r}"
-    assert (failure.abi.name, dict(failure.inputs)) == (error, arguments)
+    assert decoded(caught.value) == (error, arguments)
+
+
+def decoded(failure: ContractLogicError) -> tuple[str, dict[str, Any]]:
+    """Name and arguments of a custom error; of anything else what it said, and no arguments.
+
+    Ape looks for the error in the ABI of the contract that was called last, which is not always the one that reverted.
+    """
+    if isinstance(failure, CustomError):
+        return failure.abi.name, dict(failure.inputs)
+    message = failure.revert_message
+    abi = _errors().get(message[:10]) if message.startswith("0x") else None
+    if abi is None:
+        return f"no error of the project's: {message}", {}
+    return abi.name, networks.ethereum.decode_calldata(abi, HexBytes(message[10:]))
+
+
+@cache
+def _errors() -> dict[str, ErrorABI]:
+    """All errors that the project's contracts declare, by selector."""
+    types = [container.contract_type for container in project.contracts.values()]
+    return {"0x" + keccak(text=abi.selector)[:4].hex(): abi for kind in types for abi in kind.errors}
 
 
 def assert_creation_reverts(

@@ -49,6 +49,13 @@ def test_a_part_leaves_the_rest_in_proportion(house, bankrupt, deleverage, taker
     assert house.pool() == house.position(bankrupt)[1] + house.position(taker)[1]
 
 
+def test_the_last_lot_can_go_alone(house, bankrupt, deleverage, taker):
+    deleverage(LOTS - 1)
+    deleverage(1)
+    assert house.position(bankrupt) == house.position(taker) == (0, 0)
+    assert house.pool() == 0
+
+
 def test_both_shares_round_down(house, maker, taker, deleverage):
     house.trade(maker, taker, 3, price=INDEX + 4)
     margin = 3 * (INDEX + 4) // 10
@@ -161,6 +168,35 @@ def test_the_fund_can_be_the_winner(house, maker, taker, rescuer, deleverage):
     assert house.position(FUND) == (0, 0)
     assert house.balance(FUND) == quote + LONG_QUOTE * 2 // LOTS
     assert house.clearing.solvency() == (house.pool(), house.pool())
+
+
+def test_a_bankrupt_short_is_closed_too(house, maker, taker, deleverage):
+    house.trade(maker, taker, LOTS)
+    house.set_index(INDEX * 120 // 100)
+    house.drain_fund()
+    before = house.balance(maker)
+    deleverage(3, loser=taker, winner=maker)
+    assert house.balance(maker) == before + (LONG_QUOTE + SHORT_QUOTE) * 3 // LOTS
+    assert house.position(taker) == (3 - LOTS, SHORT_QUOTE - SHORT_QUOTE * 3 // LOTS)
+    assert house.position(maker) == (LOTS - 3, LONG_QUOTE - LONG_QUOTE * 3 // LOTS)
+
+
+def test_the_winner_takes_no_more_than_the_pool_has(house, maker, taker, rescuer, owner, stranger, deleverage):
+    """Another short has taken its profit out of the pool already, and the long that owes it has not paid yet."""
+    half = INDEX // 2
+    for account in (owner, stranger):
+        house.deposit(account, 10**12)
+    house.trade(maker, taker, LOTS)
+    house.trade(rescuer, owner, 1)
+    house.set_index(half)
+    house.trade(owner, stranger, 1, price=half)
+    house.drain_fund()
+    credit, pool = LONG_QUOTE + SHORT_QUOTE, house.pool()
+    assert pool < credit
+    with reverts("PoolShort", required=credit, held=pool):
+        deleverage(LOTS)
+    deleverage(LOTS // 2)
+    assert house.pool() == pool - credit // 2
 
 
 def test_a_position_is_needed(house, deleverage, stranger):

@@ -263,6 +263,15 @@ def test_an_exit_that_the_fund_can_serve_is_served(house, long, requested_at):
     assert house.position(FUND)[0] == LOTS
 
 
+def test_a_fund_with_exactly_the_top_up_serves_the_exit(house, long, requested_at):
+    house.drain_fund()
+    house.deposit(FUND, LOTS * INDEX * 5 // 100 - PENALTY)
+    house.wait(DAY)
+    assert house.clearing.Exited.from_receipt(unserved(house, long))
+    assert house.clearing.marketState(house.market).state == OPEN
+    assert house.balance(FUND) == 0
+
+
 def test_a_short_pool_expires_the_market_too(house, maker, taker):
     house.trade(maker, taker, LOTS)
     house.set_index(INDEX * 50 // 100)

@@ -162,6 +162,18 @@ def test_a_deficit_of_the_fund_is_paid_by_the_fund(house, future, maker, taker):
     assert house.balance(FUND) == before - covered
 
 
+def test_a_flag_and_a_request_end_with_the_settlement(house, future, maker, taker):
+    house.trade(maker, taker, LOTS, market=future)
+    house.clearing.requestExit(future, sender=maker)
+    house.set_index(INDEX * 94 // 100, future)
+    house.clearing.flag(maker, future, sender=house.owner)
+    expire(house, future, INDEX)
+    receipt = close(house, maker, future)
+    assert house.clearing.ExitEnded.from_receipt(receipt)
+    assert house.clearing.Unflagged.from_receipt(receipt)
+    assert house.clearing.exitRequestedAt(maker, future) == house.clearing.flaggedAt(maker, future) == 0
+
+
 def test_an_open_market_closes_nothing(house, future, maker, taker):
     house.trade(maker, taker, 1, market=future)
     with reverts("NotExpired", market=future):

@@ -171,3 +171,12 @@ def test_funding_alone_can_make_a_position_liquidatable(house, accrue, maker, ta
     assert house.clearing.isLiquidatable(maker, house.market)
     assert house.clearing.equity(maker, house.market)[0] == INDEX // 10 - 101 * INDEX * 5 // 10_000
     assert house.balance(maker) == RICHES - INDEX // 10
+
+
+def test_two_markets_accrue_the_same_hour(house, hour, accrue):
+    other = house.create_market(PERP)
+    house.move_to((hour + 1) * HOUR)
+    accrue(hour + 1, CAP)
+    accrue(hour + 1, -CAP, market=other)
+    assert house.clearing.marketState(house.market).funding == -house.clearing.marketState(other).funding != 0
+    assert house.clearing.lastSignOfLife() == (hour + 1) * HOUR

@@ -57,7 +57,7 @@ def provider_send(accounts):
 
     def send(sender, method, *arguments):
         impersonated = accounts.impersonate_account(sender)
-        impersonated.balance = 10**18
+        impersonated.balance = 10**20
         return method(*arguments, sender=impersonated)
 
     return send

@@ -2,6 +2,7 @@
 answer. The Clearinghouse is a mock that records its input."""
 
 import pytest
+from eth_account import Account
 
 from tests.functional.engine.exchange import BTC_PARAMS as PARAMS
 from tests.functional.engine.exchange import FORMS, NO_DERIVATIVE, create_market, create_perpetual
@@ -116,6 +117,19 @@ def test_answer_changes_the_accounts(exchange, maker, taker, order, answer):
     assert exchange.usdc_of(exchange.engine) == collected + 50
     assert exchange.usdc_of(exchange.clearinghouse) == 1_400
     assert exchange.usdc_of(Keyless(FUND)) == 50
+
+
+def test_fees_beyond_their_field_reach_no_other(exchange, fund, accounts, maker, order, answer):
+    """The Vault's entries have 64 bits for fees; what is above would change the epoch or the account."""
+    rich, excess = accounts[6], 2**64 + 2**32
+    fund(rich, usdc=excess)
+    batch = exchange.batch([(order(maker, SELL), order(Account.from_key(rich.private_key), BUY), 40)])
+    deltas = [-excess if batch.accounts[account][0] == rich.address else 0 for account, _ in batch.positions]
+    answer(deltas, [-delta for delta in deltas])
+    exchange.settle(batch)
+    assert exchange.usdc_of(rich) == 0
+    assert (exchange.vault.feesPaidOf(rich), exchange.vault.epochOf(rich)) == (2**56 - 1, 0)
+    assert exchange.usdc_of(exchange.engine) == excess
 
 
 def test_answer_that_does_not_balance_is_refused(exchange, maker, taker, order, answer):

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.utils.batches import HEADER_SIZE, Group, OrderEntry, packed_calldata
+from tests.utils.batches import HEADER_SIZE, Group, Keyless, OrderEntry, packed_calldata
 
 POSITIONS, GROUPS, ORDERS, FILLS = range(4)  # IEngine.Table
 
@@ -77,6 +77,22 @@ def test_counts_that_promise_more_than_there_is(exchange, batch):
         refusal = exchange.call(packed_calldata(bytes(broken)))
         assert refusal is not None
         assert refusal.data[:4] == exchange.refusal("MalformedBatch", 0).data[:4]
+
+
+def test_a_table_of_the_readable_form_has_at_most_65535_rows(exchange, batch):
+    """Called by code that adds zeros to what it is called with: Anvil takes no request of two megabytes."""
+    packer, forwarder = exchange.packer.address, Keyless("0x" + "51" * 20)
+    call = "365f5f37" + "5f5f622100005f73" + packer[2:] + "5afa" + "3d5f5f3e3d5ffd"
+    exchange.provider.make_request("anvil_setCode", [forwarder.address, "0x" + call])
+    batch.groups = [replace(batch.groups[0], absent=(bytes(32),) * 2**16)]
+    batch.orders, batch.fills = [], []
+    data = bytes(exchange.packer.pack.encode_input(batch.readable())).rstrip(b"\0")
+    assert exchange.call(data, target=forwarder) == exchange.refusal("MalformedBatch", 2**16)
+
+
+def test_fills_without_any_order_are_refused(exchange, batch):
+    batch.orders, batch.groups = [], []
+    exchange.refuse(batch, "IndexOutOfRange", FILLS, 0)
 
 
 # ---- accounts, markets, positions, groups

@@ -33,7 +33,7 @@ def test_an_upgrade_scheduled_with_24_hours_is_refused(lock, upgrade, owner):
 def test_an_upgrade_scheduled_with_72_hours_passes(project, lock, custody, chain, owner, accounts, governance):
     vault, timelock = custody.vault, governance.timelock
     hand = accounts.impersonate_account(timelock.address)
-    hand.balance = 10**18
+    hand.balance = 10**20
     vault.transferOwnership(lock, sender=hand)
     lock.acceptOwnershipOf(vault, sender=owner)
     implementation = owner.deploy(project.Vault, custody.usdc)

@@ -18,7 +18,7 @@ def test_creates_an_active_market(registry, chain, create_asset, create_params, 
 
     stored, status, status_at = registry.market(2)
     assert stored == tuple(values)
-    assert (status, status_at) == (1, receipt.timestamp)
+    assert (status, status_at, registry.createdAt(2)) == (1, receipt.timestamp, receipt.timestamp)
     assert (registry.marketId("BTC-USDC"), registry.lastId()) == (2, 2)
 
 

@@ -130,3 +130,12 @@ def test_quote_is_another_registered_asset(registry, base, create_cross, create_
     for unknown in (spot, 99, 2**32 - 1):
         with reverts("UnknownAsset", id=unknown):
             registry.createMarket(params | {"quote": unknown}, sender=owner)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_price_beyond_128_bits_is_refused(project, registry, base, create, owner, kind):
+    oracle = owner.deploy(project.MockOracle)
+    for price in (2**128, 2**256 - 1):
+        oracle.push(price, sender=owner)
+        with reverts("InvalidParameter", field="oracle"):
+            registry.createMarket(create(kind, oracle=oracle.address), sender=owner)

@@ -5,7 +5,7 @@ from ape import reverts as ape_reverts
 from eth_account.messages import encode_typed_data
 
 from scripts._lib.addresses import CREATE2_DEPLOYER, SALT, create2_address
-from tests.utils.contracts import contract_at, create2_init_code
+from tests.utils.contracts import contract_at, create2_init_code, deploy_create2
 from tests.utils.reverts import assert_creation_reverts
 
 
@@ -34,6 +34,35 @@ def test_address_does_not_depend_on_who_deploys(project, create_token, maker, ta
 
 def test_underlying_must_be_a_token(project, owner, maker):
     assert_creation_reverts(owner, project.SynthERC20, [maker], "NotAToken(address)", maker.address)
+
+
+def early_token(name: bytes, symbol: bytes) -> str:
+    """Code that answers 6 to `decimals()` and 32 bytes to `name()` and to all else."""
+    dispatch = "5f3560e01c" + "8063313ce56714603f57" + "6306fdde0314604857"
+    answers = [f"7f{text.ljust(32, bytes(1)).hex()}5f5260205ff3" for text in (symbol, name)]
+    return "0x" + dispatch + answers[0] + "5b60065f5260205ff3" + "5b" + answers[1]
+
+
+def test_a_bytes32_symbol_may_fill_all_its_bytes(project, chain, owner):
+    token, letters = "0x" + "51" * 20, "ABCDEFGHIJKLMNOPQRSTUVWXYZABCDEF"
+    chain.provider.make_request("anvil_setCode", [token, early_token(b"Letters", letters.encode())])
+    synth = deploy_create2(owner, project.SynthERC20, token)
+    assert (synth.decimals(), synth.name(), synth.symbol()) == (6, "Crosspoint Letters", "x" + letters)
+
+
+def test_a_name_of_more_than_20_bytes_has_no_synth(project, chain, owner):
+    """With the prefix it must fit the 31 bytes that the signing domain of permits has for it."""
+    token = "0x" + "51" * 20
+    chain.provider.make_request("anvil_setCode", [token, early_token(b"Twenty-one characters", b"TOC")])
+    whole = "Crosspoint Twenty-one characters"
+    assert_creation_reverts(owner, project.SynthERC20, [token], "StringTooLong(string)", whole)
+    chain.provider.make_request("anvil_setCode", [token, early_token(b"Of twenty characters", b"TOC")])
+    assert deploy_create2(owner, project.SynthERC20, token).name() == "Crosspoint Of twenty characters"
+
+
+def test_a_contract_without_a_name_is_no_token(project, owner):
+    contract = owner.deploy(project.MockOracle)
+    assert_creation_reverts(owner, project.SynthERC20, [contract], "NotAToken(address)", contract.address)
 
 
 def test_permit_sets_the_allowance(chain, synth, maker, taker):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.utils.custody import CXPT_REDEEM, USDC_AS_CXPT
+from tests.utils.custody import CXPT_REDEEM, USDC_AS_CXPT, deploy_custody, entry
 from tests.utils.reverts import reverts
 
 TIERS = [(1_000, 1_000), (10_000, 2_500), (100_000, 5_000)]  # CXPT, basis points
@@ -55,6 +55,33 @@ def test_without_a_token_or_tiers_there_is_none(custody, maker):
     assert tuple(custody.vault.rebateOf(maker)) == (1_000, 0, False)
     with reverts("NoRebate", account=maker.address):
         custody.vault.claimRebate(maker, sender=maker)
+
+
+def test_without_a_token_no_tier_is_reached(create_vault, usdc, owner, clearinghouse, maker):
+    vault = create_vault(usdc)
+    vault.setRebateTiers([(1, 5_000)], sender=owner)
+    vault.settle([entry(maker, fees=100)], [0], sender=clearinghouse)
+    assert tuple(vault.rebateOf(maker)) == (100, 0, False)
+
+
+def test_a_token_that_is_not_listed_counts_in_the_wallet(
+    project, owner, operator, guardian, clearinghouse, order_control, maker
+):
+    custody = deploy_custody(project, owner, operator, guardian, [clearinghouse, order_control], lists_cxpt=False)
+    custody.vault.setRebateTiers(TIERS, sender=owner)
+    custody.give_cxpt(maker, 10_000)
+    custody.charge_fees(maker, 1_000)
+    assert tuple(custody.vault.rebateOf(maker)) == (1_000, 250, False)
+
+
+def test_cxpt_in_the_wallet_and_in_custody_counts_together(custody, vault, maker):
+    custody.give_cxpt(maker, 10_000)
+    custody.charge_fees(maker, 1_000)
+    custody.cxpt.approve(custody.engine, 9_000, sender=maker)
+    custody.engine.deposit(custody.cxpt_instrument, 9_000, sender=maker)
+    assert vault.rebateOf(maker).rebate == 250
+    custody.queue.request(CXPT_REDEEM, 0, 1, sender=maker)
+    assert vault.rebateOf(maker).rebate == 100
 
 
 def test_cxpt_in_redemption_does_not_count(custody, vault, maker):
