@@ -105,7 +105,7 @@ async def test_schemathesis_finds_nothing(api: Api, tmp_path: Path) -> None:
     command += [str(api.server.make_url("/v1/openapi.json")), "--checks", CHECKS, "--max-examples", "15"]
     command += ["--seed", "1", "--generation-database", "none", "--exclude-path", "/v1/ws", "--no-color"]
     process = await asyncio.create_subprocess_exec(
-        *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+        *command, cwd=tmp_path, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )
     output, _ = await process.communicate()
     assert process.returncode == 0, output.decode()
