@@ -9,7 +9,7 @@ AUDIT := .venv-audit/.ready
 WORKERS ?= --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 ARGS ?=
 
-.PHONY: help setup lint test test-long demo gas bench bench-queries slither halmos coverage mutants lock clean
+.PHONY: help setup lint test test-long demo gas bench bench-matching bench-queries slither halmos coverage mutants lock clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -51,6 +51,9 @@ gas: $(READY)  ## gas per fill and per action, beside the floor of the EVM's pri
 
 bench: $(READY)  ## orders per second through HTTP
 	. $(BIN)/activate && PYTHONPATH=. python benchmarks/http_orders.py $(ARGS)
+
+bench-matching: $(READY)  ## the order book alone, beside Python packages
+	@. $(BIN)/activate && python benchmarks/matching.py $(ARGS)
 
 bench-queries: $(READY)  ## candles, tickers and statistics with a million trades stored
 	@. $(BIN)/activate && python benchmarks/queries.py $(ARGS)

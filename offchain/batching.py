@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass
 
 from offchain.domain.batch import Batch
+from offchain.domain.matching import MAX_CLEARED_GROUP
 from offchain.domain.order import Address, Order, OrderHash
 from offchain.ports import Failure, ItemRow
 from offchain.rounds import Rounds
@@ -26,9 +27,9 @@ FILL_GAS = 3_300
 ORDER_GAS = 9_500
 ACCOUNT_GAS = 5_000
 SLOT_GAS = 22_100
-CLEARING_GAS = 80_000
-"""Of each derivative market: the call of the Clearinghouse, pool, oracle."""
-CLEARED_FILL_GAS = 8_000
+CLEARING_GAS = 140_000
+"""Of each derivative market: the call of the Clearinghouse, its pool and accounts, the oracle."""
+CLEARED_FILL_GAS = 5_000
 """Beside what a spot fill costs."""
 
 MAX_GROUP_FILLS = 256
@@ -36,6 +37,13 @@ MAX_GROUP_FILLS = 256
 
 MAX_GROUP_GAS = BATCH_GAS + MAX_GROUP_FILLS * (FILL_GAS + ORDER_GAS + ACCOUNT_GAS + 2 * SLOT_GAS)
 """What the largest group needs at most, every maker another account with another order: it fits a transaction."""
+
+MAX_CLEARED_GROUP_GAS = (
+    BATCH_GAS
+    + CLEARING_GAS
+    + MAX_CLEARED_GROUP * (FILL_GAS + CLEARED_FILL_GAS + ORDER_GAS + ACCOUNT_GAS + 2 * SLOT_GAS)
+)
+"""The same of a derivative, whose groups are smaller."""
 
 MAX_BATCH_FILLS = 2_000
 
@@ -99,16 +107,17 @@ class GasEstimate:
                 continue
             self._orders.add(row.order_hash)
             self._accounts.add(row.order.account)
-            self._slots.update(_slots_of(row.order))
-            if market in self._derivatives:
-                # The position: the balance's word is the Engine's, and holds only key 0 here.
-                self._slots.add((row.order.account, market, -1))
+            self._slots.update(_slots_of(row.order, market in self._derivatives))
 
 
-def _slots_of(order: Order) -> tuple[tuple[Address, int, int], ...]:
-    """The words that hold the balance and the nonce key; two keys above 0 share one, key 0 lies beside the balance."""
+def _slots_of(order: Order, is_cleared: bool) -> tuple[tuple[Address, int, int], ...]:
+    """The words that hold the balance or the position, and the nonce key.
+
+    Two keys above 0 share a word; key 0 lies beside the balance, which is empty where a position is held instead.
+    """
     balance = (order.account, order.market, 0)
-    return (balance,) if order.key == 0 else (balance, (order.account, order.market, 1 + (order.key >> 1)))
+    key = balance if order.key == 0 else (order.account, order.market, 1 + (order.key >> 1))
+    return (key, (order.account, order.market, -1)) if is_cleared else (balance, key)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,16 @@
 """What the processes count and measure, for Prometheus.
 
 Each process has one set of metrics with a registry of its own, so that several exchanges in one process, as in tests,
-do not meet. The sequencer, projector and settler count once per record, chunk or batch: a counter costs half a
-microsecond, which an order, at a few hundred, must not pay ten times. Gauges are set when somebody asks.
+do not meet. The sequencer, projector and settler count once per record, chunk or batch, and what lies on the path of
+an order counts with plain numbers (`offchain.tally`): an order must not pay for being counted. Gauges are set when
+somebody asks.
 
 `docs/OPERATIONS.md` explains every metric; `ops/` has a dashboard and alerts over them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from prometheus_client import (
     CollectorRegistry,
@@ -17,11 +18,12 @@ from prometheus_client import (
     Gauge,
     Histogram,
     ProcessCollector,
-    Summary,
     disable_created_metrics,
     generate_latest,
 )
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from offchain.tally import Count, CountFamily, Tally, TallyFamily
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
@@ -60,11 +62,20 @@ class Metrics:
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
         return Gauge(self._named(name, labels), text, labels, registry=self.registry)
 
-    def _summary(self, name: str, text: str, *labels: str) -> Summary:
-        return Summary(self._named(name, labels), text, labels, registry=self.registry)
-
     def _histogram(self, name: str, text: str, buckets: Iterable[float], *labels: str) -> Histogram:
         return Histogram(self._named(name, labels), text, labels, registry=self.registry, buckets=tuple(buckets))
+
+    def _count(self, name: str, text: str, *labels: str) -> CountFamily:
+        """A counter on the path of an order."""
+        family = CountFamily(self._named(f"{name}_total", labels), text, labels)
+        self.registry.register(family)
+        return family
+
+    def _tally(self, name: str, text: str, bounds: Sequence[float], *labels: str) -> TallyFamily:
+        """A histogram on the path of an order; a summary if there are no bounds."""
+        family = TallyFamily(self._named(name, labels), text, labels, bounds)
+        self.registry.register(family)
+        return family
 
     def _named(self, name: str, labels: tuple[str, ...]) -> str:
         self.labels[f"crosspoint_{name}"] = labels
@@ -77,8 +88,8 @@ class CoreMetrics(Metrics):
     def __init__(self) -> None:
         super().__init__()
         # interface
-        self.http_requests = self._counter("http_requests", "Answers", "method", "route", "status")
-        self.http_seconds = self._histogram(
+        self.http_requests = self._count("http_requests", "Answers", "method", "route", "status")
+        self.http_seconds = self._tally(
             "http_request_seconds", "From a request's header to its answer", _FAST, "method", "route"
         )
         self.refusals = self._counter("refusals", "Requests that were refused", "code")
@@ -86,7 +97,7 @@ class CoreMetrics(Metrics):
         self.limited_keys = self._gauge("rate_limit_keys", "Addresses or accounts with a budget", "policy")
         self.replayed = self._counter("idempotent_replays", "Answers that were given again under an Idempotency-Key")
         self.answers = self._gauge("idempotency_answers", "Answers that are kept under an Idempotency-Key")
-        self.intake_seconds = self._summary("intake_seconds", "Decoding and verifying a signed request", "kind")
+        self.intake_seconds = self._tally("intake_seconds", "Decoding and verifying a signed request", (), "kind")
         self.order_intake = self.intake_seconds.labels("order")
         self.cancel_intake = self.intake_seconds.labels("cancel")
         self.inflight = self._gauge("inflight_requests", "Orders and cancels under way", "kind")
@@ -95,17 +106,17 @@ class CoreMetrics(Metrics):
         # matching and journal
         self.queue = self._gauge("queue_depth", "Commands that wait for the core")
         self.queue_limit = self._gauge("queue_limit", "Commands that may wait for the core")
-        self.commands = self._counter("commands", "Commands that were executed", "command")
-        self.events = self._counter("events", "Events that were journaled")
-        self.fills = self._counter("fills", "Fills that were matched")
-        self.record_commands = self._histogram("record_commands", "Commands per record", _COMMANDS)
-        self.match_seconds = self._histogram("match_seconds", "Executing the commands of a record", _FAST)
-        self.commit_seconds = self._histogram("commit_seconds", "Making a record durable", _FAST)
-        self.publish_seconds = self._histogram("publish_seconds", "Publishing and answering a record", _FAST)
+        self.commands = self._count("commands", "Commands that were executed", "command")
+        self.events = self._count("events", "Events that were journaled").labels()
+        self.fills = self._count("fills", "Fills that were matched").labels()
+        self.record_commands = self._tally("record_commands", "Commands per record", _COMMANDS).labels()
+        self.match_seconds = self._tally("match_seconds", "Executing the commands of a record", _FAST).labels()
+        self.commit_seconds = self._tally("commit_seconds", "Making a record durable", _FAST).labels()
+        self.publish_seconds = self._tally("publish_seconds", "Publishing and answering a record", _FAST).labels()
         # stream
         self.sockets = self._gauge("websocket_connections", "Open sockets")
         self.subscriptions = self._gauge("websocket_subscriptions", "Subscriptions", "kind")
-        self.socket_messages = self._counter("websocket_messages", "Messages queued for sockets", "kind")
+        self.socket_messages = self._count("websocket_messages", "Messages queued for sockets", "kind")
         self.sockets_closed = self._counter("websocket_closed", "Sockets that the service closed", "code")
         self.messages_dropped = self._counter(
             "websocket_dropped_messages", "Messages that sockets were closed without having been sent"
@@ -122,7 +133,7 @@ class CoreMetrics(Metrics):
         self.parked = self._gauge("parked_batch", "Number of the parked batch, 0 if there is none")
         self.diverged = self._gauge("chain_diverged", "1 if the chain contradicts the journal")
         self.ready = self._gauge("ready", "1 if the service is ready")
-        self._http: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+        self._http: dict[tuple[str, str, int], tuple[Count, Tally]] = {}
 
     def answered(self, method: str, route: str, status: int, seconds: float | None) -> None:
         """Count one HTTP answer; `seconds` is None where nobody waited, as with a socket that opens."""

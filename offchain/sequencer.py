@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable
 from logging import DEBUG
 from time import perf_counter
@@ -210,8 +210,8 @@ class Sequencer:
         fills = sum(type(event) is Trade for events in record.events for event in events)
         if fills:
             metrics.fills.inc(fills)
-        for kind, count in Counter(map(type, record.commands)).items():
-            metrics.commands.labels(kind.__name__).inc(count)
+        for command in record.commands:
+            metrics.commands.labels(type(command).__name__).inc()
 
     def _log(self, record: Record, taken: list[_Waiting], commit: float) -> None:
         """Say which requests and orders a record holds and under which event numbers; ticks and blocks are no news."""

@@ -12,10 +12,12 @@ from aiohttp import web
 from offchain.api.answers import AnswerStore
 from offchain.api.breaker import Breaker
 from offchain.api.closing import CloseCode
+from offchain.api.desk import REFUSALS, Desk, rejection_of
 from offchain.api.handlers.common import charge_address
 from offchain.api.keys import (
     BREAKER,
     CATALOGUE,
+    DESK,
     HUB,
     IDEMPOTENCY,
     INTAKE,
@@ -27,8 +29,8 @@ from offchain.api.keys import (
     REQUEST_ID,
     STATE,
     USES,
-    Life,
 )
+from offchain.api.life import Life
 from offchain.api.limits import Limits, Use, headers
 from offchain.api.present import Presenter
 from offchain.api.problems import RETRY_AFTER, ApiCode, ProblemError, problem_response
@@ -38,8 +40,7 @@ from offchain.api.state import ApiState
 from offchain.api.stream import Hub
 from offchain.catalogue import Catalogue
 from offchain.domain.errors import Rejection
-from offchain.intake import Intake, IntakeError, shown
-from offchain.ports import Overloaded, Unavailable
+from offchain.intake import Intake, shown
 from offchain.tracing import REQUEST_ID as TRACED
 
 REQUEST_ID_HEADER = "X-Request-Id"
@@ -52,7 +53,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 def init_app(state: ApiState) -> web.Application:
     """The application; it follows the feed from its start to its clean-up."""
     catalogue = Catalogue()
-    app = web.Application(middlewares=[_respond], client_max_size=state.settings.max_body_bytes)
+    app = web.Application(middlewares=[_respond], client_max_size=_largest_body(state))
     app[STATE] = state
     app[METRICS] = state.metrics
     app[CATALOGUE] = catalogue
@@ -65,10 +66,16 @@ def init_app(state: ApiState) -> web.Application:
     app[BREAKER] = Breaker(settings.breaker_failures, settings.breaker_seconds, state.monotonic, state.metrics)
     app[IDEMPOTENCY] = AnswerStore(settings.idempotency_answers, settings.idempotency_answers_per_account)
     app[LIMITS] = Limits(state.settings)
+    app[DESK] = Desk(state, app[LIFE], app[BREAKER], app[LIMITS], catalogue, app[INTAKE], app[PRESENT])
     app.add_routes(ROUTES)
     app.cleanup_ctx.append(_follow_feed)
     app.on_shutdown.append(_close_sockets)
     return app
+
+
+def _largest_body(state: ApiState) -> int:
+    """Bytes of the largest body that any route takes; most take less."""
+    return max(state.settings.max_body_bytes, state.settings.max_batch_bytes)
 
 
 def begin_drain(app: web.Application) -> None:
@@ -119,15 +126,11 @@ async def _answered(request: web.Request, request_id: str, handler: Handler) -> 
     try:
         charge_address(request)
         return await handler(request)
-    except IntakeError as refusal:
-        rejection = refusal.rejection
     except ProblemError as refusal:
         wait = {} if refusal.retry_after is None else {RETRY_AFTER: str(refusal.retry_after)}
         return _refused(request, request_id, refusal.rejection, refusal.order_id, wait)
-    except Overloaded as error:
-        rejection = Rejection(ApiCode.OVERLOADED, "", f"{error}; nothing was taken, send it again later")
-    except Unavailable as error:
-        rejection = Rejection(ApiCode.UNAVAILABLE, "", f"{error}; send the same again")
+    except REFUSALS as refusal:
+        rejection = rejection_of(refusal)
     except web.HTTPException as error:
         return _http_problem(request, request_id, error)
     except Exception:
@@ -176,7 +179,7 @@ def _http_problem(request: web.Request, request_id: str, error: web.HTTPExceptio
             detail = f"{request.method} is not allowed here; allowed: {allowed}"
             rejection, headers = Rejection(ApiCode.METHOD_NOT_ALLOWED, "", detail), {"Allow": allowed}
         case web.HTTPRequestEntityTooLarge():
-            largest = request.app[STATE].settings.max_body_bytes
+            largest = _largest_body(request.app[STATE])
             rejection = Rejection(ApiCode.BODY_TOO_LARGE, "", f"the body has more than {largest} bytes")
         case _:
             raise error

@@ -40,7 +40,7 @@ async def once(
 
     Raises ProblemError for a key that is missing where `is_required`, malformed, in use, or of another request.
     """
-    key = _key_of(request, is_required)
+    key = key_of(request, is_required)
     if key is None:
         return await do(None)
     store, now = request.app[IDEMPOTENCY], request.app[STATE].monotonic()
@@ -78,7 +78,8 @@ async def _done(response: Awaitable[web.Response], fingerprint: bytes, until: fl
     return Answer(fingerprint, until, made.status, made.body, made.content_type)
 
 
-def _key_of(request: web.Request, is_required: bool) -> str | None:
+def key_of(request: web.Request, is_required: bool = False) -> str | None:
+    """The request's key, None if it has none. Raises ProblemError for a malformed one and, if so, a missing one."""
     values = request.headers.getall(HEADER, [])
     if not values:
         if is_required:

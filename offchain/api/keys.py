@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import dataclass, field
-from typing import Protocol
-
 from aiohttp import web
 
 from offchain.api.answers import AnswerStore
 from offchain.api.breaker import Breaker
-from offchain.api.closing import CloseCode
+from offchain.api.desk import Desk
+from offchain.api.life import Life
 from offchain.api.limits import Limits, Use
 from offchain.api.present import Presenter
 from offchain.api.readback import Readback
@@ -20,37 +17,10 @@ from offchain.catalogue import Catalogue
 from offchain.intake import Intake
 from offchain.metrics import CoreMetrics
 
-
-class Closable(Protocol):
-    """An open WebSocket, as far as the end of the application concerns it."""
-
-    def close(self, code: CloseCode) -> None:
-        """Begin to close."""
-        ...
-
-    async def closed(self) -> None:
-        """Return when it is closed."""
-        ...
-
-
-@dataclass(slots=True)
-class Life:
-    """What changes while the application runs."""
-
-    draining: bool = False
-    """new orders and sockets are refused"""
-    orders: int = 0
-    """orders under way"""
-    cancels: int = 0
-    """cancels under way"""
-    connections: set[Closable] = field(default_factory=set)
-    sockets_of: Counter[str] = field(default_factory=Counter)
-    """open sockets by address"""
-
-
 STATE = web.AppKey("state", ApiState)
 BREAKER = web.AppKey("breaker", Breaker)
 CATALOGUE = web.AppKey("catalogue", Catalogue)
+DESK = web.AppKey("desk", Desk)
 IDEMPOTENCY = web.AppKey("idempotency", AnswerStore)
 INTAKE = web.AppKey("intake", Intake)
 PRESENT = web.AppKey("present", Presenter)

@@ -13,7 +13,6 @@ import ipaddress
 import math
 from collections import OrderedDict
 from collections.abc import Hashable, Iterable
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from aiohttp import web
@@ -30,23 +29,18 @@ _ROUNDING = 1e-6
 """of a request, by which sums of floats may be off"""
 
 
-@dataclass(frozen=True, slots=True)
 class Policy:
     """So many requests per second on average, and as many at once as a window brings."""
 
-    name: str
-    per_second: float
-    """0: no limit"""
-    window: int
-    """seconds"""
+    __slots__ = ("header", "name", "per_second", "quota", "window")
 
-    @property
-    def quota(self) -> int:
-        return max(1, int(self.per_second * self.window))
-
-    @property
-    def header(self) -> str:
-        return f'"{self.name}";q={self.quota};w={self.window}'
+    def __init__(self, name: str, per_second: float, window: int) -> None:
+        """`per_second` 0: no limit; `window` in seconds."""
+        self.name = name
+        self.per_second = per_second
+        self.window = window
+        self.quota = max(1, int(per_second * window))
+        self.header = f'"{name}";q={self.quota};w={window}'
 
 
 class Use(NamedTuple):
@@ -129,10 +123,10 @@ class Limits:
         buckets = self._buckets.get("address-cancels" if request.method == "DELETE" else "address")
         return buckets.take(self.address_of(request), now) if buckets is not None else None
 
-    def use_account(self, name: str, account: Address, now: float) -> Use | None:
+    def use_account(self, name: str, account: Address, now: float, cost: int = 1) -> Use | None:
         """Charge an account's budget `orders` or `cancels`; None if there is no limit."""
         buckets = self._buckets.get(name)
-        return buckets.take(account, now) if buckets is not None else None
+        return buckets.take(account, now, cost) if buckets is not None else None
 
     def socket(self) -> Buckets | None:
         """The budget of one more socket; None if there is no limit."""
@@ -161,6 +155,13 @@ def headers(uses: Iterable[Use]) -> dict[str, str]:
         POLICY_HEADER: ", ".join(use.policy.header for use in uses),
         STATE_HEADER: ", ".join(use.header for use in uses),
     }
+
+
+def exhausted(use: Use, whose: str) -> str:
+    """Why a request is refused, and when it would not be."""
+    policy = use.policy
+    budget = f"{policy.quota} in {policy.window} seconds ({policy.name})"
+    return f"the budget of {whose} is used up: {budget}; nothing was taken, try again in {use.retry_after} s"
 
 
 def _network(text: str) -> str:

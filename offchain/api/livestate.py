@@ -61,7 +61,7 @@ async def read_seed(live: Live) -> Seed:
     return await live.read(look)
 
 
-async def read_trader(live: Live, present: Presenter, account: Address) -> tuple[int, stream.TraderState]:
+async def read_trader(live: Live, present: Presenter, account: Address, now_ms: int) -> tuple[int, stream.TraderState]:
     """Open orders, balances and positions of an account, and the event up to which they count. Raises Unavailable."""
 
     def look(core: Core) -> tuple[int, stream.TraderState]:
@@ -84,7 +84,7 @@ async def read_trader(live: Live, present: Presenter, account: Address) -> tuple
                 )
             )
         balances = [present.balance(balance) for balance in core.balances(account)]
-        positions = [present.position(position) for position in core.positions(account)]
+        positions = [present.position(position) for position in core.positions(account, now_ms)]
         return live.tail(), stream.TraderState(orders=orders, balances=balances, positions=positions)
 
     return await live.read(look)

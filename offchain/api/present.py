@@ -18,13 +18,16 @@ from offchain.domain.events import (
     WithdrawalUpdate,
 )
 from offchain.domain.market import USDC, USDC_DECIMALS, Asset, Kind, Market, MarketStatus
-from offchain.domain.oracle import PRICE_DECIMALS, OraclePrice
+from offchain.domain.oracle import PRICE_DECIMALS, OraclePrice, index_down
 from offchain.domain.order import NO_EXPIRY, Address, Side, TimeInForce
 from offchain.domain.positionview import PositionView
 from offchain.domain.units import format_units
 from offchain.ports import BatchRow, DepositRow, OrderRow, TradeRow, WithdrawalRow
 
 USDC_ASSET = http.AssetInfo(id=USDC, symbol="USDC", decimals=USDC_DECIMALS, synth=None, underlying=None)
+
+RATE_DECIMALS = 8
+"""Of rates of funding."""
 
 WITHDRAWAL_AS_CXPT = 1
 """`IWithdrawalQueue.Kind.USDC_AS_CXPT`"""
@@ -66,6 +69,9 @@ class Presenter:
     def price(self, market: Market, price: int) -> str:
         """From what is signed, per lot, to whole quote units per whole base unit."""
         return format_units(market.price_per_unit(price), market.price_decimals)
+
+    def _price_or_none(self, market: Market, price: int | None) -> str | None:
+        return None if price is None else self.price(market, price)
 
     def rate(self, rate: int) -> str:
         """From micro-USDC per whole quote unit to USDC."""
@@ -219,10 +225,14 @@ class Presenter:
             size=change.size,
             settled_size=change.settled_size,
             entry_price=change.entry_price,
-            mark_price=None if view.mark is None else self.price(market, view.mark),
+            mark_price=self._price_or_none(market, view.mark),
             realised_pnl=change.realised_pnl,
-            unrealised_pnl=None if view.unrealised is None else format_units(view.unrealised, USDC_DECIMALS),
+            unrealised_pnl=_usdc_or_none(view.unrealised),
             margin=format_units(view.margin, USDC_DECIMALS),
+            index_price=self._price_or_none(market, view.index),
+            equity=_usdc_or_none(view.equity),
+            maintenance_margin=_usdc_or_none(view.maintenance),
+            liquidation_price=self._price_or_none(market, view.liquidation),
         )
 
     def position_change(self, update: PositionUpdate) -> positions.PositionChange:
@@ -292,6 +302,7 @@ class Presenter:
             status=status,
             reason=listing.reason,
             option=self._option(market),
+            margined=_margined(market),
         )
 
     def _option(self, market: Market) -> positions.Option | None:
@@ -335,11 +346,13 @@ class Presenter:
 
     def oracle_price(self, market: Market, price: OraclePrice, now_ms: int) -> http.OraclePrice:
         conversion = price.conversion() if market.is_cross_quoted else None
+        index = index_down(price.price, market.lot_size, market.decimals) if market.kind != Kind.SPOT else None
         return http.OraclePrice(
             market=market.symbol,
             asset=self.asset_symbol(market.quote if market.is_cross_quoted else market.base),
             price=format_units(price.price, PRICE_DECIMALS),
             conversion_rate=self.rate(conversion.rate) if conversion is not None else None,
+            index_price=self._price_or_none(market, index),
             round=str(price.round),
             updated_at=price.updated_at * 1000,
             seen_at=price.seen_ms,
@@ -365,3 +378,21 @@ def _fee_change(catalogue: Catalogue) -> http.FeeChange | None:
     fees = catalogue.fees
     is_ahead = fees.at > 0 and fees.next != catalogue.fee_bps
     return http.FeeChange(fee_bps=fees.next, at=fees.at * 1000) if is_ahead else None
+
+
+def _usdc_or_none(amount: int | None) -> str | None:
+    return None if amount is None else format_units(amount, USDC_DECIMALS)
+
+
+def _margined(market: Market) -> positions.Margined | None:
+    if market.kind not in (Kind.PERP, Kind.FUTURE):
+        return None
+    terms = market.terms
+    return positions.Margined(
+        expiry=terms.expiry * 1000 or None,
+        initial_margin_bps=terms.initial_margin_bps,
+        maintenance_margin_bps=terms.maintenance_margin_bps,
+        liquidation_fee_bps=terms.liquidation_fee_bps,
+        exit_penalty_bps=terms.exit_penalty_bps,
+        funding_cap=format_units(terms.funding_cap, RATE_DECIMALS),
+    )

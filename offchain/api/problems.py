@@ -13,8 +13,11 @@ from typing import NamedTuple
 import msgspec
 from aiohttp import web
 
+from offchain.api.schemas.problem import Problem
 from offchain.domain.errors import Code, Rejection
 from offchain.intake import IntakeCode
+
+__all__ = ["PROBLEMS", "ApiCode", "Problem", "ProblemError", "problem", "problem_response"]
 
 CONTENT_TYPE = "application/problem+json"
 RETRY_AFTER = "Retry-After"
@@ -131,6 +134,8 @@ PROBLEMS: Mapping[str, Kind] = MappingProxyType(
         Code.TOO_MANY_NONCE_KEYS: Kind(409, "The account has used too many nonce keys"),
         Code.SETTLEMENT_BACKLOG: Kind(503, "Settlement is behind"),
         Code.CHAIN_STALE: Kind(503, "The chain has not been seen for too long"),
+        Code.INSUFFICIENT_MARGIN: Kind(422, "The position would have too little margin"),
+        Code.POOL_SHORT: Kind(409, "The market's pool cannot pay for this"),
         Code.PRICE_UNAVAILABLE: Kind(503, "No fresh price is known"),
         # cancels
         Code.UNKNOWN_ORDER: Kind(404, "The order is not known"),
@@ -148,22 +153,6 @@ PROBLEMS: Mapping[str, Kind] = MappingProxyType(
         Code.UNKNOWN_FILL: Kind(404, "The fill is not known"),
     }
 )
-
-
-class Problem(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """The document; field order is the wire's."""
-
-    type: str
-    title: str
-    status: int
-    detail: str
-    code: str
-    param: str | None
-    """the field or parameter at fault"""
-    request_id: str
-    retryable: bool
-    order_id: str | None = None
-    """the order, where its sequence was consumed: the same bytes get the same answer again"""
 
 
 class ProblemError(Exception):

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import re
+
 from aiohttp import web
 
-from offchain.api.handlers import accounts, documents, figures, markets, orders, service
+from offchain.api.handlers import accounts, batches, documents, figures, markets, orders, service
 from offchain.api.websocket import websocket
+
+_ORDER = "/v1/orders/{id:(?!batch$)[^/]+}"
+"""What other methods make of `batch` is no order."""
 
 ROUTES: tuple[web.RouteDef, ...] = (
     # orders
     web.post("/v1/orders", orders.place_order),
+    web.post("/v1/orders/batch", batches.place_orders),
     web.get("/v1/orders", orders.list_orders, allow_head=False),
-    web.get("/v1/orders/{id}", orders.get_order, allow_head=False),
-    web.delete("/v1/orders/{id}", orders.cancel_order),
+    web.get(_ORDER, orders.get_order, allow_head=False),
+    web.delete(_ORDER, orders.cancel_order),
     # accounts
     web.get("/v1/account", accounts.get_account, allow_head=False),
     web.get("/v1/balances", accounts.list_balances, allow_head=False),
@@ -42,3 +48,8 @@ ROUTES: tuple[web.RouteDef, ...] = (
     web.get("/readyz", service.ready),
     web.get("/metrics", service.get_metrics, allow_head=False),
 )
+
+
+def documented(route: web.RouteDef) -> tuple[str, str]:
+    """Method and address of a route, without what its variables look like."""
+    return route.method, re.sub(r"\{(\w+):[^{}]*\}", r"{\1}", route.path)

@@ -40,6 +40,10 @@ class ApiSettings:
 
     max_body_bytes: int = 16_384
     """largest request body"""
+    max_batch: int = 50
+    """orders in one batch"""
+    max_batch_bytes: int = 131_072
+    """largest body of a batch"""
     body_timeout_ms: int = 5_000
     """time for a request body to arrive"""
     submit_timeout_ms: int = 5_000
@@ -61,6 +65,8 @@ class ApiSettings:
     """channels per socket"""
     max_message_bytes: int = 8_192
     """largest WebSocket message from a client"""
+    max_pending: int = 256
+    """orders and cancels of one socket that may wait for their answers"""
     send_queue: int = 2_000
     """messages that may wait for one socket; a socket that needs more is closed"""
     heartbeat_seconds: float = 20.0

@@ -314,7 +314,7 @@ class Hub:
         return Subscription(sink, self._state.settings.send_queue, hold=hold)
 
     async def _snapshot(self, account: Address, subscription: Subscription, *, resync: bool) -> None:
-        seq, state = await read_trader(self._state.live, self._present, account)
+        seq, state = await read_trader(self._state.live, self._present, account, self._state.clock.now_ms())
         message = stream.TraderSnapshot(channel=channel_of(account), seq=seq, data=state, resync=resync)
         subscription.sink.offer(_ENCODER.encode(message))
         subscription.release(seq)

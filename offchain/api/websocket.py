@@ -12,17 +12,18 @@ import structlog
 from aiohttp import WSMsgType, web
 
 from offchain.api.closing import CloseCode
-from offchain.api.handlers.common import exhausted
-from offchain.api.keys import CATALOGUE, HUB, LIFE, LIMITS, STATE
+from offchain.api.desk import REFUSALS, rejection_of
+from offchain.api.keys import CATALOGUE, DESK, HUB, LIFE, LIMITS, STATE
+from offchain.api.limits import exhausted
+from offchain.api.operations import after_of, channels_of, only, request_id_of
+from offchain.api.order_entry import OrderEntry
 from offchain.api.problems import ApiCode, ProblemError
 from offchain.api.schemas import stream
 from offchain.api.stream import REPLAY_PAGE
-from offchain.domain.errors import Rejection
 from offchain.domain.market import Market
 from offchain.domain.order import Address
-from offchain.intake import IntakeCode, IntakeError, decode_object, parse_address, shown
+from offchain.intake import IntakeCode, decode_object, parse_address
 from offchain.metrics import CoreMetrics
-from offchain.ports import Unavailable
 
 CLOSE_SECONDS = 2.0
 """time for a peer to read our close frame"""
@@ -126,30 +127,46 @@ class Session:
         self._clock = state.clock
         self._settings = state.settings
         self._channels: dict[str, tuple[str, Market | Address]] = {}
+        self._entry = OrderEntry(app[DESK], state.settings.max_pending, self._send, self._refuse)
 
     async def handle(self, text: str) -> None:
         """Do what one message asks. Raises ConnectionError if the connection closes meanwhile."""
         request_id: str | int | None = None
         try:
             message = decode_object(text.encode())
-            request_id = _request_id(message)
-            self._charge(message)
+            request_id = request_id_of(message)
             operation = message.get("op")
+            if operation in ("place", "cancel"):
+                self._trade(request_id, message)
+                return
+            self._charge(message)
             if operation == "ping":
-                _only(message, "op", "id")
+                only(message, "op", "id")
                 self._send(stream.Pong(op="pong", id=request_id, time=self._clock.now_ms()))
             elif operation == "subscribe":
-                _only(message, "op", "id", "channels", "after")
-                await self._subscribe(request_id, _channels(message), _after(message))
+                only(message, "op", "id", "channels", "after")
+                await self._subscribe(request_id, channels_of(message), after_of(message))
             elif operation == "unsubscribe":
-                _only(message, "op", "id", "channels")
-                self._unsubscribe(request_id, _channels(message))
+                only(message, "op", "id", "channels")
+                self._unsubscribe(request_id, channels_of(message))
             else:
-                raise ProblemError(ApiCode.UNKNOWN_OPERATION, "op must be subscribe, unsubscribe or ping", "op")
-        except (IntakeError, ProblemError) as refusal:
-            self._refuse(request_id, refusal.rejection)
-        except Unavailable as unavailable:
-            self._refuse(request_id, Rejection(ApiCode.UNAVAILABLE, "", str(unavailable)))
+                detail = "op must be subscribe, unsubscribe, place, cancel or ping"
+                raise ProblemError(ApiCode.UNKNOWN_OPERATION, detail, "op")
+        except REFUSALS as refusal:
+            self._refuse(request_id, refusal)
+
+    def _trade(self, request_id: str | int | None, message: Mapping[str, Any]) -> None:
+        """Orders and cancels are charged to the account that signed them, and to the socket if they are refused at
+        once: who sends what nobody signed, or goes on beyond the account's budget, uses up that of the socket."""
+        try:
+            self._entry.begin(request_id, message)
+        except REFUSALS:
+            self._charge(message)
+            raise
+
+    # -----------------------------------------------------------------------------------------------------------------
+    # Channels
+    # -----------------------------------------------------------------------------------------------------------------
 
     def _charge(self, message: Mapping[str, Any]) -> None:
         """Raises ProblemError if the socket has asked too much; a socket that goes on regardless is closed."""
@@ -230,7 +247,9 @@ class Session:
     def _send(self, message: msgspec.Struct) -> None:
         self._connection.offer(_ENCODER.encode(message))
 
-    def _refuse(self, request_id: str | int | None, rejection: Rejection) -> None:
+    def _refuse(self, request_id: str | int | None, refusal: Exception) -> None:
+        rejection = rejection_of(refusal)
+        self._metrics.refusals.labels(rejection.code).inc()
         self._send(
             stream.StreamError(
                 op="error",
@@ -238,38 +257,9 @@ class Session:
                 code=rejection.code,
                 param=rejection.param or None,
                 detail=rejection.detail,
+                order_id=refusal.order_id if isinstance(refusal, ProblemError) else None,
             )
         )
-
-
-def _only(message: Mapping[str, Any], *known: str) -> None:
-    for name in message:
-        if name not in known:
-            raise ProblemError(IntakeCode.UNKNOWN_FIELD, f"{shown(name)} is not a field of this operation", shown(name))
-
-
-def _request_id(message: Mapping[str, Any]) -> str | int | None:
-    given = message.get("id")
-    if given is None or (type(given) is int and 0 <= given < 2**53):
-        return given
-    if isinstance(given, str) and len(given) <= 64 and given.isprintable():
-        return given
-    detail = "id must be a string of at most 64 printable characters or a non-negative integer below 2^53"
-    raise ProblemError(IntakeCode.INVALID_VALUE, detail, "id")
-
-
-def _channels(message: Mapping[str, Any]) -> list[str]:
-    names = message.get("channels")
-    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
-        raise ProblemError(IntakeCode.INVALID_VALUE, "channels must be a list of channel names", "channels")
-    return list(dict.fromkeys(names))
-
-
-def _after(message: Mapping[str, Any]) -> int | None:
-    after = message.get("after")
-    if after is None or (type(after) is int and 0 <= after < 2**53):
-        return after
-    raise ProblemError(IntakeCode.INVALID_NUMBER, "after must be the seq of the last message received", "after")
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from eth_abi.exceptions import DecodingError
 from eth_account.signers.local import LocalAccount
 
 from offchain.chain.abi import CONTRACTS, decode_error, encode_call
+from offchain.chain.clearinglogs import CLEARINGHOUSE
 from offchain.chain.deployment import Deployment
 from offchain.chain.follower import Follower
 from offchain.chain.logs import LogDecoder
@@ -64,6 +65,7 @@ class Gateway:
         self._deployment = deployment
         self._node = Node(url, self._settings.call_timeout, clock, metrics)
         self._decoder = LogDecoder(deployment, self)
+        self._max_ages: dict[Address, int] = {}
         self._sender = Sender(self._node, operator, deployment.chain_id, self._settings.fees)
 
     @property
@@ -75,7 +77,8 @@ class Gateway:
         chain_id = to_int(await self._node.request("eth_chainId"))
         if chain_id != self._deployment.chain_id:
             raise WrongChain(f"the node serves chain {chain_id}, the deployment is on {self._deployment.chain_id}")
-        for name in CONTRACTS:
+        derivatives = (CLEARINGHOUSE,) if self._deployment.clearinghouse is not None else ()
+        for name in (*CONTRACTS, *derivatives):
             address = to_hex(self._deployment.address(name))
             if to_bytes(await self._node.request("eth_getCode", address, "latest")) == b"":
                 raise WrongChain(f"no contract at {address}, where the deployment has {name}")
@@ -117,12 +120,14 @@ class Gateway:
 
     async def latest_round(self, oracle: Address) -> RoundSeen | None:
         latest = await self._ask_oracle(oracle, ("uint80", "uint256", "uint40"), "latest()")
-        age = await self._ask_oracle(oracle, ("uint256",), "maxAge()")
         if latest is None:
             return None
+        if oracle not in self._max_ages:
+            # Fixed at the oracle's construction. One that does not say it has refused what is too old.
+            age = await self._ask_oracle(oracle, ("uint256",), "maxAge()")
+            self._max_ages[oracle] = int(age[0]) if age is not None else UNBOUNDED_AGE
         round_id, price, updated_at = (int(value) for value in latest)
-        # An oracle that does not say how long it may be silent has refused what is too old.
-        return RoundSeen(round_id, price, updated_at, int(age[0]) if age is not None else UNBOUNDED_AGE)
+        return RoundSeen(round_id, price, updated_at, self._max_ages[oracle])
 
     async def price_at(self, oracle: Address, round_id: int, time: int) -> int | None:
         answer = await self._ask_oracle(oracle, ("uint256",), "priceAt(uint80,uint40)", round_id, time)

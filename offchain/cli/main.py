@@ -251,6 +251,7 @@ def _order_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--seconds", type=click.IntRange(1), help="until an order that is not GTC ends; 60 if absent"),
         click.option("--post-only", is_flag=True, help="rather not than take"),
         click.option("--id", "client_order_id", help="a name of your own"),
+        click.option("--reduce-only", is_flag=True, help="close a position at most"),
         click.option("--conversion-limit", type=AMOUNT, help="worst USDC per quote unit, if that is another asset"),
         click.option("--replaces", metavar="ORDER", help="an open order whose place it takes"),
     ):
@@ -287,6 +288,7 @@ def _place(
     client_order_id: str | None,
     replaces: str | None,
     conversion_limit: Decimal | None,
+    reduce_only: bool,
 ) -> None:
     async def place(client: Client) -> msgspec.Struct:
         # By the exchange's clock, so that a wrong one here does no harm.
@@ -300,6 +302,7 @@ def _place(
                 expiry=now + (seconds or MARKET_ORDER_SECONDS),
                 client_order_id=client_order_id,
                 conversion_limit=conversion_limit,
+                reduce_only=reduce_only,
             )
         timed = seconds is not None or time_in_force != "GTC"
         return await client.place_limit(
@@ -313,6 +316,7 @@ def _place(
             client_order_id=client_order_id,
             replaces=replaces,
             conversion_limit=conversion_limit,
+            reduce_only=reduce_only,
         )
 
     context.show([context.run(place)], "orderId", "status", "filled", "remaining")

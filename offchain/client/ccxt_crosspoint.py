@@ -25,7 +25,8 @@ T = TypeVar("T")
 
 class crosspoint(Structures, ccxt.async_support.Exchange):  # type: ignore[misc]  # noqa: N801
     """Orders' ids are their hashes. Beside CCXT's own, `params` of an order may have `expiry` (Unix seconds),
-    `selfTradePrevention`, `maxFeeBps`, `expectFilled`, `conversionLimit`, and for market orders `slippage`."""
+    `selfTradePrevention`, `maxFeeBps`, `expectFilled`, `conversionLimit`, `reduceOnly` and, of a market order,
+    `slippage`."""
 
     def describe(self) -> Json:
         merged: Json = self.deep_extend(super().describe(), describe())
@@ -63,7 +64,7 @@ class crosspoint(Structures, ccxt.async_support.Exchange):  # type: ignore[misc]
 
     async def fetch_markets(self, params: Json | None = None) -> list[Json]:
         listed = await self._ask(self.client.markets(refresh=True))
-        return [self._market_of(listed, each) for each in listed.markets if each.kind == "spot"]
+        return [self._market_of(listed, each) for each in listed.markets]
 
     async def fetch_time(self, params: Json | None = None) -> int:
         return await self._ask(self.client.server_time())
@@ -136,13 +137,19 @@ class crosspoint(Structures, ccxt.async_support.Exchange):  # type: ignore[misc]
     async def fetch_balance(self, params: Json | None = None) -> Json:
         await self.load_markets()
         balances = await self._ask(self.client.balances())
-        codes = {market["baseId"]: market["base"] for market in self.markets.values()}
+        codes = {market["baseId"]: market["base"] for market in self.markets.values() if market["spot"]}
         result: Json = {"info": {asset: plain(balance) for asset, balance in balances.items()}}
         for asset, balance in balances.items():
             total = Decimal(balance.settled) + Decimal(balance.unsettled)
             result[codes.get(asset, asset)] = {"free": balance.available, "total": format(total, "f")}
         parsed: Json = self.safe_balance(result)
         return parsed
+
+    async def fetch_positions(self, symbols: list[str] | None = None, params: Json | None = None) -> list[Json]:
+        await self.load_markets()
+        found = [self._position_of(each) for each in (await self._ask(self.client.positions())).values()]
+        filtered: list[Json] = self.filter_by_array_positions(found, "symbol", self.market_symbols(symbols), False)
+        return filtered
 
     async def fetch_my_trades(
         self,
@@ -203,6 +210,7 @@ class crosspoint(Structures, ccxt.async_support.Exchange):  # type: ignore[misc]
             "maxFeeBps": "max_fee_bps",
             "expiry": "expiry",
             "conversionLimit": "conversion_limit",
+            "reduceOnly": "reduce_only",
         }
         if market["quote"] != "USDC" and "conversionLimit" not in params:
             params["conversionLimit"] = await self._worst_rate(market, side, params)

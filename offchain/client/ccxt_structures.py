@@ -5,8 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from offchain.api.schemas import figures, http
-from offchain.client.ccxt_terms import STATUSES, Json, plain
+from offchain.api.schemas import figures, http, positions
+from offchain.client.ccxt_terms import STATUSES, TYPES, Json, plain
 
 
 class Structures:
@@ -19,23 +19,35 @@ class Structures:
     safe_symbol: Any
     safe_ticker: Any
     safe_trade: Any
+    safe_position: Any
     iso8601: Any
+    yymmdd: Any
     symbol: Any
 
     def _market_of(self, listed: http.Markets, info: http.MarketInfo) -> Json:
         base = info.symbol.partition("-")[0]
         fee = self.parse_number(str(Decimal(listed.fee_bps) / 10_000))
+        kind = TYPES[info.kind]
+        is_spot = kind == "spot"
         structure: Json = self.safe_market_structure(
             {
                 "id": info.symbol,
-                "symbol": f"{base}/{info.quote}",
+                "symbol": f"{base}/{info.quote}" + ("" if is_spot else f":USDC{self._term(info)}"),
                 "base": base,
                 "quote": info.quote,
+                "settle": None if is_spot else "USDC",
                 "baseId": info.base,
                 "quoteId": info.quote,
-                "type": "spot",
-                "spot": True,
-                "contract": False,
+                "settleId": None if is_spot else "USDC",
+                "type": kind,
+                "spot": is_spot,
+                "swap": kind == "swap",
+                "future": kind == "future",
+                "option": kind == "option",
+                "contract": not is_spot,
+                "linear": None if is_spot else True,
+                "inverse": None if is_spot else False,
+                "contractSize": None if is_spot else 1.0,
                 "active": info.status == "active",
                 "taker": fee,
                 "maker": fee,
@@ -46,8 +58,49 @@ class Structures:
                 },
                 "info": plain(info),
             }
+            | self._dated(info)
         )
         return structure
+
+    def _dated(self, info: http.MarketInfo) -> Json:
+        """Expiry and, of an option, what it is on."""
+        expiry = _expiry(info)
+        fields: Json = {"expiry": expiry, "expiryDatetime": self.iso8601(expiry)}
+        if info.option is not None:
+            fields |= {"strike": float(info.option.strike), "optionType": "put" if info.option.is_put else "call"}
+        return fields
+
+    def _term(self, info: http.MarketInfo) -> str:
+        """The end of a derivative's symbol."""
+        expiry = _expiry(info)
+        if expiry is None:
+            return ""
+        if info.option is None:
+            return f"-{self.yymmdd(expiry)}"
+        return f"-{self.yymmdd(expiry)}-{info.option.strike}-{'P' if info.option.is_put else 'C'}"
+
+    def _position_of(self, position: positions.Position) -> Json:
+        size = Decimal(position.size)
+        parsed: Json = self.safe_position(
+            {
+                "symbol": self.safe_symbol(position.market),
+                "contracts": float(abs(size)),
+                "contractSize": 1.0,
+                "side": "short" if size < 0 else "long",
+                "entryPrice": _number(position.entry_price),
+                "markPrice": _number(position.mark_price),
+                "notional": None if position.mark_price is None else float(abs(size) * Decimal(position.mark_price)),
+                "collateral": _number(position.margin),
+                "maintenanceMargin": _number(position.maintenance_margin),
+                "unrealizedPnl": _number(position.unrealised_pnl),
+                "realizedPnl": _number(position.realised_pnl),
+                "liquidationPrice": _number(position.liquidation_price),
+                "marginMode": "isolated",
+                "hedged": False,
+                "info": plain(position),
+            }
+        )
+        return parsed
 
     def _ticker_of(self, ticker: figures.Ticker) -> Json:
         market = self.safe_market(ticker.market)
@@ -131,3 +184,12 @@ class Structures:
             }
         )
         return parsed
+
+
+def _expiry(info: http.MarketInfo) -> int | None:
+    terms = info.option or info.margined
+    return None if terms is None else terms.expiry
+
+
+def _number(text: str | None) -> float | None:
+    return None if text is None else float(text)

@@ -18,6 +18,9 @@ DEFAULT_URL = "http://127.0.0.1:8080"
 DEFAULT_SLIPPAGE = "0.05"
 """of the best price, for market orders without a worst price"""
 
+TYPES = {"spot": "spot", "perp": "swap", "future": "future", "option": "option"}
+"""Kinds of markets."""
+
 STATUSES = {
     "open": "open",
     "partiallyFilled": "open",
@@ -29,6 +32,7 @@ STATUSES = {
 
 ERRORS: Mapping[str, type[Exception]] = {
     "insufficientBalance": ccxt.InsufficientFunds,
+    "insufficientMargin": ccxt.InsufficientFunds,
     "unknownOrder": ccxt.OrderNotFound,
     "orderNotOpen": ccxt.OrderNotFound,
     "unknownMarket": ccxt.BadSymbol,
@@ -49,12 +53,13 @@ HAS = {
     "CORS": None,
     "spot": True,
     "margin": False,
-    "swap": False,
-    "future": False,
-    "option": False,
+    "swap": True,
+    "future": True,
+    "option": True,
     "cancelOrder": True,
     "createOrder": True,
     "createPostOnlyOrder": True,
+    "createReduceOnlyOrder": True,
     "editOrder": True,
     "fetchBalance": True,
     "fetchClosedOrders": True,
@@ -67,6 +72,7 @@ HAS = {
     "fetchOrder": True,
     "fetchOrderBook": True,
     "fetchOrders": True,
+    "fetchPositions": True,
     "fetchStatus": True,
     "fetchTicker": True,
     "fetchTickers": True,

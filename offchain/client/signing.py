@@ -40,7 +40,7 @@ class Signer:
             raise ValueError(f"the exchange signs for {signing.name} {signing.version}, this client for {eip712.NAME}")
         self.domain = eip712.Domain(signing.chain_id, bytes.fromhex(signing.verifying_contract[2:]))
         assets = {asset.symbol: asset.id for asset in markets.assets}
-        self._markets = {market.symbol: _market(market, assets) for market in markets.markets if _is_traded(market)}
+        self._markets = {market.symbol: _market(market, assets) for market in markets.markets}
 
     def market(self, symbol: str) -> Market:
         """Raises ValueError for an unknown market."""
@@ -115,10 +115,6 @@ class Signer:
         digest = eip712.cancel_digest(self.domain, self.account, order_hash)
         signature = eip712.sign(digest, self._key)
         return CancelBody(account="0x" + self.account.hex(), signature="0x" + signature.hex())
-
-
-def _is_traded(info: MarketInfo) -> bool:
-    return info.kind in (Kind.SPOT.name.lower(), Kind.OPTION.name.lower())
 
 
 def _market(info: MarketInfo, assets: dict[str, int]) -> Market:

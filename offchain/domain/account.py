@@ -26,14 +26,14 @@ def reservation_up(side: int, price: int, quantity: int, lot_size: int, fee_bps:
     return notional - (-notional * fee_bps // BPS)
 
 
-def order_reservation_up(market: Market, order: Order, quantity: int, fee_bps: int) -> int:
-    """What `quantity` open lots of an order reserve, of the asset on which it draws."""
-    if market.kind == Kind.SPOT:
-        return reservation_up(order.side, order.price, quantity, market.lot_size, fee_bps, order.conversion_limit)
+def cleared_reservation_up(market: Market, order: Order, quantity: int, fee_bps: int) -> int:
+    """What `quantity` open lots of an order in a derivative's market reserve, in micro-USDC."""
     if order.reduce_only:
         # It closes what is there: the fee comes out of what is released, which is checked when it is met.
         return 0
-    return option_reservation_up(order.side, order.price, quantity, market.terms.collateral, fee_bps)
+    if market.kind == Kind.OPTION:
+        return option_reservation_up(order.side, order.price, quantity, market.terms.collateral, fee_bps)
+    return margin_reservation_up(order.price, quantity, market.terms.initial_margin_bps, fee_bps)
 
 
 def option_reservation_up(side: int, price: int, quantity: int, collateral: int, fee_bps: int) -> int:
@@ -46,9 +46,18 @@ def option_reservation_up(side: int, price: int, quantity: int, collateral: int,
     return max(0, notional + fee_up if side == Side.BUY else quantity * collateral - notional + fee_up)
 
 
+def margin_reservation_up(price: int, quantity: int, initial_margin_bps: int, fee_bps: int) -> int:
+    """Micro-USDC of initial margin and fee, as if all of it opened; resting orders fill at their own price.
+
+    Closing at a loss that the position does not hold may cost more: that is checked when the order is met.
+    """
+    notional = price * quantity
+    return -(-notional * initial_margin_bps // BPS) - (-notional * fee_bps // BPS)
+
+
 def drawn_asset(market: Market, side: int) -> int:
     """Of which asset an order pays."""
-    return market.base if side == Side.SELL and market.kind == Kind.SPOT else USDC
+    return market.base if side and market.derivative is None else USDC
 
 
 class Balance:
@@ -156,7 +165,12 @@ class LiveOrder:
 
     def reserve_up(self, fee_bps: int) -> None:
         """Reserve for what is open, in place of what was reserved before."""
-        reserved = order_reservation_up(self.market, self.order, self.quantity - self.filled, fee_bps)
+        market, order, remaining = self.market, self.order, self.quantity - self.filled
+        if market.derivative is None:
+            limit = order.conversion_limit
+            reserved = reservation_up(order.side, order.price, remaining, market.lot_size, fee_bps, limit)
+        else:
+            reserved = cleared_reservation_up(market, order, remaining, fee_bps)
         self.balance.reserved += reserved - self.reserved
         self.reserved = reserved
 

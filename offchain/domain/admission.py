@@ -31,7 +31,7 @@ def refusal(
         _market(state, venue)
         or _form(order, venue.market, now_ms)
         or _terms(state, venue.market, account, command)
-        or _product(state, configuration, venue.market, order, now_ms)
+        or (None if venue.is_plain else _product(state, configuration, venue.market, order, now_ms))
         or _identity(configuration, account, nonce_key, command)
         or outside_band(venue.book, command.order, configuration.price_band_bps)
         or _pressure(state, configuration, command, now_ms)
@@ -112,18 +112,24 @@ def _terms(state: State, market: Market, account: Account | None, command: Place
 def _product(state: State, configuration: Configure, market: Market, order: Order, now_ms: int) -> Rejection | None:
     """What only markets of one kind ask for."""
     if market.kind != Kind.SPOT:
-        return _derivative(configuration, market, order, now_ms)
-    return _conversion(state, market, order, now_ms) if market.quote else None
+        return _derivative(state, configuration, market, order, now_ms)
+    return _conversion(state, market, order, now_ms)
 
 
-def _derivative(configuration: Configure, market: Market, order: Order, now_ms: int) -> Rejection | None:
-    """The book of a dated market closes half a window early, so that what was matched settles before its expiry."""
+def _derivative(state: State, configuration: Configure, market: Market, order: Order, now_ms: int) -> Rejection | None:
+    """The book of a dated market closes half a window early, so that what was matched settles before its expiry.
+
+    What may grow needs the index, and whom an order meets may grow.
+    """
     if order.key == RESERVED_KEY:
         return Rejection(Code.INVALID_NONCE, "nonce", f"nonce key {order.key} is the protocol's own in this market")
     closes_at = market.terms.expiry - configuration.window // 2
     if market.terms.expiry and now_ms >= closes_at * 1000:
         detail = f"market {market.symbol} takes orders until {closes_at}, it expires at {market.terms.expiry}"
         return Rejection(Code.MARKET_NOT_ACTIVE, "market", detail)
+    if market.kind != Kind.OPTION and state.index(market, now_ms) is None:
+        detail = f"no price of the base asset of {market.symbol} was seen of late"
+        return Rejection(Code.PRICE_UNAVAILABLE, "market", detail)
     return None
 
 

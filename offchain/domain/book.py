@@ -28,6 +28,9 @@ class Level:
         self.quantity = 0
 
 
+_NOBODY: Iterator[tuple[int, Level]] = iter(())
+
+
 class BookSide:
     """Price levels of one side, best first."""
 
@@ -44,6 +47,12 @@ class BookSide:
     def crossing(self, limit: int) -> Iterator[tuple[int, Level]]:
         """Levels that an order on the other side with `limit` would meet, best first."""
         worst = self._sign * limit
+        # Most orders meet nobody.
+        if not self._levels or self._keys[0] > worst:
+            return _NOBODY
+        return self._crossing(worst)
+
+    def _crossing(self, worst: int) -> Iterator[tuple[int, Level]]:
         for key in self._keys:
             if key > worst:
                 return

@@ -54,6 +54,15 @@ def maintenance_margin_up(size: int, index: int, margin_bps: int) -> int:
     return ceil_div(abs(size) * index * margin_bps, BPS)
 
 
+def has_matching_margin(position: PositionState, index: int, initial_margin_bps: int, margin_bps: int) -> bool:
+    """Whether a position that has grown may be matched: E(I) >= |s| * I * (im + mm) / 2.
+
+    Half way between what opening puts in and what the chain asks for (mm, `margin_bps`): so far may the index move
+    until the match settles.
+    """
+    return 2 * BPS * equity(position, index) >= abs(position.size) * index * (initial_margin_bps + margin_bps)
+
+
 def initial_margin_down(quantity: int, price: int, margin_bps: int) -> int:
     """m = floor(g * P * im / 1e4) in micro-USDC."""
     return quantity * price * margin_bps // BPS

@@ -223,11 +223,13 @@ class Core:
         known = self._state.accounts.get(account)
         return [known.balances[asset].update() for asset in sorted(known.balances)] if known is not None else []
 
-    def positions(self, account: Address) -> list[PositionView]:
+    def positions(self, account: Address, now_ms: int) -> list[PositionView]:
         """By market: those that are open, here or on chain, or were and have brought something."""
         known = [(venue, venue.positions.get(account)) for venue in self._state.markets.values()]
         return [
-            view_position(venue, position) for venue, position in known if position is not None and position.is_known
+            view_position(venue, position, self._state.index(venue.market, now_ms))
+            for venue, position in known
+            if position is not None and position.is_known
         ]
 
     def accounts(self) -> Iterable[Address]:

@@ -45,6 +45,8 @@ class Code(StrEnum):
     SETTLEMENT_BACKLOG = "settlementBacklog"
     CHAIN_STALE = "chainStale"
     PRICE_UNAVAILABLE = "priceUnavailable"
+    INSUFFICIENT_MARGIN = "insufficientMargin"
+    POOL_SHORT = "poolShort"
     # cancels
     UNKNOWN_ORDER = "unknownOrder"
     NOT_OWNER = "notOwner"

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from offchain.domain.batch import SettlementError
 from offchain.domain.ledger import LedgerState
-
-_MAX_INDEX = 2**64 - 1
+from offchain.domain.oracle import MAX_INDEX
 
 
 def index_at(state: LedgerState, market: int, round_id: int, time: int) -> int:
@@ -25,6 +24,6 @@ def latest_index(state: LedgerState, market: int, now: int) -> int:
 
 def _index(state: LedgerState, market: int, price: int) -> int:
     index = state.markets[market].index_of(price)
-    if not 0 < index <= _MAX_INDEX:
+    if not 0 < index <= MAX_INDEX:
         raise SettlementError("IndexOutOfBounds", (market, price))
     return index

@@ -84,6 +84,11 @@ class Market(msgspec.Struct, frozen=True, array_like=True):
         return self.kind == Kind.SPOT and self.quote != USDC
 
     @property
+    def is_plain(self) -> bool:
+        """Spot, quoted in USDC."""
+        return self.quote == USDC and self.derivative is None
+
+    @property
     def price_decimals(self) -> int:
         return CROSS_PRICE_DECIMALS if self.is_cross_quoted else USDC_DECIMALS
 

@@ -15,6 +15,9 @@ from offchain.domain.trial import Trial
 MAX_GROUP = 256
 """Makers that an IOC or FOK order may have: the Engine settles its fills as one group of at most so many."""
 
+MAX_CLEARED_GROUP = 192
+"""The same in a derivative's market, whose fills need more of the gas that a transaction may use."""
+
 MAX_FILLS = 1_024
 """Fills that one command may make."""
 
@@ -22,7 +25,7 @@ MAX_MET = 8_192
 """Makers that one command may look at, filled or not."""
 
 
-_PASSED_OVER = ("expired", "conversionLimit", "reduceOnly", "insufficientBalance")
+_PASSED_OVER = ("expired", "conversionLimit", "reduceOnly", "insufficientBalance", "insufficientMargin")
 """Why an order that would stand in the way counts for nothing."""
 
 
@@ -64,7 +67,9 @@ def plan(
     """
     result = Plan(wanted)
     is_immediate = order.time_in_force >= TimeInForce.IOC
-    max_fills, limit_code = (MAX_GROUP, "groupLimit") if is_immediate else (MAX_FILLS, "fillLimit")
+    max_fills, limit_code = MAX_FILLS, "fillLimit"
+    if is_immediate:
+        max_fills, limit_code = MAX_GROUP if trial is None else MAX_CLEARED_GROUP, "groupLimit"
     met = 0
     for price, level in makers.crossing(order.price):
         for maker in level.orders.values():

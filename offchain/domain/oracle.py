@@ -24,6 +24,9 @@ time to spare for the way from the chain."""
 RATE_SCALE = 10**12
 """Prices of cross-quoted markets are in parts of a whole quote unit."""
 
+MAX_INDEX = 2**64 - 1
+"""The highest index that the Clearinghouse takes, micro-USDC per lot."""
+
 _MAX_RATE = 2**64 - 1
 
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import msgspec
 
+from offchain.domain.clearing import BPS, PositionState, accrue, ceil_div, equity, maintenance_margin_up
 from offchain.domain.events import PositionUpdate
-from offchain.domain.market import Kind
+from offchain.domain.market import Kind, Market
 from offchain.domain.options import short_lots
 from offchain.domain.order import Side
 from offchain.domain.positions import Position
@@ -16,29 +17,57 @@ from offchain.domain.state import MarketState
 
 
 class PositionView(msgspec.Struct, frozen=True):
-    """Everything that can be said of a position now."""
+    """Everything that can be said of a position now. What an option does not have is None."""
 
     update: PositionUpdate
     mark: int | None
-    """what a lot is worth; None if nobody offers and nothing was traded"""
+    """what a lot is worth; None if nobody knows"""
     unrealised: int | None
-    """profit if it were closed at the mark"""
+    """profit if it were closed at the mark, with the funding that it owes or is owed"""
     margin: int
-    """what is locked: the collateral of an option"""
+    """what is locked: the collateral of an option; what was put in and not lost to funding"""
+    index: int | None = None
+    """None where no fresh price is known"""
+    equity: int | None = None
+    """E(I)"""
+    maintenance: int | None = None
+    """MM: with less equity the position is liquidated"""
+    liquidation: int | None = None
+    """the index at which it is; None if none is"""
 
 
-def view_position(venue: MarketState, position: Position) -> PositionView:
-    now, mark = position.current, mark_price(venue)
-    unrealised = None if mark is None else now.size * mark - now.cost
-    if not now.size:
-        unrealised = 0
-    margin = venue.market.terms.collateral * short_lots(now.size) if venue.market.kind == Kind.OPTION else 0
-    return PositionView(position.update(), mark, unrealised, margin)
+def view_position(venue: MarketState, position: Position, index: int | None) -> PositionView:
+    """`index`: I now, None if it is not known."""
+    now, market = position.current, venue.market
+    mark = mark_price(venue, None if market.kind == Kind.OPTION else index)
+    state = accrue(now.state, venue.clearing.funding)
+    owed = now.quote - state.quote
+    unrealised = None if mark is None and now.size else now.size * (mark or 0) - now.cost - owed
+    if market.kind == Kind.OPTION:
+        return PositionView(position.update(), mark, unrealised, market.terms.collateral * short_lots(now.size))
+    value = maintenance = None
+    if index is not None:
+        value = equity(state, index)
+        maintenance = maintenance_margin_up(now.size, index, market.terms.maintenance_margin_bps)
+    liquidation = liquidation_price(market, state)
+    return PositionView(
+        position.update(), mark, unrealised, state.quote + now.cost, index, value, maintenance, liquidation
+    )
 
 
-def mark_price(venue: MarketState) -> int | None:
-    """The middle of the best bid and offer; where one of both is missing, the last trade's price."""
+def liquidation_price(market: Market, position: PositionState) -> int | None:
+    """The index at which E(I) = MM: a long position is liquidated below it, a short one above."""
+    size, quote, margin_bps = position.size, position.quote, market.terms.maintenance_margin_bps
+    if size > 0 and quote < 0:
+        return ceil_div(-quote * BPS, size * (BPS - margin_bps))
+    if size < 0 and quote > 0:
+        return quote * BPS // (-size * (BPS + margin_bps))
+    return None
+
+
+def mark_price(venue: MarketState, index: int | None) -> int | None:
+    """The middle of the best bid and offer; where one of both is missing, the last trade's price, else the index."""
     bids, asks = (venue.book.side(side).depth(1) for side in (Side.BUY, Side.SELL))
     if bids and asks:
         return (bids[0][0] + asks[0][0]) // 2
-    return venue.last_price or None
+    return venue.last_price or index

@@ -37,7 +37,7 @@ from offchain.domain.state import State, Turn
 class _Undone:
     """What the undone blocks leave to be looked at once all are undone."""
 
-    __slots__ = ("bumps", "delegates", "epochs", "has_fee", "lost", "moved", "restored")
+    __slots__ = ("bumps", "delegates", "epochs", "has_clearing", "has_fee", "lost", "moved", "restored")
 
     def __init__(self) -> None:
         self.delegates: dict[tuple[Address, Address], None] = {}
@@ -46,6 +46,8 @@ class _Undone:
         """accounts whose epochs, or requests to end them, are others"""
         self.bumps: dict[Address, None] = {}
         """accounts whose epochs are others"""
+        self.has_clearing = False
+        """whether the Clearinghouse did something besides settling fills"""
         self.has_fee = False
         """whether the fee's schedule is another one"""
         self.lost: dict[Balance, None] = {}
@@ -120,6 +122,7 @@ def _undo(state: State, turn: Turn, record: BlockRecord, entry: Entry, undone: _
         case BatchEntry():
             batches.put_back(state, turn, entry)
         case ClearingEntry():
+            undone.has_clearing = True
             undone.moved |= dict.fromkeys(clearinglog.undo(state, turn, entry))
 
 
@@ -156,7 +159,7 @@ def _settle_down(state: State, turn: Turn, undone: _Undone) -> None:
         ordercontrol.recount_delegate(state, turn, state.account(account), delegate)
     for account in undone.epochs:
         ordercontrol.recount_epoch(state, turn, state.account(account))
-    if undone.lost or undone.moved or named:
+    if undone.lost or undone.has_clearing or named:
         walk(state, turn, named, "reorg", undone.moved)
         for balance in undone.lost:
             state.cancel_unfit(turn, balance, "reorg")

@@ -17,8 +17,8 @@ from offchain.domain.commands import Configure
 from offchain.domain.events import Event, MarketUpdate, OrderUpdate, Trade
 from offchain.domain.fees import FeeSchedule
 from offchain.domain.ledger import ClearingMarket, ClearingStatus
-from offchain.domain.market import USDC, Asset, Kind, Market, MarketStatus
-from offchain.domain.oracle import Conversion, OraclePrice
+from offchain.domain.market import USDC, Asset, Market, MarketStatus
+from offchain.domain.oracle import MAX_INDEX, Conversion, OraclePrice, index_down
 from offchain.domain.order import NO_EXPIRY, Address, OrderHash, OrderStatus
 from offchain.domain.outbox import Fill, Outbox
 from offchain.domain.positions import Position
@@ -55,6 +55,7 @@ class MarketState:
     __slots__ = (
         "book",
         "clearing",
+        "is_plain",
         "last_price",
         "market",
         "operator_halt",
@@ -66,6 +67,8 @@ class MarketState:
 
     def __init__(self, market: Market) -> None:
         self.market = market
+        self.is_plain = market.is_plain
+        """spot, quoted in USDC: the way of most orders, which asks for it often"""
         self.book = Book()
         self.status = int(MarketStatus.NONE)
         """on chain"""
@@ -158,7 +161,7 @@ class State:
     def effects(self, trade: Trade) -> tuple[tuple[Balance, int], ...]:
         """What a spot trade does to whose balance: five amounts that sum to zero per asset."""
         market = self.markets[trade.market].market
-        notional = trade.notional
+        notional = trade.price * trade.quantity if trade.conversion is None else trade.notional
         quanta = trade.quantity * market.lot_size
         maker, taker = self.account(trade.maker), self.account(trade.taker)
         if trade.taker_side:
@@ -177,6 +180,14 @@ class State:
         """At what fills of a cross-quoted market are paid now; None if there is no price to go by."""
         price = self.prices.get(market.oracle)
         return price.conversion() if price is not None and price.is_usable(now_ms) else None
+
+    def index(self, market: Market, now_ms: int) -> int | None:
+        """I of a derivative's market in micro-USDC per lot; None if there is no price to go by."""
+        price = self.prices.get(market.oracle)
+        if price is None or not price.is_usable(now_ms):
+            return None
+        index = index_down(price.price, market.lot_size, market.decimals)
+        return index if 0 < index <= MAX_INDEX else None
 
     # -----------------------------------------------------------------------------------------------------------------
     # Orders
@@ -253,7 +264,8 @@ class State:
         if balance.free >= 0 or not balance.reserved:
             return
         account = self.accounts[balance.address]
-        for live in [live for live in reversed(account.orders.values()) if live.balance is balance]:
+        # What reserves nothing, such as a reduce-only order, makes no room.
+        for live in [live for live in reversed(account.orders.values()) if live.balance is balance and live.reserved]:
             if balance.free >= 0:
                 return
             self.end_order(turn, live, OrderStatus.CANCELED, code)
@@ -272,16 +284,9 @@ class State:
         venue = self.markets[market]
         if venue.clearing.status == ClearingStatus.EXPIRED:
             return "the market has expired"
-        return _not_offered(venue.market) or venue.operator_halt
+        return venue.operator_halt
 
     def market_update(self, market: int) -> MarketUpdate:
         state = self.markets[market]
         reason = self.halt_reason(market)
         return MarketUpdate(state.market, state.status, reason is not None, reason or "")
-
-
-def _not_offered(market: Market) -> str | None:
-    """Why this exchange does not trade a market at all."""
-    if market.kind in (Kind.PERP, Kind.FUTURE):
-        return f"{Kind(market.kind).name.lower()} markets are not traded here yet"
-    return None

@@ -54,10 +54,14 @@ def place(state: State, turn: Turn, command: PlaceOrder) -> PlaceResult:
         if not quantity:
             detail = "there is no position to reduce, or other reduce-only orders reduce all of it"
             return _reject(state, turn, command, Rejection(Code.NOTHING_TO_REDUCE, "reduceOnly", detail))
-    trial = Trial(state, venue, order, replaced) if venue.market.kind != Kind.SPOT else None
+    trial = conversion = rate = None
+    if not venue.is_plain:
+        if venue.market.derivative is not None:
+            index = state.index(venue.market, turn.now_ms) if venue.market.kind != Kind.OPTION else None
+            trial = Trial(state, venue, order, replaced, index)
+        conversion = state.conversion(venue.market, turn.now_ms) if venue.market.quote else None
+        rate = conversion.rate if conversion is not None else None
     makers = venue.book.side(1 - order.side)
-    conversion = state.conversion(venue.market, turn.now_ms) if venue.market.quote else None
-    rate = conversion.rate if conversion is not None else None
     planned = plan(makers, order, quantity, turn.now_ms, command.self_trade, replaced, state.fee_bps, rate, trial)
     if command.post_only and planned.crosses:
         detail = "the order would meet a resting order at its price or better"
@@ -213,7 +217,8 @@ def _apply(
         command.client_order_id,
         command.delegate,
     )
-    taker.quantity = quantity
+    if order.reduce_only:
+        taker.quantity = quantity
     rests = not (order.is_immediate or planned.stop) and planned.remaining > 0
     inherited = replaced if rests and not planned.fills and _keeps_place(taker, replaced) else None
     if replaced is not None:
@@ -278,8 +283,10 @@ def _fill(
 ) -> Trade:
     """Trade `quantity` lots at the maker's price: unsettled balances, both orders, the outbox."""
     price = maker.order.price
-    rate = conversion.rate if conversion is not None else None
-    fee = fee_down(notional_down(quantity, price, rate), state.fee_bps)
+    notional = price * quantity
+    if conversion is not None:
+        notional = notional_down(quantity, price, conversion.rate)
+    fee = fee_down(notional, state.fee_bps)
     outbox = state.outbox
     trade = Trade(
         outbox.take_number(),
@@ -300,7 +307,8 @@ def _fill(
         conversion,
     )
     fill = outbox.fills[trade.item] = Fill(trade, maker, taker)
-    for balance, change in state.effects(trade) if venue.market.kind == Kind.SPOT else clear(state, turn, venue, fill):
+    is_cleared = not venue.is_plain and venue.market.derivative is not None
+    for balance, change in clear(state, turn, venue, fill) if is_cleared else state.effects(trade):
         balance.unsettled += change
         turn.touched[balance] = None
     turn.events.append(trade)

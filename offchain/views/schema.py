@@ -20,7 +20,7 @@ from offchain.domain.order import Order, OrderStatus
 from offchain.ports import BatchRow, DepositRow, OrderRow, TradeRow, WithdrawalRow
 from offchain.views import candles
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 """Raise it with every change below: older files are emptied and filled again from the journal."""
 
 ORDERS = Codec[Order](Order)

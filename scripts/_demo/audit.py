@@ -18,7 +18,7 @@ from offchain.chain.eip712 import keccak, order_hash
 from offchain.client import Client
 from offchain.domain.core import Core
 from offchain.domain.events import OrderUpdate
-from offchain.domain.market import USDC, Market
+from offchain.domain.market import USDC, Kind, Market
 from offchain.domain.order import Order
 from offchain.journal.sqlite import SqliteJournal
 from offchain.replica import Replica
@@ -30,10 +30,12 @@ BATCH_SETTLED = keccak(b"BatchSettled(uint48,uint40,uint256)")
 
 @dataclass
 class Books:
-    """What one witness says: balances in quanta by (account, asset), filled lots by order hash (0 is left out)."""
+    """What one witness says. Balances are quanta by (account, asset), filled lots by order hash; 0 is left out."""
 
     balances: dict[tuple[bytes, int], int] = field(default_factory=dict)
     filled: dict[bytes, int] = field(default_factory=dict)
+    positions: dict[tuple[bytes, int], int] = field(default_factory=dict)
+    """lots by (account, market); flat ones are left out"""
 
 
 def compare(name: str, one: Books, other_name: str, other: Books) -> list[str]:
@@ -47,6 +49,10 @@ def compare(name: str, one: Books, other_name: str, other: Books) -> list[str]:
         here, there = one.filled.get(order, 0), other.filled.get(order, 0)
         if here != there:
             lines.append(f"filled of order 0x{order.hex()}: {name} {here}, {other_name} {there}")
+    for account, market in sorted(one.positions.keys() | other.positions.keys()):
+        here, there = one.positions.get((account, market), 0), other.positions.get((account, market), 0)
+        if here != there:
+            lines.append(f"position of 0x{account.hex()} in market {market}: {name} {here}, {other_name} {there}")
     return lines
 
 
@@ -61,11 +67,15 @@ async def ask_service(client: Client, accounts: Sequence[bytes]) -> Books:
     listing = await client.markets()
     assets = {asset.symbol: asset for asset in listing.assets}
     lots = {market.symbol: Decimal(market.lot_size) for market in listing.markets}
+    ids = {market.symbol: market.id for market in listing.markets}
     for account in accounts:
         address = "0x" + account.hex()
         for symbol, balance in (await client.balances(account=address)).items():
             total = Decimal(balance.settled) + Decimal(balance.unsettled)
             books.balances[account, assets[symbol].id] = int(total.scaleb(assets[symbol].decimals))
+        for symbol, position in (await client.positions(account=address)).items():
+            if size := int(Decimal(position.size) / lots[symbol]):
+                books.positions[account, ids[symbol]] = size
         cursor: str | None = None
         while True:
             page = await client.orders(account=address, cursor=cursor, limit=PAGE)
@@ -94,6 +104,9 @@ async def replay_journal(data_dir: Path, accounts: Sequence[bytes]) -> tuple[Boo
     for account in accounts:
         for balance in replica.core.balances(account):
             books.balances[account, balance.asset] = balance.settled + balance.unsettled
+        for view in replica.core.positions(account, replica.time_ms):
+            if view.update.size:
+                books.positions[account, view.update.market] = view.update.size
     return books, replica.core
 
 
@@ -107,6 +120,9 @@ def read_chain(
         books.balances[account, USDC] = chain.shares_of(account)
         for asset in sorted({market.base for market in markets.values()}):
             books.balances[account, asset] = chain.balance_of(account, asset)
+        for market in markets.values():
+            if market.kind != Kind.SPOT and (size := chain.position_of(account, market.id)):
+                books.positions[account, market.id] = size
     last: dict[tuple[bytes, int, int], Order] = {}
     for order, quantity in chain.executions():
         identity = order_hash(order)
@@ -134,6 +150,12 @@ class ChainReader:
 
     def balance_of(self, account: bytes, instrument: int) -> int:
         return self._call(self._deployment.engine, "balanceOf(address,uint32)", account, instrument)[0]
+
+    def position_of(self, account: bytes, market: int) -> int:
+        """Lots; negative: short."""
+        clearinghouse = self._deployment.address("Clearinghouse")
+        size = self._call(clearinghouse, "positionOf(address,uint32)", account, market)[0]
+        return size - (1 << 256) if size >> 255 else size
 
     def order_state(self, account: bytes, instrument: int, key: int) -> tuple[int, int]:
         """(sequence, filled lots) that the Engine has stored for a nonce key."""

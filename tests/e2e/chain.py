@@ -121,11 +121,15 @@ class Chain:
         self.send(trader, synth.functions.approve(self.engine.address, amount))
         self.send(trader, self.engine.functions.deposit(asset["id"], amount))
 
-    def push_price(self, dollars: int) -> None:
-        """A new round of the mock feed of BTC."""
+    def push_price(self, dollars: int, updated_at: int | None = None) -> int:
+        """A new round of the mock feed of BTC, of now or Unix seconds; its id."""
         oracle = self._at("ChainlinkOracle", str(self.deployment.markets["ETH-BTC"]["oracle"]))
         feed = self._at("MockAggregator", oracle.functions.aggregator().call())
-        self.send(self.create_account("oracle"), feed.functions.push(dollars * 10**8))
+        round_id: int = feed.functions.latestRound().call() + 1
+        time = self.head_time() if updated_at is None else updated_at
+        terms = (round_id, dollars * 10**8, time, time, round_id)
+        self.send(self.create_account("oracle"), feed.functions.setRound(*terms))
+        return round_id
 
     def deploy_cxpt(self, owner: LocalAccount) -> Contract:
         """The token, wired, registered as an asset, and with a market."""

@@ -42,6 +42,7 @@ async def traders(exchange):
 async def test_markets_have_steps_limits_and_fees(traders):
     markets = await traders[0].load_markets()
     market = next(each for each in markets.values() if each["id"] == SYMBOL)
+    assert market["symbol"] == PAIR
     assert (market["base"], market["quote"], market["spot"], market["active"]) == ("BTC", "USDC", True, True)
     assert market["precision"]["amount"] == market["limits"]["amount"]["min"] > 0
     assert market["taker"] == market["maker"] == 0.005
@@ -95,6 +96,28 @@ async def test_book_can_be_watched(traders):
     watching = asyncio.create_task(taker.watch_order_book(PAIR))
     await maker.create_order(PAIR, "limit", "buy", 0.3, PRICE - 1_000)
     assert (await watching)["bids"] == [[PRICE - 1_000, 0.3]]
+
+
+async def test_derivatives_have_ccxts_symbols_and_positions(traders):
+    maker, taker = traders
+    markets = await maker.load_markets()
+    kinds = {market["type"]: market for market in markets.values()}
+    assert set(kinds) == {"spot", "swap", "future", "option"}
+    assert (kinds["option"]["optionType"], kinds["option"]["linear"]) in (("call", True), ("put", True))
+    assert kinds["future"]["symbol"] == f"BTC/USDC:USDC-{maker.yymmdd(kinds['future']['expiry'])}"
+    perp = "BTC/USDC:USDC"
+    assert markets[perp]["swap"]
+    await eventually(taker.client.prices, lambda prices: "BTC-PERP" in prices and prices["BTC-PERP"].usable)
+    await maker.create_order(perp, "limit", "sell", 0.1, PRICE)
+    taken = await taker.create_order(perp, "market", "buy", 0.1, PRICE)
+    assert taken["status"] == "closed"
+    (position,) = await taker.fetch_positions([perp])
+    assert (position["side"], position["contracts"], position["entryPrice"]) == ("long", 0.1, PRICE)
+    assert position["liquidationPrice"] < PRICE
+    await maker.create_order(perp, "limit", "buy", 0.1, PRICE)
+    closed = await taker.create_order(perp, "limit", "sell", 5, PRICE, {"reduceOnly": True})
+    assert (closed["filled"], closed["reduceOnly"]) == (0.1, True)
+    assert await taker.fetch_positions([PAIR]) == []
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from tests.e2e.exchange import eventually, listening
 ETHER = 10**18
 CROSS = "ETH-BTC"
 CALL = "BTC-30D-70000-C"
+PERP = "BTC-PERP"
 RATE = Decimal(64_000)
 """USDC per BTC, of the deployment's mock feed"""
 
@@ -77,3 +78,84 @@ async def test_an_option_is_written_closed_and_settled(create_exchange):
     assert chain.shares_of(taker_account) == before[taker_account] - 490 * USDC - fees
     assert chain.shares_of(maker_account) == before[maker_account] + 490 * USDC - fees - 14_000 * USDC
     assert (chain.position_of(maker_account, CALL), chain.position_of(taker_account, CALL)) == (-200, 200)
+
+
+async def test_a_perpetual_is_opened_pays_funding_and_is_closed(create_exchange):
+    exchange = create_exchange()
+    chain, operator = exchange.chain, exchange.roles.operator
+    maker_account, taker_account = exchange.roles.maker, exchange.roles.taker
+    before = {account: chain.shares_of(account) for account in (maker_account, taker_account)}
+    with exchange.running():
+        async with exchange.clients() as (maker, taker):
+            await exchange.until_indexed(maker)
+            await eventually(taker.prices, lambda prices: PERP in prices and prices[PERP].usable)
+            await maker.place_limit(PERP, "sell", "64000", "0.5")
+            assert (await maker.balances())["USDC"].reserved == "3360"  # a tenth of 32,000, and the fee
+            assert (await taker.place_market(PERP, "buy", "0.5", "64000")).status == "filled"
+            await exchange.until_settled(taker)
+            position = (await taker.positions())[PERP]
+            assert (position.size, position.settled_size, position.entry_price) == ("0.5", "0.5", "64000")
+            assert (position.index_price, position.equity, position.margin) == ("64000", "3200", "3200")
+            assert (position.maintenance_margin, position.liquidation_price) == ("1600", "60631.58")
+
+            # The operator accrues an hour of funding; a resting order is matched before the service sees it.
+            hour = chain.head_time() // 3_600
+            round_id = chain.push_price(64_000, updated_at=hour * 3_600 - 10)
+            await maker.place_limit(PERP, "buy", "64100", "0.2")
+            accrual = chain.clearinghouse.functions.accrueFunding(
+                chain.deployment.markets[PERP]["id"], hour, 10_000, round_id
+            )
+            chain.send(operator, accrual)
+            funded = await eventually(taker.positions, lambda positions: positions[PERP].margin != "3200")
+            assert funded[PERP].margin == "3196.8"  # a basis point of 32,000
+
+            closed = await taker.place_limit(PERP, "sell", "64100", "0.2", reduce_only=True)
+            assert closed.status == "filled"
+            await exchange.until_settled(taker)
+            position = (await taker.positions())[PERP]
+            assert (position.size, position.settled_size, position.realised_pnl) == ("0.3", "0.3", "16.8")
+            assert await exchange.differences() == []
+            status = await taker.status()
+            assert (status.diverged, status.parked_batch) == ("", None)
+    fees = 32_000 * USDC // 200 + 12_820 * USDC // 200
+    assert (chain.position_of(maker_account, PERP), chain.position_of(taker_account, PERP)) == (-3_000, 3_000)
+    # Margin of 3,200 in; two fifths of it, less their funding, and 20 of profit out.
+    assert chain.shares_of(taker_account) == before[taker_account] - fees - 3_200 * USDC + 1_298_720_000
+    assert chain.shares_of(maker_account) == before[maker_account] - fees - 3_200 * USDC + 1_261_280_000
+
+
+async def test_a_takeover_on_chain_ends_the_position_here(create_exchange):
+    exchange = create_exchange()
+    chain, operator, taker_account = exchange.chain, exchange.roles.operator, exchange.roles.taker
+    fund = chain.clearinghouse.functions.FUND().call()
+    chain.give(operator, usdc=10_000 * USDC)
+    chain.send(operator, chain.usdc.functions.approve(chain.vault.address, 10_000 * USDC))
+    chain.send(operator, chain.vault.functions.deposit(10_000 * USDC, fund))
+    with exchange.running():
+        async with exchange.clients() as (maker, taker):
+            await exchange.until_indexed(maker)
+            await eventually(taker.prices, lambda prices: PERP in prices and prices[PERP].usable)
+            await maker.place_limit(PERP, "sell", "64000", "0.5")
+            await taker.place_market(PERP, "buy", "0.5", "64000")
+            await exchange.until_settled(taker)
+            closing = await taker.place_limit(PERP, "sell", "66000", "0.5", reduce_only=True)
+            assert closing.status == "open"
+            # 200 are left of a margin of 3,200: less than half of what is asked for.
+            chain.push_price(58_000)
+            await eventually(taker.prices, lambda prices: prices[PERP].index_price == "58000")
+            market = chain.deployment.markets[PERP]["id"]
+            chain.send(operator, chain.clearinghouse.functions.takeOver(taker_account.address, market))
+            positions = await eventually(taker.positions, lambda positions: positions[PERP].size == "0")
+            assert (positions[PERP].settled_size, positions[PERP].realised_pnl) == ("0", "-3200")
+            order = await eventually(lambda: taker.order(closing.order_id), lambda order: order.status == "canceled")
+            assert order.code == "reduceOnly"
+            taken = (await taker.positions(account=fund.lower()))[PERP]
+            assert (taken.settled_size, taken.equity) == ("0.5", "1450")
+            balance = (await taker.balances(account=fund.lower()))["USDC"]
+            assert int(Decimal(balance.settled) * USDC) == chain.vault.functions.sharesOf(fund).call()
+            # Trading goes on, and settles.
+            await maker.place_limit(PERP, "buy", "58000", "0.1")
+            await taker.place_market(PERP, "sell", "0.1", "58000")
+            await exchange.until_settled(taker)
+            assert await exchange.differences() == []
+            assert (await taker.status()).diverged == ""

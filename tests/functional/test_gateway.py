@@ -19,7 +19,7 @@ from offchain.chain import abi
 from offchain.chain.batch import encode
 from offchain.chain.calldata import release_calldata, settle_calldata
 from offchain.chain.deployment import Deployment
-from offchain.chain.gateway import Gateway, GatewaySettings, WrongChain
+from offchain.chain.gateway import UNBOUNDED_AGE, Gateway, GatewaySettings, WrongChain
 from offchain.chain.sender import FeePolicy
 from offchain.domain.batch import Batch
 from offchain.domain.commands import (
@@ -34,7 +34,7 @@ from offchain.domain.commands import (
     WithdrawalSettled,
 )
 from offchain.domain.market import USDC
-from offchain.ports import BlockRef, ChainUnavailable, Failure, Receipt
+from offchain.ports import BlockRef, ChainUnavailable, Failure, Receipt, RoundSeen
 from tests.utils.deployed import Exchange, deploy_exchange
 from tests.utils.settlement import BatchFactory, settle_model
 from tests.utils.signing import Trader
@@ -231,7 +231,8 @@ async def test_a_batch_is_simulated_sent_and_found_in_its_block(exchange: Exchan
     assert await gateway.next_batch() == 2
     expected = settle_model(state, batch, batch.matched_at + 1, exchange.domain)
     (settled,) = logs_of(await collect(gateway, exchange), BatchSettled)
-    assert settled == BatchSettled(1, batch.matched_at, list(expected.fill_ids), receipt.tx_hash, receipt.gas_used)
+    cleared_nothing = (receipt.tx_hash, receipt.gas_used, [], [])
+    assert settled == BatchSettled(1, batch.matched_at, list(expected.fill_ids), *cleared_nothing)
 
 
 async def test_failures_are_decoded_and_global_ones_recognised(
@@ -337,6 +338,28 @@ async def test_a_withdrawal_is_released(exchange: Exchange, gateway: Gateway) ->
     again = await gateway.simulate(data, "WithdrawalQueue")
     assert again is not None
     assert again.error == "NoRequest"
+
+
+async def test_oracles_answer_their_rounds(project: ProjectManager, owner: AccountAPI, gateway: Gateway) -> None:
+    """A round in time, in time no more, and one that the oracle does not believe."""
+    now = await gateway.head_time()
+    feed = owner.deploy(project.MockAggregator, 8, 64_000 * 10**8)
+    oracle = owner.deploy(project.ChainlinkOracle, feed, 3_600, 10**18, 10**24, "0x" + "00" * 20, 0)
+    address = bytes.fromhex(str(oracle.address)[2:])
+    first = await gateway.latest_round(address)
+    assert first is not None
+    assert (first.price, first.max_age) == (64_000 * 10**18, 3_600)
+    assert now <= first.updated_at
+    assert await gateway.price_at(address, first.round, first.updated_at + 1) == first.price
+    assert await gateway.price_at(address, first.round, first.updated_at - 1) is None
+    assert await gateway.price_at(address, first.round + 1, first.updated_at + 1) is None
+    feed.push(10**3, sender=owner)
+    assert await gateway.latest_round(address) is None
+    # A mock that does not say how long it may be silent.
+    plain = owner.deploy(project.MockOracle)
+    plain.setRound(3, 5, first.updated_at, sender=owner)
+    seen = await gateway.latest_round(bytes.fromhex(str(plain.address)[2:]))
+    assert seen == RoundSeen(3, 5, first.updated_at, UNBOUNDED_AGE)
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -166,6 +166,11 @@ class Protocol(Controls, RuleBasedStateMachine):
         ]
         self._settle([(orders[0], orders[1], lots)], edit)
 
+    @rule(pair=st.permutations(range(SIGNERS)), market=choices, lots=st.integers(1, 500))
+    def deal(self, pair: list[int], market: int, lots: int) -> None:
+        """An honest trade, more often than the rest."""
+        self.trade(pair, market, 0, lots, 0, 0)
+
     @precondition(lambda self: len(self.orders) > 1)
     @rule(choice=choices, lots=st.integers(1, 2_000))
     def match(self, choice: int, lots: int) -> None:
@@ -210,12 +215,21 @@ class Protocol(Controls, RuleBasedStateMachine):
             batch = replace(batch, number=self.world.last_batch()[0] + 1, matched_at=self.world.now())
         self._send(batch)
 
-    @rule(signer=signers, other=signers, market=choices, offset=st.integers(-500, 500), lots=st.integers(1, 2_000))
-    def liquidate(self, signer: int, other: int, market: int, offset: int, lots: int) -> None:
-        """Somebody offers to take what may be due."""
+    @rule(
+        signer=signers,
+        other=signers,
+        market=choices,
+        offset=st.integers(-500, 500),
+        lots=st.integers(1, 2_000),
+        against=st.sampled_from((0, 500, 800, 1_200)),
+    )
+    def liquidate(self, signer: int, other: int, market: int, offset: int, lots: int, against: int = 0) -> None:
+        """Somebody offers to take what may be due, after a price move of `against` basis points."""
         chosen = self._derivative(market)
         position = self.world.ledger().positions[self.world.traders[signer], chosen.id]
         if position.size and signer != other and chosen.kind != Kind.OPTION:
+            if against:
+                self.move_price(market, 10_000 - against if position.size > 0 else 10_000 + against)
             side = SELL if position.size > 0 else BUY
             maker = self._sign(other, 1 - side, chosen, offset, lots, 2, 1)
             forced = self._force_order(self.world.traders[signer], chosen, side, offset, lots)

@@ -69,8 +69,7 @@ def test_a_position_is_liquidated_when_it_is_due_and_not_before(machine: Protoco
     """Trader 0 sold perpetuals in the beginning."""
     machine.liquidate(0, 2, 0, 0, 1_000)
     assert not machine.count.forced
-    machine.move_price(0, 10_800)
-    machine.liquidate(0, 2, 0, 0, 1_000)
+    machine.liquidate(0, 2, 0, 0, 1_000, 800)
     assert machine.count.forced == 1
 
 

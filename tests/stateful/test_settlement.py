@@ -9,15 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from offchain.batching import BatchLimits
-from offchain.domain.core import Core
+from offchain.domain.clearing import accrue
 from offchain.domain.market import USDC, Kind
 from offchain.domain.order import NO_EXPIRY, TimeInForce
 from tests import strategies
 from tests.strategies import Intent
-from tests.utils.exchange import BTC, BTC_USDC, CALL, ETH, ETH_BTC, RATE
+from tests.utils.exchange import BTC, BTC_USDC, CALL, ETH, ETH_BTC, INDEX, PERP, RATE
 from tests.utils.mirror import ACCOUNTS, Mirror
 
-MARKETS = (BTC_USDC, ETH_BTC, CALL)
+MARKETS = (BTC_USDC, ETH_BTC, CALL, PERP)
 
 
 @dataclass(frozen=True)
@@ -32,28 +32,33 @@ class Step:
     """settle so many fills at most; 0: none"""
     reduces_only: bool
     trouble: str
-    """bust, reorg or "" """
+    """bust, reorg, funding, restore or "" """
 
 
 steps = st.builds(
     Step,
     intent=strategies.intents,
-    market=st.sampled_from([0, 1, 2, 2, 2]),
+    market=st.sampled_from([0, 1, 2, 2, 3, 3, 3, 3]),
     rate=st.integers(-3, 3),
     seconds=st.integers(0, 20),
     fills=st.sampled_from([0] * 6 + [1, 3, 500]),
     reduces_only=st.sampled_from([False, False, True]),
-    trouble=st.sampled_from([""] * 12 + ["bust", "reorg"]),
+    trouble=st.sampled_from([""] * 12 + ["bust", "reorg", "funding", "restore"]),
 )
 
 
 def play(mirror: Mirror, number: int, step: Step) -> None:
     mirror.exchange.now_ms += step.seconds * 1000
     mirror.tell_price(RATE + step.rate * 1_000_000)
+    mirror.tell_index(INDEX + step.rate * INDEX // 400)
     if step.fills and mirror.exchange.core.status().unsettled_fills:
         mirror.settle(BatchLimits(fills=step.fills))
     if step.trouble == "bust":
         mirror.bust(step.rate)
+    elif step.trouble == "restore":
+        mirror.restore()
+    elif step.trouble == "funding":
+        mirror.accrue(PERP.id, step.rate * 50 << 32)
     elif step.trouble == "reorg" and not mirror.reorganise():
         mirror.exchange.mine()
     check_positions(mirror)
@@ -69,7 +74,7 @@ def play(mirror: Mirror, number: int, step: Step) -> None:
     mirror.place(
         ACCOUNTS[intent.account],
         side,
-        intent.price if market.kind == Kind.SPOT else intent.price - 85,
+        intent.price - 85 if market.kind == Kind.OPTION else intent.price,
         intent.quantity,
         market=market.id,
         key=number,
@@ -89,6 +94,9 @@ def check_positions(mirror: Mirror) -> None:
         assert venue.pool >= 0
         if venue.market.kind == Kind.OPTION:
             assert venue.pool == venue.market.terms.collateral * sum(max(0, -one.current.size) for one in positions)
+        elif venue.market.kind == Kind.PERP:
+            quotes = sum(accrue(one.current.state, venue.clearing.funding).quote for one in positions)
+            assert 0 <= venue.pool - quotes < 10_000  # dust of funding
         for one in positions:
             reducing = one.reducing.values()
             assert sum(live.remaining for live in reducing) <= abs(one.current.size)
@@ -102,9 +110,8 @@ def flow(steps: list[Step]) -> None:
             mirror.deposit(account, asset, amount)
     for number, step in enumerate(steps):
         play(mirror, number, step)
-    data = mirror.exchange.core.snapshot()
-    assert Core.restore(data).snapshot() == data
     mirror.settle_all()
+    mirror.restore()
 
 
 @settings(strategies.PROFILE, max_examples=strategies.PROFILE.max_examples // 3)

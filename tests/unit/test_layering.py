@@ -15,7 +15,8 @@ ALLOWED: dict[str, set[str]] = {
     "domain": set(),
     "ports": {"domain"},
     # What every stage may count and name, wherever it runs; they know nothing of what they observe.
-    "metrics": set(),
+    "tally": set(),
+    "metrics": {"tally"},
     "tracing": set(),
     # Encodings of the chain: functions of their arguments, without I/O, which both sides of the ports may use.
     "chain.eip712": {"domain"},

@@ -89,6 +89,26 @@ CALL = Market(
 )
 """Collateral: 30 ticks per short lot."""
 
+PERP = Market(
+    5,
+    "BTC-PERP",
+    1,
+    5,
+    BTC,
+    USDC,
+    8,
+    tick_size=100_000_000,
+    lot_size=LOT,
+    max_price=10**12,
+    max_quantity=10**6,
+    oracle=b"\x0b" * 20,
+    derivative=DerivativeRules(1_000, 500, 250, 100, 150, 50_000),
+)
+"""10 % initial, 5 % maintenance margin."""
+
+INDEX = 100 * TICK
+"""micro-USDC per lot"""
+
 START_MS = 1_700_000_000_000
 
 
@@ -167,13 +187,19 @@ class Exchange:
 
     def tell_price(self, rate: int = RATE) -> None:
         """The oracle of ETH-BTC answers `rate`: a new round if it is another one than before."""
-        known = self.core.prices.get(ORACLE)
+        self._tell(ORACLE, rate * 10**12)
+
+    def tell_index(self, index: int = INDEX) -> None:
+        """The oracle of BTC-PERP answers what makes this index, in micro-USDC per lot."""
+        self._tell(PERP.oracle, index * 10 ** (PERP.decimals + 12) // PERP.lot_size)
+
+    def _tell(self, oracle: bytes, price: int) -> None:
+        known = self.core.prices.get(oracle)
         now = self.now_ms // 1000
-        price = rate * 10**12
         if known is not None and known.price == price:
-            command = Price(ORACLE, known.round, price, known.updated_at, known.valid_until)
+            command = Price(oracle, known.round, price, known.updated_at, known.valid_until)
         else:
-            command = Price(ORACLE, known.round + 1 if known is not None else 1, price, now, now + 86_400)
+            command = Price(oracle, known.round + 1 if known is not None else 1, price, now, now + 86_400)
         assert self.run(command) == Done()
 
     # Orders
@@ -252,7 +278,8 @@ class Exchange:
 
     def holding(self, account: Address, market: int) -> Holding:
         """A position once everything matched has settled."""
-        return self.core._state.markets[market].position(account).current
+        position = self.core._state.markets[market].positions.get(account)
+        return position.current if position is not None else Holding()
 
     def depth(self, side: int, market: int = 1) -> list[tuple[int, int]]:
         """Levels as (ticks, lots)."""

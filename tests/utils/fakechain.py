@@ -19,6 +19,7 @@ from offchain.domain.commands import (
     ChainBlock,
     ChainLog,
     ChainRollback,
+    ClearedPosition,
     DelegateSet,
     Deposited,
     EpochBumped,
@@ -115,6 +116,7 @@ class FakeChain:
             market.lot_size,
             market.decimals,
             market.is_cross_quoted,
+            market.derivative,
         )
         if market.oracle:
             self.ledger.feeds[market.id] = PriceFeed(tuple(self.rounds), MAX_AGE)
@@ -210,7 +212,13 @@ class FakeChain:
             return Failure(error.name, error.arguments, error.name in GLOBAL), []
         if is_kept:
             self.ledger.apply(result)
-        return None, [BatchSettled(batch.number, batch.matched_at, list(result.fill_ids), tx_hash, 123_456)]
+        cleared = [
+            ClearedPosition(account, market, one.size, one.quote, one.funding)
+            for (account, market), one in result.money.positions.items()
+        ]
+        pools = [(market, one.pool) for market, one in result.money.clearing.items()]
+        terms = (list(result.fill_ids), tx_hash, 123_456, cleared, pools)
+        return None, [BatchSettled(batch.number, batch.matched_at, *terms)]
 
     def _try_release(self, data: bytes, tx_hash: bytes, is_kept: bool) -> tuple[Failure | None, list[ChainLog]]:
         assert data[:4] == RELEASE

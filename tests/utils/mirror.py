@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 from offchain.batching import BatchLimits, plan_batch
 from offchain.chain.batch import build_batch
 from offchain.domain.clearing import PositionState
-from offchain.domain.commands import BatchClosed, BatchSettled, Bust, ClearedPosition, PlaceOrder
-from offchain.domain.events import Done, PlaceResult, Trade
+from offchain.domain.commands import (
+    BatchClosed,
+    BatchSettled,
+    Bust,
+    ClearedPosition,
+    ClearingChanged,
+    Command,
+    PlaceOrder,
+)
+from offchain.domain.core import Core
+from offchain.domain.events import Done, PlaceResult, Result, Trade
 from offchain.domain.ledger import ClearingMarket, LedgerState
 from offchain.domain.market import USDC, Kind, Market
 from offchain.domain.oracle import PriceFeed, Round
@@ -32,6 +42,7 @@ class Mirror:
         self.markets = {market.id: market for market in markets}
         self.rows: dict[bytes, OrderRow] = {}
         self._before: tuple[int, LedgerState] | None = None
+        self._twin: Core | None = None
         self.exchange.list_markets(*markets)
         for market in markets:
             self.list(market)
@@ -54,8 +65,24 @@ class Mirror:
             self.ledger.base[account, asset] = self.ledger.base.get((account, asset), 0) + amount
 
     def tell_price(self, rate: int) -> None:
-        """Every oracle answers `rate`, in micro-USDC per whole unit."""
+        """The oracle of cross-quoted markets answers `rate`, in micro-USDC per whole unit."""
         self.exchange.tell_price(rate)
+        self._take_prices()
+
+    def tell_index(self, index: int) -> None:
+        """The oracle of perpetuals answers what makes this index, in micro-USDC per lot."""
+        self.exchange.tell_index(index)
+        self._take_prices()
+
+    def accrue(self, market: int, step: int) -> None:
+        """The funding index of a perpetual goes on by `step`, in micro-USDC per lot x 2^32."""
+        cleared = self.ledger.clearing.get(market, ClearingMarket())
+        after = replace(cleared, funding=cleared.funding + step, last_hour=cleared.last_hour + 1)
+        self.ledger.clearing[market] = after
+        log = ClearingChanged(digest("fund", after.last_hour), funding=[(market, after.last_hour, after.funding)])
+        assert self.exchange.mine(log) == Done()
+
+    def _take_prices(self) -> None:
         for oracle, price in self.exchange.core.prices.items():
             one = Round(price.round, price.price, price.updated_at)
             for market in self.markets.values():
@@ -132,6 +159,19 @@ class Mirror:
         if trade is not None:
             assert self.exchange.run(Bust([trade.id], "drill")) == Done()
 
+    def restore(self) -> None:
+        """From now on a core that was restored from a snapshot goes along, and must do the same."""
+        data = self.exchange.core.snapshot()
+        if self._twin is not None:
+            assert self._twin.snapshot() == data
+        self._twin = Core.restore(data)
+        assert self._twin.snapshot() == data
+        self.exchange.observe = self._compare_twin
+
+    def _compare_twin(self, command: Command, result: Result) -> None:
+        assert self._twin is not None
+        assert self._twin.execute(command, self.exchange.now_ms) == (result, self.exchange.events)
+
     def reorganise(self) -> bool:
         """Undo the last block if it settled a batch; whether it did."""
         if self._before is None or self._before[0] != self.exchange.head[0] - 1:
@@ -161,7 +201,8 @@ class Mirror:
             assert venue.clearing.pool == self.ledger.clearing.get(market.id, ClearingMarket()).pool
             for account in ACCOUNTS:
                 stored = self.ledger.positions.get((account, market.id), PositionState())
-                assert venue.position(account).settled.state == stored
+                position = venue.positions.get(account)
+                assert (position.settled.state if position is not None else PositionState()) == stored
 
     def _item(self, trade: Trade) -> ItemRow:
         row = TradeRow(

@@ -9,6 +9,7 @@ from offchain.catalogue import Catalogue
 from offchain.chain import eip712
 from offchain.domain.commands import ChainBlock, ChainRollback, Command, Configure, PlaceOrder, Price
 from offchain.domain.core import Core
+from offchain.domain.derivatives import DerivativeRules
 from offchain.domain.events import Done, Event, PlaceResult, Result, Trade
 from offchain.domain.market import USDC, Market
 from offchain.domain.order import Address, Order
@@ -25,6 +26,8 @@ MARKET = Market(2, "BTC-USDC", 0, BTC, BTC, USDC, 8, 100_000, 1_000, 10**13, 10*
 ORACLE = b"\x0a" * 20
 ETH = 3
 ETH_BTC = Market(4, "ETH-BTC", 0, ETH, ETH, BTC, 18, 10**7, 10**15, 10**13, 10**8, ORACLE)
+PERP_RULES = DerivativeRules(1_000, 500, 250, 100, 150, 50_000)
+PERP = Market(5, "BTC-PERP", 1, 5, BTC, USDC, 8, 100_000, 1_000, 10**13, 10**9, ORACLE, PERP_RULES)
 CROSS_PRICE = 50_000_000
 """0.05 BTC per ETH, in 10^-12 BTC per lot of 0.001 ETH"""
 

@@ -38,7 +38,8 @@ async def list_balances(request: web.Request) -> web.Response:
 async def list_positions(request: web.Request) -> web.Response:
     """GET /v1/positions: the core's own figures"""
     account = account_of(parameters(request, "account"))
-    views = await request.app[STATE].live.read(lambda core: core.positions(account))
+    now_ms = request.app[STATE].clock.now_ms()
+    views = await request.app[STATE].live.read(lambda core: core.positions(account, now_ms))
     present = request.app[PRESENT]
     return answer(positions.Positions(account=hex_of(account), positions=[present.position(view) for view in views]))
 

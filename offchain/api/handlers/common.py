@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 import msgspec
 from aiohttp import web
 
-from offchain.api.keys import CATALOGUE, LIMITS, METRICS, READBACK, STATE, USES
+from offchain.api.keys import CATALOGUE, DESK, LIMITS, READBACK, STATE, USES
 from offchain.api.limits import Use
 from offchain.api.problems import ApiCode, ProblemError
 from offchain.domain.errors import Code
@@ -28,8 +28,9 @@ def answer(body: msgspec.Struct, status: int = 200) -> web.Response:
     return web.Response(status=status, body=_ENCODER.encode(body), content_type="application/json")
 
 
-async def read_body(request: web.Request) -> bytes:
-    """The JSON body's bytes. ProblemError for another type, a slow sender; bodies beyond the limit end in aiohttp."""
+async def read_body(request: web.Request, largest: int | None = None) -> bytes:
+    """The JSON body's bytes. ProblemError for another type, a slow sender, and more than `largest` bytes, which are
+    `max_body_bytes` unless given."""
     if request.content_type != "application/json" or request.charset not in (None, "utf-8", "UTF-8"):
         detail = "send Content-Type: application/json (UTF-8)"
         raise ProblemError(ApiCode.UNSUPPORTED_MEDIA_TYPE, detail, "Content-Type")
@@ -38,11 +39,15 @@ async def read_body(request: web.Request) -> bytes:
     timeout_ms = request.app[STATE].settings.body_timeout_ms
     try:
         async with asyncio.timeout(timeout_ms / 1000):
-            return await request.read()
+            raw = await request.read()
     except TimeoutError:
         raise ProblemError(ApiCode.TIMEOUT, f"the body did not arrive within {timeout_ms} ms") from None
     except (ConnectionError, web.RequestPayloadError) as error:
         raise ProblemError(ApiCode.TIMEOUT, f"the body did not arrive: {error}") from None
+    largest = largest or request.app[STATE].settings.max_body_bytes
+    if len(raw) > largest:
+        raise ProblemError(ApiCode.BODY_TOO_LARGE, f"the body has more than {largest} bytes")
+    return raw
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -157,26 +162,15 @@ def charge_address(request: web.Request) -> None:
         _charge(request, app[LIMITS].use_address(request, app[STATE].monotonic()), "this address")
 
 
-def charge_account(request: web.Request, budget: str, account: Address) -> None:
+def charge_account(request: web.Request, budget: str, account: Address, cost: int = 1) -> None:
     """Charge an account whose signature was verified. ProblemError if its budget is used up."""
-    app = request.app
-    _charge(request, app[LIMITS].use_account(budget, account, app[STATE].monotonic()), "this account")
+    _charge(request, request.app[DESK].charge(budget, account, cost), "this account")
 
 
 def _charge(request: web.Request, use: Use | None, whose: str) -> None:
-    if use is None:
-        return
-    request[USES].append(use)
-    if not use.is_allowed:
-        request.app[METRICS].rate_limited.labels(use.policy.name).inc()
-        raise ProblemError(ApiCode.RATE_LIMITED, exhausted(use, whose), retry_after=use.retry_after)
-
-
-def exhausted(use: Use, whose: str) -> str:
-    """Why a request is refused, and when it would not be."""
-    policy = use.policy
-    budget = f"{policy.quota} in {policy.window} seconds ({policy.name})"
-    return f"the budget of {whose} is used up: {budget}; nothing was taken, try again in {use.retry_after} s"
+    if use is not None:
+        request[USES].append(use)
+    request.app[DESK].check(use, whose)
 
 
 async def read_own_writes(request: web.Request) -> None:

@@ -9,11 +9,13 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable
 from itertools import chain, islice
+from typing import Annotated, Any
 
 import msgspec
 
 from offchain.api.schemas.base import Base, Sparse
-from offchain.api.schemas.positions import Option
+from offchain.api.schemas.positions import Margined, Option
+from offchain.api.schemas.problem import Problem
 from offchain.intake import CancelBody, OrderBody
 
 __all__ = ["CancelBody", "OrderBody"]  # the request bodies; intake decodes them
@@ -58,6 +60,26 @@ class PlacedOrder(Sparse, frozen=True):
     code: str = ""
     """why it ended, where it neither filled nor rests"""
     client_order_id: str | None = None
+
+
+class BatchBody(Base, frozen=True):
+    """Orders of one account."""
+
+    orders: Annotated[list[Any], msgspec.Meta(min_length=1, max_length=50)]
+    """each as in `POST /v1/orders`; one that is not is refused by itself"""
+
+
+class BatchEntry(Base, frozen=True):
+    """What became of one order of a batch: `order` or `problem`."""
+
+    order: PlacedOrder | None
+    problem: Problem | None
+
+
+class BatchResult(Base, frozen=True):
+    """In the order of the batch."""
+
+    results: list[BatchEntry]
 
 
 class CanceledOrder(Base, frozen=True):
@@ -244,6 +266,8 @@ class MarketInfo(Base, frozen=True):
     """why it is halted"""
     option: Option | None = None
     """null of other kinds"""
+    margined: Margined | None = None
+    """of a perpetual or a future; null of other kinds"""
 
 
 class SigningDomain(Base, frozen=True):
@@ -295,6 +319,8 @@ class OraclePrice(Base, frozen=True):
     """USD per whole unit of the asset"""
     conversion_rate: str | None
     """what one whole quote unit is paid at now, USDC; null unless the market is cross-quoted"""
+    index_price: str | None
+    """of a derivative, USDC per whole base unit, as margins go by it; null of a spot market"""
     round: str
     updated_at: int
     seen_at: int

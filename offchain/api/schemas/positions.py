@@ -22,11 +22,19 @@ class PositionChange(Base, frozen=True):
 class Position(PositionChange, frozen=True):
     kind: str
     mark_price: str | None
-    """the middle of the best bid and offer, else the last price; null if there is neither"""
+    """the middle of the best bid and offer, else the last price, else the index; null if there is none"""
     unrealised_pnl: str | None
     """USDC, at the mark"""
     margin: str
     """USDC that is locked: of an option the collateral of its short lots"""
+    index_price: str | None = None
+    """null of an option, and where no fresh price is known; likewise the following"""
+    equity: str | None = None
+    """USDC: what would be left if it were closed at the index"""
+    maintenance_margin: str | None = None
+    """USDC: with less equity it is liquidated"""
+    liquidation_price: str | None = None
+    """index below (short: above) which it is liquidated; null if there is none"""
 
 
 class Positions(Base, frozen=True):
@@ -45,3 +53,16 @@ class Option(Base, frozen=True):
     is_put: bool
     collateral: str
     """what one whole base unit of a short position locks, USDC"""
+
+
+class Margined(Base, frozen=True):
+    """The terms of a perpetual or a future. Margins, fee and penalty are basis points of the notional."""
+
+    expiry: int | None
+    """Unix milliseconds; null of a perpetual"""
+    initial_margin_bps: int
+    maintenance_margin_bps: int
+    liquidation_fee_bps: int
+    exit_penalty_bps: int
+    funding_cap: str
+    """highest rate of funding per hour"""

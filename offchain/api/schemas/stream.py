@@ -10,10 +10,13 @@ from __future__ import annotations
 from offchain.api.schemas.base import Base, Sparse
 from offchain.api.schemas.http import (
     Balance,
+    CanceledOrder,
     Delegate,
     Deposit,
     Fill,
     Level,
+    OrderBody,
+    PlacedOrder,
     PublicTrade,
     Withdrawal,
 )
@@ -243,6 +246,24 @@ class StreamError(Base, frozen=True):
     code: str
     param: str | None
     detail: str
+    order_id: str | None = None
+    """the order, where its sequence was consumed: the same bytes get the same answer again"""
+
+
+class Placed(Base, frozen=True):
+    """Answers `place`."""
+
+    op: str
+    id: str | int | None
+    order: PlacedOrder
+
+
+class Canceled(Base, frozen=True):
+    """Answers `cancel`."""
+
+    op: str
+    id: str | int | None
+    order: CanceledOrder
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -264,4 +285,20 @@ class Unsubscribe(Sparse, frozen=True, tag="unsubscribe", tag_field="op"):
 
 
 class Ping(Sparse, frozen=True, tag="ping", tag_field="op"):
+    id: str | int | None = None
+
+
+class Place(Sparse, frozen=True, tag="place", tag_field="op"):
+    """Place an order, or replace one by a higher sequence under its nonce key."""
+
+    order: OrderBody
+    """as in `POST /v1/orders`"""
+    id: str | int | None = None
+
+
+class Cancel(Sparse, frozen=True, tag="cancel", tag_field="op"):
+    order_id: str
+    account: str
+    signature: str
+    """of the same typed data as for `DELETE /v1/orders/{id}`"""
     id: str | int | None = None

@@ -104,6 +104,16 @@ OPERATIONS: tuple[Operation, ...] = (
         notes={200: "the same order was executed before; this is its original answer"},
     ),
     Operation(
+        "POST",
+        "/v1/orders/batch",
+        "orders",
+        "Place several orders of one account",
+        {200: http.BatchResult},
+        (IDEMPOTENCY_KEY,),
+        body=http.BatchBody,
+        description="Each is decided on by itself, in the order given; the answer has one result for each.",
+    ),
+    Operation(
         "GET",
         "/v1/orders",
         "orders",

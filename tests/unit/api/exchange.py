@@ -6,7 +6,7 @@ Only the chain is missing: its blocks are submitted by hand.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +72,15 @@ ETH_USDC = Market(
 
 USDC_UNIT = 10**6
 BTC_UNIT = 10**8
+
+
+async def until(is_so: Callable[[], object], seconds: float = 5) -> None:
+    """Wait until something is so, however slow everything is."""
+    for _ in range(int(seconds / 0.002)):
+        if is_so():
+            return
+        await asyncio.sleep(0.002)
+    raise AssertionError(f"not so within {seconds} s")
 
 
 class FixedClock:

@@ -5,20 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-import msgspec
-import pytest
-
 from offchain.domain.commands import (
     DelegateSet,
     EpochBumped,
     EpochBumpRequested,
     FeeScheduled,
-    MarketCreated,
     WithdrawalRequested,
 )
-from offchain.domain.market import Kind
 from tests.unit.api.conftest import Api
-from tests.unit.api.exchange import BTC_USDC, MAKER, NOW_MS, TAKER, Exchange, create_body, create_order
+from tests.unit.api.exchange import MAKER, NOW_MS, TAKER, Exchange, create_body, create_order
 
 UNTIL = NOW_MS // 1000 + 3_600
 
@@ -105,22 +100,6 @@ async def test_the_next_fee_is_announced(exchange: Exchange, api: Api) -> None:
     exchange.clock.ms = UNTIL * 1000
     await exchange.block()
     await becomes(fees, (10, None))
-
-
-@pytest.mark.parametrize(("changes", "tick", "quote"), [({"kind": Kind.PERP, "instrument": 9}, "0.1", "USDC")])
-async def test_markets_that_are_not_traded_say_so(
-    exchange: Exchange, api: Api, changes: dict[str, int], tick: str, quote: str
-) -> None:
-    await exchange.block(MarketCreated(msgspec.structs.replace(BTC_USDC, id=9, symbol="BTC-X", **changes)))
-
-    async def found() -> bool:
-        return (await api.get("/v1/orderbook/BTC-X")).status == 200
-
-    await becomes(found, True)
-    markets = (await (await api.get("/v1/markets")).json())["markets"]
-    market = next(market for market in markets if market["symbol"] == "BTC-X")
-    assert (market["status"], market["tickSize"], market["quote"]) == ("halted", tick, quote)
-    assert "not traded here yet" in market["reason"]
 
 
 async def test_a_withdrawal_as_cxpt_holds_usdc(exchange: Exchange, api: Api) -> None:

@@ -10,9 +10,10 @@ from aiohttp import ClientResponse
 
 from offchain.api.app import begin_drain, takes_no_orders
 from offchain.api.breaker import LONGEST_SECONDS, Breaker
+from offchain.api.keys import LIFE
 from offchain.api.state import ApiSettings
 from tests.unit.api.conftest import Api
-from tests.unit.api.exchange import MAKER, TAKER, Exchange, Trader, create_body, create_order
+from tests.unit.api.exchange import MAKER, TAKER, Exchange, Trader, create_body, create_order, until
 from tests.unit.api.test_metrics import scrape
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -118,7 +119,7 @@ async def code_of(response: ClientResponse) -> tuple[int, str]:
 
 
 async def test_a_core_that_does_not_answer_is_not_asked_for_a_while(create_exchange: Any, create_api: Any) -> None:
-    settings = ApiSettings(submit_timeout_ms=30, breaker_failures=2, breaker_seconds=3)
+    settings = ApiSettings(submit_timeout_ms=250, breaker_failures=2, breaker_seconds=3)
     exchange = await create_exchange(settings)
     api = await create_api(exchange)
     resting = (await (await place(api)).json())["orderId"]
@@ -131,6 +132,8 @@ async def test_a_core_that_does_not_answer_is_not_asked_for_a_while(create_excha
     assert (response.status, problem["code"], problem["retryable"]) == (503, "circuitOpen", True)
     assert response.headers["Retry-After"] == "3"
     assert (exchange.sequencer.tail(), exchange.sequencer.queued) == (tail, queued), "nothing was taken"
+    # So fast that not even the body is looked at.
+    assert await code_of(await api.post("/v1/orders", json={})) == (503, "circuitOpen")
     assert (await scrape(api)).value("circuit_open") == 1
     reasons = (await (await api.get("/readyz")).json())["reasons"]
     assert "the core has not answered 2 times in a row" in reasons
@@ -144,7 +147,7 @@ async def test_a_core_that_does_not_answer_is_not_asked_for_a_while(create_excha
 
 
 async def test_after_a_while_one_order_tries(create_exchange: Any, create_api: Any) -> None:
-    settings = ApiSettings(submit_timeout_ms=30, breaker_failures=1, breaker_seconds=3)
+    settings = ApiSettings(submit_timeout_ms=250, breaker_failures=1, breaker_seconds=3)
     exchange = await create_exchange(settings)
     api = await create_api(exchange)
     exchange.journal.gate.clear()
@@ -171,11 +174,12 @@ async def test_orders_under_way_do_not_keep_cancels_out(create_exchange: Any, cr
     api = await create_api(exchange)
     resting = (await (await place(api)).json())["orderId"]
     exchange.journal.gate.clear()
+    life = exchange.app[LIFE]
     placing = asyncio.create_task(place(api, TAKER))
-    await asyncio.sleep(0.03)
+    await until(lambda: life.orders == 1)
     assert await code_of(await place(api, TAKER, 2)) == (503, "overloaded")
     canceling = asyncio.create_task(cancel(api, MAKER, resting))
-    await asyncio.sleep(0.03)
+    await until(lambda: life.cancels == 1)
     assert await code_of(await cancel(api, MAKER, resting)) == (503, "overloaded")
     samples = await scrape(api)
     assert [samples.value("inflight_requests", kind=kind) for kind in ("order", "cancel")] == [1, 1]
@@ -195,7 +199,7 @@ async def test_it_drains_once_the_last_order_is_answered(exchange: Exchange, api
     assert not takes_no_orders(exchange.app)
     exchange.journal.gate.clear()
     placing = asyncio.create_task(place(api))
-    await asyncio.sleep(0.03)
+    await until(lambda: exchange.app[LIFE].orders == 1)
     begin_drain(exchange.app)
     assert not takes_no_orders(exchange.app), "one is under way"
     exchange.journal.gate.set()

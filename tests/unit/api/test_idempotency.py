@@ -10,10 +10,13 @@ from aiohttp import ClientResponse, web
 
 from offchain.api.answers import Answer, AnswerStore, Scope
 from offchain.api.idempotency import once
+from offchain.api.keys import IDEMPOTENCY
+from offchain.api.problems import ApiCode, ProblemError
 from offchain.api.state import ApiSettings
 from offchain.domain.commands import PlaceOrder
+from offchain.domain.errors import Code
 from tests.unit.api.conftest import Api
-from tests.unit.api.exchange import MAKER, TAKER, Exchange, Trader, create_body, create_order
+from tests.unit.api.exchange import MAKER, TAKER, Exchange, Trader, create_body, create_order, until
 from tests.unit.api.test_metrics import scrape
 
 KEY = "8e03978e-40d5-43dd-bc93-6894a57f9324"
@@ -92,7 +95,7 @@ async def test_a_cancel_of_another_order_needs_another_key(api: Api) -> None:
 async def test_a_request_under_way_is_not_done_twice(exchange: Exchange, api: Api) -> None:
     exchange.journal.gate.clear()
     first = asyncio.create_task(place(api))
-    await asyncio.sleep(0.03)
+    await until(lambda: exchange.app[IDEMPOTENCY].inflight)
     second = await place(api)
     assert await code_of(second) == (409, "idempotencyKeyInFlight")
     assert second.headers["Retry-After"] == "1"
@@ -104,7 +107,7 @@ async def test_a_request_under_way_is_not_done_twice(exchange: Exchange, api: Ap
 
 
 async def test_what_may_be_sent_again_is_not_kept(create_exchange: Any, create_api: Any) -> None:
-    exchange = await create_exchange(ApiSettings(submit_timeout_ms=50))
+    exchange = await create_exchange(ApiSettings(submit_timeout_ms=300))
     api = await create_api(exchange)
     exchange.journal.gate.clear()
     assert await code_of(await place(api)) == (503, "unavailable")
@@ -160,6 +163,7 @@ async def test_where_nothing_is_signed_a_key_is_required(exchange: Exchange, cre
         return await once(request, MAKER.address, await request.read(), do, is_required=True)
 
     exchange.app.router.add_post("/v1/unsigned", handler)
+    exchange.app.router.add_post("/v1/unsigned/{id}", handler)
     api = await create_api(exchange)
     response = await api.post("/v1/unsigned", json={})
     problem = await response.json()
@@ -168,7 +172,29 @@ async def test_where_nothing_is_signed_a_key_is_required(exchange: Exchange, cre
     for _ in range(2):
         response = await api.post("/v1/unsigned", json={}, headers={"Idempotency-Key": KEY})
         assert (response.status, await response.json()) == (201, {"number": 1})
-    assert done == [KEY], "what is done knows the key, for its command"
+    for number, expected in (("1", 201), ("2", 422)):
+        response = await api.post(f"/v1/unsigned/{number}", json={}, headers={"Idempotency-Key": KEY})
+        assert response.status == expected, "the address is part of the request"
+    assert done == [KEY, KEY], "what is done knows the key, for its command"
+
+
+async def test_a_refusal_that_may_pass_is_not_kept(exchange: Exchange, create_api: Any) -> None:
+    attempts: list[str | None] = []
+
+    async def handler(request: web.Request) -> web.Response:
+        async def do(key: str | None) -> web.Response:
+            attempts.append(key)
+            if len(attempts) == 1:
+                raise ProblemError(ApiCode.OVERLOADED, "too much at a time")
+            raise ProblemError(Code.INVALID_PRICE, "no such price", "price")
+
+        return await once(request, MAKER.address, await request.read(), do)
+
+    exchange.app.router.add_post("/v1/unsigned", handler)
+    api = await create_api(exchange)
+    codes = [await code_of(await api.post("/v1/unsigned", json={}, headers={"Idempotency-Key": KEY})) for _ in range(3)]
+    assert codes == [(503, "overloaded"), (422, "invalidPrice"), (422, "invalidPrice")]
+    assert len(attempts) == 2
 
 
 # ---------------------------------------------------------------------------------------------------------------------

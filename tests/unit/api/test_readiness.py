@@ -8,15 +8,16 @@ from typing import Any
 
 import pytest
 
+from offchain.api.keys import LIFE
 from offchain.api.state import ApiSettings
 from tests.unit.api.conftest import Api
-from tests.unit.api.exchange import MAKER, Exchange, create_body
+from tests.unit.api.exchange import MAKER, Exchange, create_body, until
 from tests.unit.api.test_metrics import scrape
 
 
 @pytest.fixture
 async def exchange(create_exchange: Any) -> Exchange:
-    created: Exchange = await create_exchange(ApiSettings(ready_timeout_ms=50))
+    created: Exchange = await create_exchange(ApiSettings(ready_timeout_ms=300))
     return created
 
 
@@ -28,7 +29,7 @@ async def reasons(api: Api) -> tuple[int, list[str]]:
 async def test_a_disk_that_hangs_is_a_reason_and_does_not_hang_the_probe(exchange: Exchange, api: Api) -> None:
     exchange.journal.gate.clear()
     placing = asyncio.create_task(api.post("/v1/orders", json=create_body(MAKER)))
-    await asyncio.sleep(0.02)
+    await until(lambda: exchange.app[LIFE].orders and exchange.sequencer._unanswered)
     assert await reasons(api) == (503, ["the journal does not become durable in time"])
     assert (await scrape(api)).value("ready") == 0
     exchange.journal.gate.set()

@@ -82,6 +82,7 @@ async def test_markets_say_what_is_signed_and_how(api: Api) -> None:
         "status": "active",
         "reason": "",
         "option": None,
+        "margined": None,
     }
 
 

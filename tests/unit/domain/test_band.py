@@ -45,6 +45,13 @@ def test_the_band_is_measured_at_the_best_opposite_price(
     assert is_refused(banded.place(TAKER, side, price, 1, tif=tif)) == expected
 
 
+def test_a_price_at_the_edge_is_within(create_exchange: Callable[..., Exchange]) -> None:
+    exchange = create_exchange(price_band_bps=1_000)
+    exchange.place(MAKER, SELL, 110, 5)
+    assert not is_refused(exchange.place(TAKER, BUY, 121, 1))
+    assert is_refused(exchange.place(TAKER, BUY, 122, 1))
+
+
 def test_the_refusal_says_what_would_do(banded: Exchange) -> None:
     rejection = banded.place(TAKER, BUY, 200, 1).rejection
     assert rejection is not None

@@ -82,7 +82,7 @@ def test_closing_early_gives_the_collateral_back(traded: Exchange) -> None:
     assert available(traded, MAKER) == 10**10 - 10 * 3 * TICK - fees
     assert (size(traded, MAKER), size(traded, TAKER)) == (0, 0)
     assert traded.core._state.markets[CALL.id].pool == 0
-    (taker,) = traded.core.positions(TAKER)
+    (taker,) = traded.core.positions(TAKER, traded.now_ms)
     assert (taker.update.realised, taker.unrealised, taker.margin) == (10 * 3 * TICK, 0, 0)
 
 
@@ -92,7 +92,7 @@ def test_a_position_is_told_with_its_cost(traded: Exchange) -> None:
     assert (told[MAKER].size, told[MAKER].cost, told[MAKER].realised) == (-10, -50 * TICK, 0)
     traded.place(OTHER, BUY, 6, 1, **OPTION)
     traded.place(OTHER, SELL, 8, 1, **OPTION)
-    maker, taker = (traded.core.positions(account)[0] for account in (MAKER, TAKER))
+    maker, taker = (traded.core.positions(account, traded.now_ms)[0] for account in (MAKER, TAKER))
     assert (maker.mark, maker.unrealised, maker.margin) == (7 * TICK, -20 * TICK, 10 * C)
     assert (taker.mark, taker.unrealised, taker.margin) == (7 * TICK, 20 * TICK, 0)
 
@@ -275,6 +275,15 @@ def test_a_dropped_fill_takes_the_position_back(traded: Exchange) -> None:
     assert traded.core._state.markets[CALL.id].pool == 4 * C
 
 
+def test_a_reduce_only_fill_is_dropped_with_the_position_that_it_reduced(traded: Exchange) -> None:
+    traded.place(OTHER, BUY, 5, 10, **OPTION)
+    traded.place(TAKER, SELL, 5, 4, tif=IOC, **REDUCE)
+    traded.place(TAKER, SELL, 5, 4, tif=IOC, **OPTION)
+    assert traded.run(Bust([traded.trades()[0].id], "drill")) == Done()
+    assert [one.id for one in traded.of(TradeBusted)] == [trade.id for trade in traded.trades()]
+    assert [size(traded, account) for account in (MAKER, TAKER, OTHER)] == [0, 0, 0]
+
+
 def test_expiry_ends_the_market(traded: Exchange) -> None:
     traded.mine(settled(traded, 1, positions=[cleared(MAKER, -10), cleared(TAKER, 10)]))
     traded.place(MAKER, SELL, 7, 3, **OPTION)
@@ -291,7 +300,7 @@ def test_expiry_ends_the_market(traded: Exchange) -> None:
     )
     assert [one.status for one in traded.of(DepositUpdate)] == ["pending", "credited"]
     assert available(traded, TAKER) == before + 40 * TICK
-    (view,) = traded.core.positions(TAKER)
+    (view,) = traded.core.positions(TAKER, traded.now_ms)
     assert (view.update.size, view.update.realised) == (0, 40 * TICK - 50 * TICK)
     traded.roll_back(number)
     assert (size(traded, TAKER), size(traded, MAKER)) == (10, -10)

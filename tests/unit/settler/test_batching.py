@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from offchain.batching import (
+    MAX_CLEARED_GROUP_GAS,
     MAX_GROUP_GAS,
     TRANSACTION_GAS_CAP,
     BatchLimits,
@@ -14,6 +16,7 @@ from offchain.batching import (
     plan_batch,
 )
 from offchain.chain.batch import build_batch
+from offchain.domain.oracle import Conversion
 from offchain.domain.order import Side, TimeInForce
 from offchain.ports import Failure, ItemRow, WithdrawalRow
 from tests.utils.service import DOMAIN, MARKET, PRICE
@@ -112,6 +115,26 @@ def test_the_estimate_follows_the_cost_model() -> None:
 
 def test_the_largest_group_fits_a_transaction() -> None:
     assert MAX_GROUP_GAS <= TRANSACTION_GAS_CAP
+    assert MAX_CLEARED_GROUP_GAS <= TRANSACTION_GAS_CAP
+
+
+def test_the_estimate_of_a_derivative() -> None:
+    """Position and key have words of their own, and every market costs a call of the Clearinghouse once."""
+    gas = GasEstimate({MARKET.id})
+    gas.add(create_fill(2, taker_key=0))
+    assert gas.total == 21_000 + 140_000 + 3_300 + 5_000 + 2 * 9_500 + 2 * 5_000 + 4 * 22_100
+    gas.add(create_fill(3, taker_key=0))
+    assert gas.total == 21_000 + 140_000 + 2 * (3_300 + 5_000) + 3 * 9_500 + 2 * 5_000 + 4 * 22_100
+
+
+def test_a_change_of_the_rate_ends_a_batch() -> None:
+    fills = [
+        ItemRow(fill.item, msgspec.structs.replace(fill.trade, conversion=conversion), fill.maker, fill.taker, None)
+        for number, conversion in enumerate((None, Conversion(1, 5, 0), Conversion(1, 5, 0), Conversion(2, 5, 0)), 1)
+        if (fill := create_fill(number)).trade is not None
+    ]
+    plan = plan_batch(fills, BatchLimits())
+    assert (numbers(plan.items), plan.is_full) == ([1, 2, 3], True)
 
 
 @pytest.mark.parametrize("limits", [{"fills": 0}, {"fills": 2_001}, {"gas": 20_999}, {"gas": TRANSACTION_GAS_CAP + 1}])
