@@ -22,6 +22,9 @@ contract SynthERC20 is ERC20Permit, ReentrancyGuardTransient, ISynth {
     // Constants and immutables
     // ---------------------------------------------------------------------------------------------------------------
 
+    /// @dev Bytes of a short string.
+    uint256 private constant MAX_DOMAIN_NAME = 31;
+
     /// @inheritdoc ISynth
     address public immutable override underlying;
 
@@ -34,7 +37,7 @@ contract SynthERC20 is ERC20Permit, ReentrancyGuardTransient, ISynth {
     /// @param token the underlying; it must answer `decimals()`, `name()` and `symbol()`
     constructor(IERC20Metadata token)
         ERC20(string.concat("Crosspoint ", _text(token, true)), string.concat("x", _text(token, false)))
-        ERC20Permit(string.concat("Crosspoint ", _text(token, true)))
+        ERC20Permit(_domainName(string.concat("Crosspoint ", _text(token, true))))
     {
         underlying = address(token);
         _decimals = token.decimals();
@@ -108,6 +111,17 @@ contract SynthERC20 is ERC20Permit, ReentrancyGuardTransient, ISynth {
     function _pay(address account, uint256 amount, uint256 before) private returns (uint256) {
         IERC20(underlying).safeTransfer(account, amount);
         return before - _reserve();
+    }
+
+    /// @dev A name as the domain of permits has it, which holds 31 bytes: a longer one is cut before the character that
+    ///      does not fit. ERC-5267's `eip712Domain` says what is signed.
+    function _domainName(string memory name_) private pure returns (string memory) {
+        bytes memory whole = bytes(name_);
+        if (whole.length <= MAX_DOMAIN_NAME) return name_;
+        uint256 length = MAX_DOMAIN_NAME;
+        // All bytes of a character but its first begin with the bits 10 (UTF-8). The prefix is of single bytes.
+        while (whole[length] & 0xc0 == 0x80) --length;
+        return string(Bytes.slice(whole, 0, length));
     }
 
     /// @dev The underlying's name or symbol. Early tokens answer a bytes32 instead of a string.

@@ -2,11 +2,15 @@
 
 import pytest
 from ape import reverts as ape_reverts
+from eth_abi import encode as abi_encode
 from eth_account.messages import encode_typed_data
+from eth_utils import keccak
 
 from scripts._lib.addresses import CREATE2_DEPLOYER, SALT, create2_address
 from tests.utils.contracts import contract_at, create2_init_code, deploy_create2
 from tests.utils.reverts import assert_creation_reverts
+
+DOMAIN = "EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
 
 
 @pytest.mark.parametrize("decimals", [0, 6, 8, 18])
@@ -50,14 +54,26 @@ def test_a_bytes32_symbol_may_fill_all_its_bytes(project, chain, owner):
     assert (synth.decimals(), synth.name(), synth.symbol()) == (6, "Crosspoint Letters", "x" + letters)
 
 
-def test_a_name_of_more_than_20_bytes_has_no_synth(project, chain, owner):
-    """With the prefix it must fit the 31 bytes that the signing domain of permits has for it."""
+@pytest.mark.parametrize(
+    ("name", "signed"),
+    [
+        ("Of twenty characters", "Crosspoint Of twenty characters"),
+        ("Twenty-one characters", "Crosspoint Twenty-one character"),
+        ("Nineteen letters ooé", "Crosspoint Nineteen letters oo"),  # the last character has two bytes
+        ("Eighteen letters o日", "Crosspoint Eighteen letters o"),
+        ("Wrapped liquid staked Ether 2.0", "Crosspoint Wrapped liquid stake"),
+    ],
+)
+def test_permits_are_signed_for_31_bytes_of_the_name(project, chain, owner, name, signed):
+    """The name itself is whole, and a character that does not fit is left out as a whole."""
     token = "0x" + "51" * 20
-    chain.provider.make_request("anvil_setCode", [token, early_token(b"Twenty-one characters", b"TOC")])
-    whole = "Crosspoint Twenty-one characters"
-    assert_creation_reverts(owner, project.SynthERC20, [token], "StringTooLong(string)", whole)
-    chain.provider.make_request("anvil_setCode", [token, early_token(b"Of twenty characters", b"TOC")])
-    assert deploy_create2(owner, project.SynthERC20, token).name() == "Crosspoint Of twenty characters"
+    chain.provider.make_request("anvil_setCode", [token, early_token(name.encode(), b"TOC")])
+    synth = deploy_create2(owner, project.SynthERC20, token)
+    assert synth.name() == f"Crosspoint {name}"
+    assert synth.eip712Domain().name == signed
+    words = [keccak(text=DOMAIN), keccak(text=signed), keccak(text="1"), chain.chain_id, synth.address]
+    types = ["bytes32", "bytes32", "bytes32", "uint256", "address"]
+    assert synth.DOMAIN_SEPARATOR() == keccak(abi_encode(types, words))
 
 
 def test_a_contract_without_a_name_is_no_token(project, owner):
