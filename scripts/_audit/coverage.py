@@ -6,7 +6,9 @@ reverted ones, and a filter beside it keeps every number once. So what is measur
 
 Counted are: a line, if a statement begins on it (covered, if each such statement ran); a branch, for both outcomes of
 every condition of `if`, `?:` and `require`, of the left side of `&&` and `||`, and for each clause of a `try`.
-Inline assembly counts as one statement. Left out are tests of gas and of code as it was compiled.
+Inline assembly counts as one statement. Left out are tests of gas and of code as it was compiled, and those of
+deployment and management and the differential ones, which take very long with probes and reach nothing that the others
+do not.
 """
 
 from __future__ import annotations
@@ -28,7 +30,9 @@ from scripts._audit.sources import MOCKS, ROOT, Json, closure, production_units,
 from scripts._audit.tree import PROBES, QUIET, SELECTED, Tree
 
 # With a probe at each statement the plain doubles of the assembly need more stack than there is.
-TREE = Tree(ROOT / ".audit" / "coverage", ("contracts/mocks/reference", "tests/functional/reference"))
+DOUBLES = ("contracts/mocks/reference", "tests/functional/reference")
+SLOW = ("tests/functional/deploy", "tests/functional/manage", "tests/functional/test_differential.py")
+TREE = Tree(ROOT / ".audit" / "coverage", (*DOUBLES, *SLOW))
 REPORT = TREE.folder / "coverage.json"
 ROOM, PROBES_PER_UNIT = 90_000_000, 10_000
 LOWEST_LINES, LOWEST_BRANCHES = 98.0, 95.0
