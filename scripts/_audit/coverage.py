@@ -7,8 +7,7 @@ reverted ones, and a filter beside it keeps every number once. So what is measur
 Counted are: a line, if a statement begins on it (covered, if each such statement ran); a branch, for both outcomes of
 every condition of `if`, `?:` and `require`, of the left side of `&&` and `||`, and for each clause of a `try`.
 Inline assembly counts as one statement. Left out are tests of gas and of code as it was compiled, and those of
-deployment and management and the differential ones, which take very long with probes and reach nothing that the others
-do not.
+deployment and management and the differential ones, which take very long with probes.
 """
 
 from __future__ import annotations
