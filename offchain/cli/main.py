@@ -25,6 +25,7 @@ T = TypeVar("T")
 
 KEY_VARIABLE = "CROSSPOINT_KEY"
 CANCEL_PAGE = 500
+CANCEL_PAGES = 100
 MARKET_ORDER_SECONDS = 60
 ORDER_ID = re.compile("0x[0-9a-fA-F]{64}", re.ASCII)
 
@@ -333,11 +334,24 @@ def cancel(context: Context, order_ids: tuple[str, ...], is_all: bool, market: s
         raise click.UsageError("name orders, or say --all")
 
     async def run(client: Client) -> list[msgspec.Struct]:
-        wanted = list(order_ids)
-        if is_all:
-            page = await client.orders(market=market, status=("open", "partiallyFilled"), limit=CANCEL_PAGE)
-            wanted = [order.order_id for order in page.orders]
-        return [await client.cancel(order_id) for order_id in wanted]
+        if not is_all:
+            return [await client.cancel(order_id) for order_id in order_ids]
+        canceled: list[msgspec.Struct] = []
+        cursor = None
+        for _ in range(CANCEL_PAGES):
+            page = await client.orders(
+                market=market, status=("open", "partiallyFilled"), cursor=cursor, limit=CANCEL_PAGE
+            )
+            for order in page.orders:
+                try:
+                    canceled.append(await client.cancel(order.order_id))
+                except ApiError as refusal:
+                    if refusal.code != "orderNotOpen":  # it was filled meanwhile
+                        raise
+            cursor = page.next
+            if cursor is None:
+                break
+        return canceled
 
     context.show(context.run(run), "orderId", "status", "filled", "remaining")
 

@@ -32,11 +32,13 @@ async def test_order_lives_from_placed_to_canceled(ask):
     assert len(await ask("orders", "--all", trader=MAKER)) == 2
 
 
-async def test_all_orders_of_a_market_are_canceled(ask):
+async def test_all_orders_of_a_market_are_canceled(ask, monkeypatch):
+    monkeypatch.setattr("offchain.cli.main.CANCEL_PAGE", 1)  # more than a page
     for price in ("90000", "91000"):
         await ask("buy", "BTC-USDC", "0.1", price, trader=MAKER)
     assert await ask("cancel", "--all", "--market", "ETH-USDC", trader=MAKER) == []
     assert len(await ask("cancel", "--all", trader=MAKER)) == 2
+    assert await ask("orders", trader=MAKER) == []
 
 
 async def test_trade_shows_everywhere(ask, run):
