@@ -96,6 +96,9 @@ class CancelBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 BodyT = TypeVar("BodyT", OrderBody, CancelBody)
 
+Body = bytes | dict[str, Any]
+"""JSON, or what `decode_object` made of it"""
+
 
 class _Duplicate(ValueError):
     """A JSON object names a field twice."""
@@ -142,9 +145,9 @@ def decode_object(raw: bytes) -> dict[str, Any]:
     return value
 
 
-def decode_body(raw: bytes, shape: type[BodyT]) -> BodyT:
+def decode_body(raw: Body, shape: type[BodyT]) -> BodyT:
     """`raw` as `shape`; an IntakeError names the first field at fault."""
-    fields = decode_object(raw)
+    fields = decode_object(raw) if isinstance(raw, bytes) else raw
     try:
         return msgspec.convert(fields, shape)
     except (msgspec.ValidationError, UnicodeEncodeError) as error:  # the second for names with lone surrogates
@@ -304,7 +307,7 @@ class Intake:
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
 
-    def place(self, raw: bytes, received_ms: int) -> PlaceOrder:
+    def place(self, raw: Body, received_ms: int) -> PlaceOrder:
         """The command for a posted order; IntakeError if there is none."""
         domain = self._domain()
         body = decode_body(raw, OrderBody)
@@ -354,7 +357,7 @@ class Intake:
             delegate=delegate,
         )
 
-    def cancel(self, raw: bytes, order_id: str, received_ms: int) -> CancelOrder:
+    def cancel(self, raw: Body, order_id: str, received_ms: int) -> CancelOrder:
         """The command for a signed cancel of `order_id`; IntakeError if there is none."""
         domain = self._domain()
         order_hash = parse_order_id(order_id)

@@ -18,7 +18,7 @@ from offchain.domain.commands import CancelOrder, Command, PlaceOrder
 from offchain.domain.errors import Rejection
 from offchain.domain.events import CancelResult, PlaceResult, Result
 from offchain.domain.order import Address
-from offchain.intake import Intake, IntakeError
+from offchain.intake import Body, Intake, IntakeError
 from offchain.ports import Overloaded, Unavailable
 
 REFUSALS = (IntakeError, ProblemError, Overloaded, Unavailable)
@@ -114,7 +114,7 @@ class Desk:
     # Orders
     # -----------------------------------------------------------------------------------------------------------------
 
-    def read_order(self, raw: bytes) -> PlaceOrder:
+    def read_order(self, raw: Body) -> PlaceOrder:
         """Decode an order and verify its signature. Raises IntakeError."""
         started = perf_counter()
         command = self._intake.place(raw, self._state.clock.now_ms())
@@ -139,7 +139,7 @@ class Desk:
     # Cancels
     # -----------------------------------------------------------------------------------------------------------------
 
-    def read_cancel(self, raw: bytes, order_id: str) -> CancelOrder:
+    def read_cancel(self, raw: Body, order_id: str) -> CancelOrder:
         """Decode a cancel and verify its signature. Raises IntakeError."""
         started = perf_counter()
         command = self._intake.cancel(raw, order_id, self._state.clock.now_ms())

@@ -18,8 +18,6 @@ from offchain.intake import IntakeCode, IntakeError
 
 RequestId = str | int | None
 
-_ENCODER = msgspec.json.Encoder()
-
 log = structlog.get_logger(__name__)
 
 
@@ -58,9 +56,10 @@ class OrderEntry:
 
     def _order(self, message: Mapping[str, Any]) -> PlaceOrder:
         only(message, "op", "id", "order")
-        if not isinstance(message.get("order"), dict):
+        order = message.get("order")
+        if not isinstance(order, dict):
             raise IntakeError(IntakeCode.INVALID_TYPE, "order", "order must be an object, as in POST /v1/orders")
-        command = self._desk.read_order(_ENCODER.encode(message["order"]))
+        command = self._desk.read_order(order)
         self._desk.check(self._desk.charge("orders", command.order.account), "this account")
         return command
 
@@ -70,7 +69,7 @@ class OrderEntry:
         if not isinstance(order_id, str):
             raise IntakeError(IntakeCode.INVALID_TYPE, "orderId", "orderId must be a string: the order's id")
         body = {name: message[name] for name in ("account", "signature") if name in message}
-        command = self._desk.read_cancel(_ENCODER.encode(body), order_id)
+        command = self._desk.read_cancel(body, order_id)
         self._desk.check(self._desk.charge("cancels", command.account), "this account")
         return command
 

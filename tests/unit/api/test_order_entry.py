@@ -69,6 +69,13 @@ async def test_orders_wait_for_the_core_together_and_in_order(exchange: Exchange
         ({"op": "place", "order": []}, "invalidType", "order"),
         ({"op": "place", "order": {}, "more": 1}, "unknownField", "more"),
         ({"op": "place", "order": {"account": "0x12"}}, "missingField", "market"),
+        ({"op": "place", "order": {"account": "\ud800"}}, "missingField", "market"),
+        ({"op": "place", "order": {"\ud800": 1}}, "unknownField", "\\ud800"),
+        (
+            {"op": "cancel", "orderId": "0x" + "12" * 32, "account": "\ud800", "signature": "0x"},
+            "invalidAddress",
+            "account",
+        ),
         ({"op": "cancel"}, "invalidType", "orderId"),
         ({"op": "cancel", "orderId": "0x12"}, "invalidOrderId", "id"),
         ({"op": "cancel", "orderId": "0x" + "12" * 32}, "missingField", "account"),
