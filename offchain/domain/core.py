@@ -236,7 +236,7 @@ class Core:
         """By market: those that are open, here or on chain, or were and have brought something."""
         known = [(venue, venue.positions.get(account)) for venue in self._state.markets.values()]
         return [
-            view_position(venue, position, self._state.index(venue.market, now_ms))
+            view_position(self._state, venue, position, now_ms)
             for venue, position in known
             if position is not None and position.is_known
         ]
