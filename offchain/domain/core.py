@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from offchain.domain import batches, bust, chain, control, duties, ending, prices, rollback, snapshot, trading
+from offchain.domain import batches, bust, chain, control, duties, ending, guards, prices, rollback, snapshot, trading
 from offchain.domain.account import LiveOrder
 from offchain.domain.commands import (
     BatchClosed,
@@ -16,15 +16,19 @@ from offchain.domain.commands import (
     BatchSent,
     Bust,
     CancelOrder,
+    CancelOrders,
     ChainBlock,
     ChainRollback,
     Command,
     Configure,
+    ConnectionLost,
     PlaceArray,
     PlaceOrder,
     Price,
+    SetDeadline,
     SetStatus,
     Tick,
+    WatchConnection,
 )
 from offchain.domain.errors import Code, Rejection
 from offchain.domain.events import (
@@ -43,11 +47,16 @@ from offchain.domain.oracle import OraclePrice
 from offchain.domain.order import Address, OrderStatus
 from offchain.domain.positionview import PositionView, view_position
 from offchain.domain.state import MarketState, State, Turn
+from offchain.domain.triggers import next_ready
 
 _HANDLERS: dict[type, Callable[[State, Turn, Any], Result]] = {
     PlaceOrder: trading.place,
     PlaceArray: trading.place_array,
     CancelOrder: ending.cancel,
+    CancelOrders: ending.cancel_many,
+    SetDeadline: guards.set_deadline,
+    WatchConnection: guards.watch,
+    ConnectionLost: guards.lose_connection,
     ChainBlock: chain.apply_block,
     ChainRollback: rollback.roll_back,
     Price: prices.set_price,
@@ -147,6 +156,8 @@ class Core:
         result = _HANDLERS[type(command)](self._state, turn, command)
         if turn.positions:
             ending.trim(self._state, turn)
+        if turn.prints is not None or self._state.ready:
+            trading.run_triggers(self._state, turn)
         if type(result) is Rejection:
             turn.events.append(CommandRefused(result))
         return result, turn.finish()
@@ -209,13 +220,23 @@ class Core:
     def next_due_ms(self) -> int | None:
         """When time alone changes something, so that a Tick is due; None if nothing is known.
 
-        An order expires, a delegate's time ends, the fee changes.
+        An order expires, a delegate's time ends, the fee changes, an account's deadline passes.
         """
-        seconds = [self._state.timed[0][0]] if self._state.timed else []
+        times = [self._state.timed[0][0] * 1000] if self._state.timed else []
         due = duties.next_due(self._state)
         if due is not None:
-            seconds.append(due)
-        return min(seconds) * 1000 if seconds else None
+            times.append(due)
+        return min(times, default=None)
+
+    def is_due(self, now_ms: int) -> bool:
+        """Whether a Tick would change something: time has come, or orders that prices have woken up are left over."""
+        due = self.next_due_ms
+        return (due is not None and due <= now_ms) or next_ready(self._state, now_ms) is not None
+
+    @property
+    def watched_connections(self) -> list[bytes]:
+        """Connections whose loss ends orders."""
+        return list(self._state.watched)
 
     def market_state(self, market: int) -> MarketView:
         """Raises KeyError for an unknown market."""
