@@ -8,7 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from offchain.domain.clearing import BPS
-from offchain.domain.events import BalanceUpdate, PlaceResult
+from offchain.domain.events import ApiKeyUpdate, BalanceUpdate, PlaceResult
 from offchain.domain.market import USDC, Kind, Market
 from offchain.domain.oracle import notional_up
 from offchain.domain.order import Address, Order, OrderHash, OrderStatus, Side
@@ -203,6 +203,7 @@ class Account:
 
     __slots__ = (
         "address",
+        "api_keys",
         "balances",
         "client_order_ids",
         "delegations",
@@ -232,6 +233,8 @@ class Account:
         self.nonce_keys: dict[int, NonceKey] = {}
         self.holds: dict[tuple[int, int], Hold] = {}
         """by (withdrawal kind, asset)"""
+        self.api_keys: dict[str, ApiKeyUpdate] = {}
+        """the active ones"""
 
     def balance(self, asset: int) -> Balance:
         balance = self.balances.get(asset)

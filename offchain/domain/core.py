@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from offchain.domain import batches, bust, chain, control, duties, ending, prices, rollback, snapshot, trading
+from offchain.domain import apikeys, batches, bust, chain, control, duties, ending, prices, rollback, snapshot, trading
 from offchain.domain.account import LiveOrder
 from offchain.domain.commands import (
     BatchClosed,
@@ -20,14 +20,17 @@ from offchain.domain.commands import (
     ChainRollback,
     Command,
     Configure,
+    CreateApiKey,
     PlaceOrder,
     Price,
+    RevokeApiKey,
     SetStatus,
     Tick,
 )
 from offchain.domain.errors import Code, Rejection
 from offchain.domain.events import (
     AccountUpdate,
+    ApiKeyUpdate,
     BalanceUpdate,
     CommandRefused,
     DelegateUpdate,
@@ -56,6 +59,8 @@ _HANDLERS: dict[type, Callable[[State, Turn, Any], Result]] = {
     Configure: control.configure,
     SetStatus: control.set_status,
     Tick: ending.tick,
+    CreateApiKey: apikeys.create,
+    RevokeApiKey: apikeys.revoke,
 }
 
 _NOT_CONFIGURED = Rejection(Code.NOT_CONFIGURED, "", "the exchange is not configured yet")
@@ -200,7 +205,7 @@ class Core:
     def next_due_ms(self) -> int | None:
         """When time alone changes something, so that a Tick is due; None if nothing is known.
 
-        An order expires, a delegate's time ends, the fee changes.
+        An order expires, a delegate's or an API key's time ends, the fee changes.
         """
         seconds = [self._state.timed[0][0]] if self._state.timed else []
         due = duties.next_due(self._state)
@@ -250,6 +255,10 @@ class Core:
     def all_delegates(self) -> list[DelegateUpdate]:
         """Who signs for anybody."""
         return [DelegateUpdate(account, delegate, until) for until, account, delegate in self._state.delegations]
+
+    def all_api_keys(self) -> list[ApiKeyUpdate]:
+        """Everybody's that are active."""
+        return [key for account in self._state.accounts.values() for key in account.api_keys.values()]
 
     def open_orders(self, account: Address, market: int | None = None) -> list[LiveOrder]:
         """In order of entry."""

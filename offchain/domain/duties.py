@@ -1,7 +1,9 @@
-"""What becomes due by time alone, done before each command: a change of the fee, the end of a delegate's time."""
+"""What becomes due by time alone, done before each command: a change of the fee, the end of a delegate's time or of an
+API key's."""
 
 from __future__ import annotations
 
+from offchain.domain import apikeys
 from offchain.domain.account import Balance
 from offchain.domain.events import DelegateUpdate, FeeUpdate
 from offchain.domain.order import OrderStatus
@@ -9,12 +11,14 @@ from offchain.domain.state import State, Turn
 
 
 def advance(state: State, turn: Turn) -> None:
-    """Bring fee and delegates to the present, so that no command meets an order that could not settle."""
+    """Bring fee, delegates and API keys to the present, so that no command meets an order that could not settle."""
     second = turn.now_ms // 1000
     if state.fees.fee_at(second) != state.fee_bps:
         _change_fee(state, turn, state.fees.fee_at(second))
     while state.delegations and state.delegations[0][0] < second:
         _end_delegation(state, turn, second)
+    while state.api_key_ends and state.api_key_ends[0][0] <= second:
+        apikeys.expire_first(state, turn)
 
 
 def next_due(state: State) -> int | None:
@@ -22,6 +26,8 @@ def next_due(state: State) -> int | None:
     due = [state.fees.at] if state.fees.fee_at(state.fees.at) != state.fee_bps else []
     if state.delegations:
         due.append(state.delegations[0][0] + 1)
+    if state.api_key_ends:
+        due.append(state.api_key_ends[0][0])
     return min(due, default=None)
 
 

@@ -51,6 +51,11 @@ class Code(StrEnum):
     UNKNOWN_ORDER = "unknownOrder"
     NOT_OWNER = "notOwner"
     ORDER_NOT_OPEN = "orderNotOpen"
+    # API keys
+    INVALID_API_KEY = "invalidApiKey"
+    DUPLICATE_API_KEY = "duplicateApiKey"
+    TOO_MANY_API_KEYS = "tooManyApiKeys"
+    UNKNOWN_API_KEY = "unknownApiKey"
     # chain and operator commands
     REPEATED = "repeated"
     OUT_OF_ORDER = "outOfOrder"

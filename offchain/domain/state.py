@@ -95,6 +95,7 @@ class State:
 
     __slots__ = (
         "accounts",
+        "api_key_ends",
         "assets",
         "chain",
         "configuration",
@@ -127,6 +128,8 @@ class State:
         """(expiry in seconds, hash) of open orders that expire"""
         self.delegations: Any = SortedList()
         """(last second, account, delegate) of delegates that sign"""
+        self.api_key_ends: Any = SortedList()
+        """(expiry in seconds, account, id) of API keys that expire"""
         self.next_ticket = 1
         self.chain = ChainView()
         self.outbox = Outbox()
