@@ -80,6 +80,11 @@ class Credentials:
         """Open sessions, among them perhaps some that have just ended."""
         return len(self._sessions)
 
+    @property
+    def keys(self) -> int:
+        """Active API keys."""
+        return len(self._keys)
+
     def find(self, token: str, now_ms: int) -> Identity | None:
         """None for a token that is unknown, or good no more."""
         token_hash = hash_of(token)

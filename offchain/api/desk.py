@@ -155,6 +155,16 @@ class Desk:
             raise TypeError(f"a cancel was answered with {type(result).__name__}")
         return self._present.canceled(self._catalogue.market(result.market), result)
 
+    # -----------------------------------------------------------------------------------------------------------------
+    # Everything else
+    # -----------------------------------------------------------------------------------------------------------------
+
+    async def change(self, command: Command) -> None:
+        """Let the core decide on what is done or refused. Raises REFUSALS."""
+        result = await self._submit(command)
+        if isinstance(result, Rejection):
+            raise ProblemError(result.code, result.detail, result.param)
+
     async def _submit(self, command: Command) -> Result:
         """Let the core execute `command`, and the breaker know whether it answers. Raises Overloaded, Unavailable."""
         try:

@@ -256,6 +256,11 @@ class Core:
         """Who signs for anybody."""
         return [DelegateUpdate(account, delegate, until) for until, account, delegate in self._state.delegations]
 
+    def api_keys(self, account: Address) -> list[ApiKeyUpdate]:
+        """The account's that are active, in order of their making."""
+        known = self._state.accounts.get(account)
+        return list(known.api_keys.values()) if known is not None else []
+
     def all_api_keys(self) -> list[ApiKeyUpdate]:
         """Everybody's that are active."""
         return [key for account in self._state.accounts.values() for key in account.api_keys.values()]

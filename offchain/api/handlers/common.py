@@ -155,6 +155,12 @@ def charge_address(request: web.Request) -> None:
         _charge(request, app[LIMITS].use_address(request, app[STATE].monotonic()), "this address")
 
 
+def charge_sign_in(request: web.Request) -> None:
+    """Charge the address for a challenge, a sign-in or an API key. ProblemError if its budget is used up."""
+    app = request.app
+    _charge(request, app[LIMITS].use_sign_in(request, app[STATE].monotonic()), "this address")
+
+
 def charge_account(request: web.Request, budget: str, account: Address, cost: int = 1) -> None:
     """Charge an account whose signature was verified. ProblemError if its budget is used up."""
     _charge(request, request.app[DESK].charge(budget, account, cost), "this account")

@@ -23,6 +23,7 @@ from tests.unit.api.exchange import (
     TAKER,
     Exchange,
     Trader,
+    bearer,
     create_body,
     create_order,
 )
@@ -112,7 +113,7 @@ async def test_a_replacement_may_state_what_has_filled(api: Api) -> None:
     assert (status, problem["code"], problem["param"]) == (409, "expectFilledMismatch", "expectFilled")
     right = create_order(MAKER, nonce=(1 << 32) + 2, quantity=40_000)
     assert (await post(api, create_body(MAKER, right, expectFilled="0")))[0] == 201
-    answer = await (await api.get(f"/v1/orders/{order_id(create_order(MAKER))}")).json()
+    answer = await (await api.get(f"/v1/orders/{order_id(create_order(MAKER))}", headers=bearer(api, MAKER))).json()
     assert (answer["status"], answer["code"]) == ("canceled", "replaced")
 
 
@@ -226,7 +227,8 @@ async def test_an_unknown_order_cannot_be_canceled(api: Api) -> None:
 
 @pytest.mark.parametrize("name", ["7", "0x12", "0x" + "g" * 64, "0x" + "0" * 65])
 async def test_a_malformed_order_id_is_named(api: Api, name: str) -> None:
-    for response in (await api.get(f"/v1/orders/{name}"), await api.delete(f"/v1/orders/{name}", json={})):
+    address = f"/v1/orders/{name}"
+    for response in (await api.get(address, headers=bearer(api, MAKER)), await api.delete(address, json={})):
         problem = await response.json()
         assert (response.status, problem["code"], problem["param"]) == (400, "invalidOrderId", "id")
 
