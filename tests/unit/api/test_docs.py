@@ -87,6 +87,7 @@ def test_every_budget_is_documented_as_shipped() -> None:
     shipped = {
         "address": "limit_address_requests",
         "address-cancels": "limit_address_cancels",
+        "sign-ins": "limit_address_sign_ins",
         "orders": "limit_account_orders",
         "cancels": "limit_account_cancels",
         "messages": "limit_socket_messages",
