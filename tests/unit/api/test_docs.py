@@ -135,6 +135,16 @@ async def test_the_requests_work(exchange: Exchange, api: Api) -> None:
     assert (response.status, (await response.json())["status"]) == (200, "canceled")
 
 
+async def test_the_message_to_sign_in_is_the_one_that_is_shown(api: Api) -> None:
+    """But for what differs each time: the nonce and where the service listens."""
+    shown = block("```\n127.0.0.1:8080 wants you to sign in with your Ethereum account:")
+    response = await api.post("/v1/auth/challenge", json={"account": ACCOUNT})
+    message = (await response.json())["message"].replace(api.make_url("").authority, "127.0.0.1:8080")
+    _, given = message.split("\n", 1)
+    nonce = r"Nonce: [0-9a-f]{32}"
+    assert re.sub(nonce, "", given) + "\n" == re.sub(nonce, "", shown)
+
+
 def test_the_checksums_are_right() -> None:
     before = checksum([("95000.1", "0.5")], [("95000.2", "1"), ("95001", "0.25")])
     after = checksum([("95000.1", "0.3")], [("95001", "0.25")])

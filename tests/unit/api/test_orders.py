@@ -215,7 +215,10 @@ async def test_a_cancel_ends_the_order(api: Api) -> None:
 async def test_only_the_owner_cancels(api: Api) -> None:
     _, placed = await post(api, create_body(MAKER))
     status, problem = await cancel(api, placed["orderId"], TAKER)
-    assert (status, problem["code"], problem["param"]) == (403, "notOwner", "account")
+    nothing = "0x" + "11" * 32
+    _, unknown = await cancel(api, nothing, TAKER)
+    assert (status, problem["code"], problem["param"]) == (404, "unknownOrder", "orderId")
+    assert problem["detail"].replace(placed["orderId"], nothing) == unknown["detail"], "it looks like none"
     status, problem = await cancel(api, placed["orderId"], TAKER, account=MAKER.account)
     assert (status, problem["code"], problem["param"]) == (403, "signerMismatch", "signature")
 
