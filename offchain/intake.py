@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from enum import StrEnum
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import Annotated, Any, NoReturn, TypeVar, get_origin
 
 import msgspec
 
@@ -113,7 +113,7 @@ class CancelBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     signature: str
 
 
-BodyT = TypeVar("BodyT", OrderBody, OrderTerms, CancelBody)
+BodyT = TypeVar("BodyT", bound=msgspec.Struct)
 
 Body = bytes | dict[str, Any]
 """JSON, or what `decode_object` made of it"""
@@ -173,7 +173,16 @@ def decode_body(raw: Body, shape: type[BodyT]) -> BodyT:
         raise _explained(fields, shape, error) from None
 
 
-_JSON_TYPES = {str: "a string", int: "an integer", bool: "true or false", float: "a number", dict: "an object"}
+_JSON_TYPES = {
+    str: "a string",
+    int: "an integer",
+    bool: "true or false",
+    float: "a number",
+    dict: "an object",
+    list: "an array",
+}
+_PLACE = re.compile(r"`\$\.(\w+)")
+"""the field that msgspec names"""
 
 
 def _explained(fields: dict[str, Any], shape: type[BodyT], error: Exception) -> IntakeError:
@@ -183,18 +192,21 @@ def _explained(fields: dict[str, Any], shape: type[BodyT], error: Exception) -> 
             return IntakeError(IntakeCode.UNKNOWN_FIELD, shown(name), f"{shown(name)} is not a field of this body")
         wanted = _wanted(known[name].type)
         if type(value) is not wanted and not (value is None and known[name].default is None):
-            given = "null" if value is None else _JSON_TYPES.get(type(value), "an array")
+            given = "null" if value is None else _JSON_TYPES[type(value)]
             hint = ', such as "12.5"' if wanted is str and isinstance(value, int | float) else ""
             detail = f"{name} must be {_JSON_TYPES[wanted]}{hint}, not {given}"
             return IntakeError(IntakeCode.INVALID_TYPE, name, detail)
     for name, spec in known.items():
         if spec.required and name not in fields:
             return IntakeError(IntakeCode.MISSING_FIELD, name, f"{name} is missing")
-    return IntakeError(IntakeCode.INVALID_TYPE, "", str(error))
+    place = _PLACE.search(str(error))
+    return IntakeError(IntakeCode.INVALID_TYPE, place.group(1) if place else "", str(error))
 
 
 def _wanted(annotation: Any) -> type:
-    """The JSON type behind `T` or `T | None`."""
+    """The JSON type behind `T`, `list[T]` or `T | None`."""
+    if get_origin(annotation) is list:
+        return list
     options: tuple[type, ...] = getattr(annotation, "__args__", ()) or (annotation,)
     return options[0]
 

@@ -15,7 +15,7 @@ from offchain.api.schemas import http
 from offchain.api.state import ApiState
 from offchain.catalogue import Catalogue
 from offchain.domain.commands import CancelOrder, Command, PlaceArray, PlaceOrder
-from offchain.domain.errors import Rejection
+from offchain.domain.errors import Code, Rejection
 from offchain.domain.events import ArrayResult, CancelResult, PlaceResult, Result
 from offchain.domain.order import Address
 from offchain.intake import Body, Intake, IntakeError
@@ -183,11 +183,25 @@ class Desk:
     async def cancel(self, command: CancelOrder) -> http.CanceledOrder:
         """Raises REFUSALS."""
         result = await self._submit(command)
+        order_id = hex_of(command.order_hash)
         if isinstance(result, Rejection):
-            raise ProblemError(result.code, result.detail, result.param, order_id=hex_of(command.order_hash))
+            if result.code == Code.NOT_OWNER:
+                # As if it did not exist: nobody learns by asking which orders others have.
+                result = Rejection(Code.UNKNOWN_ORDER, "orderId", f"no open order has the id {order_id}")
+            raise ProblemError(result.code, result.detail, result.param, order_id=order_id)
         if not isinstance(result, CancelResult):
             raise TypeError(f"a cancel was answered with {type(result).__name__}")
         return self._present.canceled(self._catalogue.market(result.market), result)
+
+    # -----------------------------------------------------------------------------------------------------------------
+    # Everything else
+    # -----------------------------------------------------------------------------------------------------------------
+
+    async def change(self, command: Command) -> None:
+        """Let the core decide on what is done or refused. Raises REFUSALS."""
+        result = await self._submit(command)
+        if isinstance(result, Rejection):
+            raise ProblemError(result.code, result.detail, result.param)
 
     async def _submit(self, command: Command) -> Result:
         """Let the core execute `command`, and the breaker know whether it answers. Raises Overloaded, Unavailable."""

@@ -6,7 +6,7 @@ import re
 
 from aiohttp import web
 
-from offchain.api.handlers import accounts, batches, documents, figures, markets, orders, service
+from offchain.api.handlers import accounts, apikeys, auth, batches, documents, figures, markets, orders, service
 from offchain.api.websocket import websocket
 
 _ORDER = "/v1/orders/{id:(?!(?:batch|array)$)[^/]+}"
@@ -20,6 +20,14 @@ ROUTES: tuple[web.RouteDef, ...] = (
     web.get("/v1/orders", orders.list_orders, allow_head=False),
     web.get(_ORDER, orders.get_order, allow_head=False),
     web.delete(_ORDER, orders.cancel_order),
+    # signing in
+    web.post("/v1/auth/challenge", auth.create_challenge),
+    web.post("/v1/auth/sessions", auth.create_session),
+    web.get("/v1/auth/session", auth.get_session, allow_head=False),
+    web.delete("/v1/auth/sessions/current", auth.end_session),
+    web.post("/v1/keys", apikeys.create_key),
+    web.get("/v1/keys", apikeys.list_keys, allow_head=False),
+    web.delete("/v1/keys/{id}", apikeys.revoke_key),
     # accounts
     web.get("/v1/account", accounts.get_account, allow_head=False),
     web.get("/v1/balances", accounts.list_balances, allow_head=False),

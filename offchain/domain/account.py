@@ -9,7 +9,7 @@ import msgspec
 
 from offchain.domain.clearing import BPS
 from offchain.domain.commands import PlaceOrder
-from offchain.domain.events import BalanceUpdate, PlaceResult
+from offchain.domain.events import ApiKeyUpdate, BalanceUpdate, PlaceResult
 from offchain.domain.market import USDC, Kind, Market
 from offchain.domain.oracle import notional_up
 from offchain.domain.order import Address, Order, OrderHash, OrderStatus, Side
@@ -209,6 +209,7 @@ class Account:
 
     __slots__ = (
         "address",
+        "api_keys",
         "balances",
         "client_order_ids",
         "deadline_ms",
@@ -241,6 +242,8 @@ class Account:
         self.nonce_keys: dict[int, NonceKey] = {}
         self.holds: dict[tuple[int, int], Hold] = {}
         """by (withdrawal kind, asset)"""
+        self.api_keys: dict[str, ApiKeyUpdate] = {}
+        """the active ones"""
 
     def balance(self, asset: int) -> Balance:
         balance = self.balances.get(asset)

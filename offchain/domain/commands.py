@@ -99,6 +99,25 @@ class ConnectionLost(Base, frozen=True, array_like=True, tag="connectionLost"):
     connection: bytes
 
 
+class CreateApiKey(Base, frozen=True, array_like=True, tag="createApiKey"):
+    """A key by which programs read, and cancel, without a signature; the account has signed in to ask for it."""
+
+    account: Address
+    id: str
+    """unique among the account's keys, made of the request's Idempotency-Key"""
+    secret_hash: bytes
+    """SHA-256 of the secret, which has 256 random bits"""
+    label: str
+    scopes: list[str]
+    expiry: int
+    """Unix seconds; the key is dead from then on. 0: it has no end"""
+
+
+class RevokeApiKey(Base, frozen=True, array_like=True, tag="revokeApiKey"):
+    account: Address
+    id: str
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # Chain
 # ---------------------------------------------------------------------------------------------------------------------
@@ -425,4 +444,6 @@ Command = (
     | Configure
     | SetStatus
     | Tick
+    | CreateApiKey
+    | RevokeApiKey
 )

@@ -7,7 +7,20 @@ from typing import Any
 
 import msgspec
 
-from offchain.domain import batches, bust, chain, control, duties, ending, guards, prices, rollback, snapshot, trading
+from offchain.domain import (
+    apikeys,
+    batches,
+    bust,
+    chain,
+    control,
+    duties,
+    ending,
+    guards,
+    prices,
+    rollback,
+    snapshot,
+    trading,
+)
 from offchain.domain.account import LiveOrder
 from offchain.domain.commands import (
     BatchClosed,
@@ -22,9 +35,11 @@ from offchain.domain.commands import (
     Command,
     Configure,
     ConnectionLost,
+    CreateApiKey,
     PlaceArray,
     PlaceOrder,
     Price,
+    RevokeApiKey,
     SetDeadline,
     SetStatus,
     Tick,
@@ -33,6 +48,7 @@ from offchain.domain.commands import (
 from offchain.domain.errors import Code, Rejection
 from offchain.domain.events import (
     AccountUpdate,
+    ApiKeyUpdate,
     ArrayResult,
     BalanceUpdate,
     CommandRefused,
@@ -68,6 +84,8 @@ _HANDLERS: dict[type, Callable[[State, Turn, Any], Result]] = {
     Configure: control.configure,
     SetStatus: control.set_status,
     Tick: ending.tick,
+    CreateApiKey: apikeys.create,
+    RevokeApiKey: apikeys.revoke,
 }
 
 _NOT_CONFIGURED = Rejection(Code.NOT_CONFIGURED, "", "the exchange is not configured yet")
@@ -220,7 +238,7 @@ class Core:
     def next_due_ms(self) -> int | None:
         """When time alone changes something, so that a Tick is due; None if nothing is known.
 
-        An order expires, a delegate's time ends, the fee changes, an account's deadline passes.
+        An order expires, a delegate's or an API key's time ends, the fee changes, an account's deadline passes.
         """
         times = [self._state.timed[0][0] * 1000] if self._state.timed else []
         due = duties.next_due(self._state)
@@ -280,6 +298,15 @@ class Core:
     def all_delegates(self) -> list[DelegateUpdate]:
         """Who signs for anybody."""
         return [DelegateUpdate(account, delegate, until) for until, account, delegate in self._state.delegations]
+
+    def api_keys(self, account: Address) -> list[ApiKeyUpdate]:
+        """The account's that are active, in order of their making."""
+        known = self._state.accounts.get(account)
+        return list(known.api_keys.values()) if known is not None else []
+
+    def all_api_keys(self) -> list[ApiKeyUpdate]:
+        """Everybody's that are active."""
+        return [key for account in self._state.accounts.values() for key in account.api_keys.values()]
 
     def open_orders(self, account: Address, market: int | None = None) -> list[LiveOrder]:
         """In order of entry."""

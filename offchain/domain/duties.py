@@ -1,7 +1,8 @@
-"""What becomes due by time alone, done before each command: fee changes, ends of delegates, deadlines of accounts."""
+"""What becomes due by time alone, done before each command: fee changes, ends of delegates and API keys, deadlines."""
 
 from __future__ import annotations
 
+from offchain.domain import apikeys
 from offchain.domain.account import Balance
 from offchain.domain.events import DelegateUpdate, FeeUpdate
 from offchain.domain.guards import meet_deadlines
@@ -10,7 +11,7 @@ from offchain.domain.state import State, Turn
 
 
 def advance(state: State, turn: Turn) -> None:
-    """Bring fee and delegates to the present, so that no command meets an order that could not settle."""
+    """Bring fee, delegates and API keys to the present, so that no command meets an order that could not settle."""
     second = turn.now_ms // 1000
     if state.fees.fee_at(second) != state.fee_bps:
         _change_fee(state, turn, state.fees.fee_at(second))
@@ -18,6 +19,8 @@ def advance(state: State, turn: Turn) -> None:
         meet_deadlines(state, turn)
     while state.delegations and state.delegations[0][0] < second:
         _end_delegation(state, turn, second)
+    while state.api_key_ends and state.api_key_ends[0][0] <= second:
+        apikeys.expire_first(state, turn)
 
 
 def next_due(state: State) -> int | None:
@@ -27,6 +30,8 @@ def next_due(state: State) -> int | None:
         due.append((state.delegations[0][0] + 1) * 1000)
     if state.deadlines:
         due.append(state.deadlines[0][0])
+    if state.api_key_ends:
+        due.append(state.api_key_ends[0][0] * 1000)
     return min(due, default=None)
 
 

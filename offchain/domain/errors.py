@@ -55,6 +55,11 @@ class Code(StrEnum):
     UNKNOWN_ACCOUNT = "unknownAccount"
     INVALID_DEADLINE = "invalidDeadline"
     INVALID_CONNECTION = "invalidConnection"
+    # API keys
+    INVALID_API_KEY = "invalidApiKey"
+    DUPLICATE_API_KEY = "duplicateApiKey"
+    TOO_MANY_API_KEYS = "tooManyApiKeys"
+    UNKNOWN_API_KEY = "unknownApiKey"
     # chain and operator commands
     REPEATED = "repeated"
     OUT_OF_ORDER = "outOfOrder"

@@ -237,6 +237,26 @@ class DelegateUpdate(Base, frozen=True, array_like=True, tag="delegateUpdate"):
     valid_until: int
 
 
+class ApiKeyUpdate(Base, frozen=True, array_like=True, tag="apiKeyUpdate"):
+    """An API key was made, or has ended."""
+
+    account: Address
+    id: str
+    secret_hash: bytes
+    """SHA-256"""
+    label: str
+    scopes: list[str]
+    expiry: int
+    """Unix seconds; the key is dead from then on. 0: it has no end"""
+    created_ms: int
+    status: str
+    """active | revoked | expired"""
+
+    @property
+    def is_active(self) -> bool:
+        return self.status == "active"
+
+
 class Diverged(Base, frozen=True, array_like=True, tag="diverged"):
     """The chain settled something else than what was matched. All markets halt; an operator must look."""
 
@@ -279,6 +299,7 @@ Event = (
     | Diverged
     | CommandRefused
     | Ticked
+    | ApiKeyUpdate
 )
 
 

@@ -13,7 +13,7 @@ from offchain.domain.account import Account, Delegation, Hold, LiveOrder, NonceK
 from offchain.domain.blocks import BlockRecord, ChainView
 from offchain.domain.codec import Codec
 from offchain.domain.commands import Configure, PlaceOrder
-from offchain.domain.events import PlaceResult, Trade
+from offchain.domain.events import ApiKeyUpdate, PlaceResult, Trade
 from offchain.domain.fees import FeeSchedule
 from offchain.domain.ledger import ClearingMarket
 from offchain.domain.market import Asset, Market
@@ -23,7 +23,7 @@ from offchain.domain.outbox import Batch, Fill, Outbox, ParkedHalt, Release, Set
 from offchain.domain.positions import Holding
 from offchain.domain.state import MarketState, State
 
-VERSION = 5
+VERSION = 6
 """Of the snapshot's form; another form has another number."""
 
 
@@ -68,6 +68,7 @@ class _Account(msgspec.Struct, array_like=True):
     """(instrument, nonce key, sequence)"""
     delegations: list[tuple[Address, Delegation]]
     deadline_ms: int
+    api_keys: list[ApiKeyUpdate]
 
 
 class _Market(msgspec.Struct, array_like=True):
@@ -256,6 +257,7 @@ def _write_account(account: Account) -> _Account:
         [(instrument, key, sequence) for (instrument, key), sequence in account.ended_keys.items()],
         list(account.delegations.items()),
         account.deadline_ms,
+        list(account.api_keys.values()),
     )
 
 
@@ -336,6 +338,10 @@ def _read_account(state: State, saved: _Account) -> None:
         account.delegations[delegate] = delegation
         if delegation.counted:
             state.delegations.add((delegation.counted, account.address, delegate))
+    for api_key in saved.api_keys:
+        account.api_keys[api_key.id] = api_key
+        if api_key.expiry:
+            state.api_key_ends.add((api_key.expiry, account.address, api_key.id))
     for one in saved.nonce_keys:
         key = account.nonce_keys[one.key] = NonceKey(saved.address, one.key)
         key.market, key.sequence, key.order_hash = one.market, one.sequence, one.order_hash

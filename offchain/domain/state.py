@@ -116,6 +116,7 @@ class State:
 
     __slots__ = (
         "accounts",
+        "api_key_ends",
         "assets",
         "chain",
         "configuration",
@@ -157,6 +158,8 @@ class State:
         """markets where a waiting order has been reached by a price"""
         self.delegations: Any = SortedList()
         """(last second, account, delegate) of delegates that sign"""
+        self.api_key_ends: Any = SortedList()
+        """(expiry in seconds, account, id) of API keys that expire"""
         self.next_ticket = 1
         self.chain = ChainView()
         self.outbox = Outbox()

@@ -61,6 +61,7 @@ class Projection:
             e.WithdrawalUpdate: self._withdrawal,
             e.AccountUpdate: self._account,
             e.DelegateUpdate: self._account,
+            e.ApiKeyUpdate: self._api_key,
             e.BatchUpdate: self._batch,
             e.AssetListed: self._asset,
             e.MarketUpdate: self._market,
@@ -208,6 +209,17 @@ class Projection:
         return row
 
     def _account(self, seq: int, event: e.AccountUpdate | e.DelegateUpdate) -> None:
+        self._tell(seq, event, event.account)
+
+    def _api_key(self, seq: int, event: e.ApiKeyUpdate) -> None:
+        if event.is_active:
+            scopes = " ".join(event.scopes)
+            row = (event.account, event.id, event.secret_hash, event.label, scopes, event.expiry, event.created_ms)
+            self._run("INSERT INTO api_keys VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", (*row, event.status, seq))
+        else:
+            # An id may be used again when its key has ended.
+            sql = "UPDATE api_keys SET status = ? WHERE account = ? AND id = ? AND status = 'active'"
+            self._run(sql, (event.status, event.account, event.id))
         self._tell(seq, event, event.account)
 
     # Settlement -------------------------------------------------------------------------------------------------------

@@ -15,10 +15,10 @@ from offchain.domain.events import Event
 from offchain.domain.market import Asset, Market
 from offchain.domain.oracle import Conversion
 from offchain.domain.order import Order, OrderStatus
-from offchain.ports import BatchRow, DepositRow, OrderRow, TradeRow, WithdrawalRow
+from offchain.ports import ApiKeyRow, BatchRow, DepositRow, OrderRow, TradeRow, WithdrawalRow
 from offchain.views import candles
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 """Raise it with every change below: older files are emptied and filled again from the journal."""
 
 ORDERS = Codec[Order](Order)
@@ -73,6 +73,11 @@ TABLES = {
     "chain_blocks": """(
         number INTEGER PRIMARY KEY, hash BLOB NOT NULL, parent_hash BLOB NOT NULL, time INTEGER NOT NULL
     )""",
+    "api_keys": """(
+        account BLOB NOT NULL, id TEXT NOT NULL, secret_hash BLOB NOT NULL, label TEXT NOT NULL, scopes TEXT NOT NULL,
+        expiry INTEGER NOT NULL, created_ms INTEGER NOT NULL, status TEXT NOT NULL, seq INTEGER NOT NULL,
+        PRIMARY KEY (account, seq)
+    ) WITHOUT ROWID""",
     "candles": candles.TABLE,
     "account_events": """(
         account BLOB NOT NULL, seq INTEGER NOT NULL, event BLOB NOT NULL, PRIMARY KEY (account, seq)
@@ -103,6 +108,7 @@ TRADE_COLUMNS = (
 )
 WITHDRAWAL_COLUMNS = "account, kind, asset, amount, status, item, tx_hash, updated_ms"
 DEPOSIT_COLUMNS = "account, asset, amount, status, tx_hash, log_index, block, updated_ms, seq"
+API_KEY_COLUMNS = "id, label, scopes, expiry, created_ms, status"
 BATCH_COLUMNS = "number, status, first, last, matched_at, tx_hash, gas_used, reason, updated_ms"
 
 
@@ -149,6 +155,12 @@ def deposit_row(columns: Sequence[Any]) -> DepositRow:
     """From DEPOSIT_COLUMNS."""
     values = [*columns[:2], int(columns[2]), *columns[3:]]
     return DepositRow(*values)
+
+
+def api_key_row(columns: Sequence[Any]) -> ApiKeyRow:
+    """From API_KEY_COLUMNS."""
+    key_id, label, scopes, *rest = columns
+    return ApiKeyRow(key_id, label, tuple(scopes.split()), *rest)
 
 
 def batch_row(columns: Sequence[Any]) -> BatchRow:

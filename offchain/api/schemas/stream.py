@@ -195,6 +195,22 @@ class DelegateMessage(Base, frozen=True, tag="delegateUpdate", tag_field="type")
     data: Delegate
 
 
+class ApiKeyChange(Base, frozen=True):
+    id: str
+    label: str
+    scopes: list[str]
+    expiry: int | None
+    """Unix seconds"""
+    status: str
+
+
+class ApiKeyMessage(Base, frozen=True, tag="apiKeyUpdate", tag_field="type"):
+    channel: str
+    seq: int
+    prev_seq: int
+    data: ApiKeyChange
+
+
 class SettlementMessage(Base, frozen=True, tag="settlementUpdate", tag_field="type"):
     channel: str
     seq: int
@@ -221,6 +237,7 @@ TraderUpdate = (
     | WithdrawalMessage
     | AccountMessage
     | DelegateMessage
+    | ApiKeyMessage
     | SettlementMessage
 )
 TraderMessage = TraderSnapshot | ResumedMessage | TraderUpdate
@@ -234,6 +251,17 @@ class Subscribed(Base, frozen=True):
     channels: list[str]
     seq: int
     """last event that the stream had seen"""
+
+
+class SignedIn(Base, frozen=True):
+    """Acknowledges `signIn`: the socket speaks for the account until it is closed, with 4001 when the token ends."""
+
+    op: str
+    id: str | int | None
+    account: str
+    scopes: list[str]
+    expires_at: int | None
+    """null: an API key without an end"""
 
 
 class Pong(Base, frozen=True):
@@ -279,6 +307,14 @@ class Canceled(Base, frozen=True):
 # ---------------------------------------------------------------------------------------------------------------------
 # From the client; a session decodes these itself, to name what is wrong
 # ---------------------------------------------------------------------------------------------------------------------
+
+
+class SignIn(Sparse, frozen=True, tag="signIn", tag_field="op"):
+    """Needed before `subscribe` to a trader channel, unless the header `Authorization` was sent on connecting."""
+
+    token: str
+    """of a session, or the secret of an API key"""
+    id: str | int | None = None
 
 
 class Subscribe(Sparse, frozen=True, tag="subscribe", tag_field="op"):
