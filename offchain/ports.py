@@ -16,7 +16,7 @@ from offchain.domain.events import BalanceUpdate, Event, Result
 from offchain.domain.oracle import Conversion
 from offchain.domain.order import Address, Order, OrderHash
 
-RULES_VERSION = 2
+RULES_VERSION = 3
 """Version of the rules by which commands are executed; a journal is replayed under the version it was written with."""
 
 
