@@ -149,11 +149,11 @@ def candles(
     order, bound = ("ASC", since_ms) if since_ms is not None else ("DESC", 0)
     sql = f"SELECT {COLUMNS} FROM candles WHERE market = ? AND span = ? AND start >= ? ORDER BY start {order}"
     rows = map(candle_row, connection.execute(sql, (market, span, bound)))
-    found = _grouped(rows, interval, limit)
+    found = grouped(rows, interval, limit)
     return [each for start, parts in (found if order == "ASC" else reversed(found)) if (each := join(start, parts))]
 
 
-def _grouped(rows: Iterator[CandleRow], interval: int, limit: int) -> list[tuple[int, list[CandleRow]]]:
+def grouped(rows: Iterator[CandleRow], interval: int, limit: int) -> list[tuple[int, list[CandleRow]]]:
     """The first `limit` candles of an interval, each with its parts in order of time."""
     groups: list[tuple[int, list[CandleRow]]] = []
     for row in rows:

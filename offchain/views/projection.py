@@ -11,6 +11,7 @@ from offchain.domain.commands import PlaceOrder
 from offchain.domain.order import Address
 from offchain.ports import Record
 from offchain.views.candles import CandleWriter
+from offchain.views.marks import MarkWriter
 from offchain.views.schema import ASSETS, CONVERSIONS, EVENTS, MARKETS, ORDERS
 
 SETTLEMENT_OF_BATCH = {
@@ -45,6 +46,7 @@ class Projection:
         self._run = connection.execute
         self._run_many = connection.executemany
         self._candles = CandleWriter(connection)
+        self._marks = MarkWriter(connection)
         self._time_ms = 0
         self._placed: PlaceOrder | None = None
         self._told: list[tuple[Address, int, bytes]] = []
@@ -61,6 +63,8 @@ class Projection:
             e.BatchUpdate: self._batch,
             e.AssetListed: self._asset,
             e.MarketUpdate: self._market,
+            e.MarkSample: self._mark_sample,
+            e.FundingUpdate: self._funding,
             e.BlockApplied: self._block,
             e.BlockReverted: self._block_reverted,
         }
@@ -152,6 +156,14 @@ class Projection:
         row = self._run("SELECT time_ms FROM trades WHERE item = ?", (event.item,)).fetchone()
         self._candles.bust(event.market, row[0])
         self._tell(seq, event, event.maker, event.taker)
+
+    # Prices -----------------------------------------------------------------------------------------------------------
+
+    def _mark_sample(self, seq: int, event: e.MarkSample) -> None:
+        self._marks.add(event)
+
+    def _funding(self, seq: int, event: e.FundingUpdate) -> None:
+        self._marks.accrue(event, self._time_ms)
 
     # Money ------------------------------------------------------------------------------------------------------------
 
