@@ -34,9 +34,9 @@ SAMPLES_TABLE = """(
 
 FUNDING_TABLE = """(
     market INTEGER NOT NULL, hour INTEGER NOT NULL, rate INTEGER NOT NULL, index_price INTEGER NOT NULL,
-    funding TEXT NOT NULL, time_ms INTEGER NOT NULL, PRIMARY KEY (market, hour)
+    funding TEXT NOT NULL, PRIMARY KEY (market, hour)
 ) WITHOUT ROWID"""
-"""As accrued on chain; `time_ms` is when it was seen."""
+"""As accrued on chain."""
 
 
 class MarkWriter:
@@ -68,14 +68,13 @@ class MarkWriter:
                 (sample.market, kind, span, start_of(span, sample.time_ms), price),
             )
 
-    def accrue(self, update: FundingUpdate, time_ms: int) -> None:
+    def accrue(self, update: FundingUpdate) -> None:
         """Take an accrual in, or those after an hour out again."""
-        self._run(
-            "DELETE FROM funding WHERE market = ? AND hour > ?", (update.market, update.hour - 1 + update.reverted)
-        )
-        if not update.reverted:
-            row = (update.market, update.hour, update.rate, update.index, str(update.funding), time_ms)
-            self._run("INSERT INTO funding VALUES (?, ?, ?, ?, ?, ?)", row)
+        if update.reverted:
+            self._run("DELETE FROM funding WHERE market = ? AND hour > ?", (update.market, update.hour))
+            return
+        row = (update.market, update.hour, update.rate, update.index, str(update.funding))
+        self._run("INSERT OR REPLACE INTO funding VALUES (?, ?, ?, ?, ?)", row)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -94,8 +93,8 @@ def candles(
         f"WHERE market = ? AND kind = ? AND span = ? AND start >= ? ORDER BY start {order}"
     )
     rows: Iterator[CandleRow] = (
-        CandleRow(market, *columns, 0, 0, 0, 0)
-        for columns in connection.execute(sql, (market, KINDS[kind], span, bound))
+        CandleRow(market, start, first, high, low, last, 0, 0, 0, 0)
+        for start, first, high, low, last in connection.execute(sql, (market, KINDS[kind], span, bound))
     )
     found = grouped(rows, interval, limit)
     return [each for start, parts in (found if order == "ASC" else reversed(found)) if (each := join(start, parts))]
@@ -111,11 +110,10 @@ def samples(connection: sqlite3.Connection, market: int, since_ms: int) -> list[
 def funding(connection: sqlite3.Connection, market: int, since_hour: int | None, limit: int) -> list[FundingRow]:
     """Oldest first: the first `limit` from `since_hour` on, else the newest ones."""
     order, bound = ("ASC", since_hour) if since_hour is not None else ("DESC", 0)
-    sql = "SELECT hour, rate, index_price, funding FROM funding WHERE market = ? AND hour >= ?"
-    rows = [
-        FundingRow(market, hour, rate, index, int(total))
-        for hour, rate, index, total in connection.execute(
-            f"{sql} ORDER BY hour {order} LIMIT ?", (market, bound, limit)
-        )
-    ]
+    sql = (
+        "SELECT hour, rate, index_price, funding FROM funding "
+        f"WHERE market = ? AND hour >= ? ORDER BY hour {order} LIMIT ?"
+    )
+    found = connection.execute(sql, (market, bound, limit))
+    rows = [FundingRow(market, hour, rate, index, int(total)) for hour, rate, index, total in found]
     return rows if order == "ASC" else rows[::-1]

@@ -163,7 +163,7 @@ class Projection:
         self._marks.add(event)
 
     def _funding(self, seq: int, event: e.FundingUpdate) -> None:
-        self._marks.accrue(event, self._time_ms)
+        self._marks.accrue(event)
 
     # Money ------------------------------------------------------------------------------------------------------------
 
