@@ -9,9 +9,9 @@ A call here pays min(max(S - K, 0), cap - K) = max(S - K, 0) - max(S - cap, 0): 
 it is that of call(K) less that of call(cap). A put pays K - S at most, which needs no cap.
 
 A spread is not monotone in volatility. Its derivative by w, F * (n(d1(K)) - n(d1(cap))), is zero only where
-d1(K) = -d1(cap), at w*^2 = ln(K * cap / F^2). Where F^2 < K * cap it rises up to w* and falls from there on: the
-implied volatility is the lower of the two that explain a price. Elsewhere it falls from its intrinsic value on, and
-there is one.
+d1(K) = -d1(cap), at w*^2 = ln(K * cap / F^2): where F^2 < K * cap it rises up to w* and falls from there on, elsewhere
+it falls at once. Implied volatilities are those of the first of these branches, from zero on: beyond w*, where more
+volatility makes a call cheaper, no market means them.
 
 Prices are USDC per whole base unit, T years of 365 days, volatilities parts of one per year.
 """
@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from math import erfc, exp, log, pi, sqrt
+from math import erfc, exp, inf, log, pi, sqrt
 
 YEAR_SECONDS = 365 * 86_400
 DAYS = 365
@@ -95,10 +95,9 @@ def implied_volatility(terms: Terms, price: float) -> float | None:
     """
     low, high = 0.0, MAX_VOLATILITY * sqrt(terms.years)
     turning = _turning_point(terms)
-    rises = turning is None or turning > 0
+    sign = 1 if turning else -1
     if turning:
         high = min(high, turning)
-    sign = 1 if rises else -1
     if sign * (price - terms.intrinsic) <= 0 or sign * (price - _value_and_slope(terms, high)[0]) > 0:
         return None
     w = (low + high) / 2
@@ -136,10 +135,10 @@ def greeks(terms: Terms, volatility: float) -> Greeks:
     return Greeks(delta, gamma, vega / 100, theta / DAYS, rho / 100)
 
 
-def _turning_point(terms: Terms) -> float | None:
-    """w* of a capped call, 0 if it falls from the beginning; None of an option that always rises."""
+def _turning_point(terms: Terms) -> float:
+    """Up to which w the value rises: w* of a capped call, 0 if it falls from the beginning."""
     if terms.cap is None:
-        return None
+        return inf
     square = log(terms.strike * terms.cap / terms.forward**2)
     return sqrt(square) if square > 0 else 0.0
 

@@ -58,12 +58,13 @@ def test_an_implied_volatility_explains_its_price(terms: Terms, volatility: floa
     price = value(terms, volatility)
     found = implied_volatility(terms, price)
     if found is None:
-        # Nothing explains it, up to rounding: it is at the bounds.
-        lowest = highest = terms.intrinsic
-        for each in (step / 100 for step in range(1, 1_001)):
-            lowest, highest = min(lowest, value(terms, each)), max(highest, value(terms, each))
-        margin = 1e-9 * terms.forward + 1e-4 * (highest - lowest)
-        assert price <= lowest + margin or price >= highest - margin
+        # It is at the bounds of the branch that begins without volatility, or beyond.
+        highest = [terms.intrinsic]
+        rises = terms.cap is None or terms.forward**2 < terms.strike * terms.cap
+        while (step := len(highest)) <= 1_000 and (value(terms, step / 100) > highest[-1]) == rises:
+            highest.append(value(terms, step / 100))
+        bounds, margin = (min(highest), max(highest)), 1e-9 * terms.forward + 1e-4 * abs(highest[-1] - highest[0])
+        assert not bounds[0] + margin < price < bounds[1] - margin
         return
     assert 0 < found <= MAX_VOLATILITY
     assert value(terms, found) == pytest.approx(price, rel=1e-6, abs=1e-8 * terms.forward)
