@@ -281,6 +281,11 @@ class Views(Protocol):
         """Of each of the markets, since the minute that `since_ms` is in. For up to a day; more is read slowly."""
         ...
 
+    async def volumes(self, markets: Sequence[int], since_ms: int) -> dict[int, int]:
+        """Lots that were traded in each of the markets since the minute that `since_ms` is in; without those where
+        nothing was. For up to a day."""
+        ...
+
     async def account_trades(self, account: Address, before: int | None, limit: int) -> Page[TradeRow]: ...
 
     async def items(self, first: int, limit: int) -> list[ItemRow]:

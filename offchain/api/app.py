@@ -25,6 +25,7 @@ from offchain.api.keys import (
     LIMITS,
     METRICS,
     PRESENT,
+    RATES,
     READBACK,
     REQUEST_ID,
     STATE,
@@ -34,6 +35,7 @@ from offchain.api.life import Life
 from offchain.api.limits import Limits, Use, headers
 from offchain.api.present import Presenter
 from offchain.api.problems import RETRY_AFTER, ApiCode, ProblemError, problem_response
+from offchain.api.rates import Rates
 from offchain.api.readback import Readback
 from offchain.api.routes import ROUTES
 from offchain.api.state import ApiState
@@ -60,6 +62,7 @@ def init_app(state: ApiState) -> web.Application:
     app[INTAKE] = Intake(catalogue)
     app[PRESENT] = Presenter(catalogue)
     app[READBACK] = Readback(state.views)
+    app[RATES] = Rates(state.views)
     app[HUB] = Hub(state, catalogue, app[READBACK])
     app[LIFE] = Life()
     settings = state.settings

@@ -6,7 +6,7 @@ import re
 
 from aiohttp import web
 
-from offchain.api.handlers import accounts, batches, documents, figures, markets, orders, service
+from offchain.api.handlers import accounts, batches, derivatives, documents, figures, markets, orders, service
 from offchain.api.websocket import websocket
 
 _ORDER = "/v1/orders/{id:(?!batch$)[^/]+}"
@@ -34,6 +34,9 @@ ROUTES: tuple[web.RouteDef, ...] = (
     web.get("/v1/tickers", figures.list_tickers, allow_head=False),
     web.get("/v1/tickers/{symbol}", figures.get_ticker, allow_head=False),
     web.get("/v1/statistics", figures.get_statistics, allow_head=False),
+    web.get("/v1/funding/{symbol}", derivatives.get_funding, allow_head=False),
+    web.get("/v1/open-interest", derivatives.get_open_interest, allow_head=False),
+    web.get("/v1/options", derivatives.get_options, allow_head=False),
     web.get("/v1/prices", markets.list_prices, allow_head=False),
     web.get("/v1/time", markets.get_time, allow_head=False),
     # stream

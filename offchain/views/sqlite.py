@@ -180,6 +180,9 @@ class SqliteViews:
 
         return await self._read(look)
 
+    async def volumes(self, markets: Sequence[int], since_ms: int) -> dict[int, int]:
+        return await self._read(lambda connection: candles.volumes(connection, markets, since_ms))
+
     async def account_trades(self, account: Address, before: int | None, limit: int) -> Page[TradeRow]:
         """Fills of `account` on either side, newest first. Raises ValueError for a limit outside 1..MAX_PAGE."""
         sides = (
