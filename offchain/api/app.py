@@ -63,7 +63,7 @@ def init_app(state: ApiState) -> web.Application:
     app[PRESENT] = Presenter(catalogue)
     app[READBACK] = Readback(state.views)
     app[RATES] = Rates(state.views)
-    app[HUB] = Hub(state, catalogue, app[READBACK])
+    app[HUB] = Hub(state, catalogue, app[READBACK], app[RATES])
     app[LIFE] = Life()
     settings = state.settings
     app[BREAKER] = Breaker(settings.breaker_failures, settings.breaker_seconds, state.monotonic, state.metrics)

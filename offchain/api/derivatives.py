@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from offchain.api.present import RATE_DECIMALS, Presenter
 from offchain.api.rates import HOUR_MS, Prediction
-from offchain.api.schemas import derivatives
+from offchain.api.schemas import derivatives, stream
 from offchain.domain.clearing import FUNDING_SCALE
 from offchain.domain.funding import HOUR, truncated_div
 from offchain.domain.mark import Quote
@@ -20,9 +20,9 @@ def rate(rate: int) -> str:
     return format_units(rate, RATE_DECIMALS)
 
 
-def funding_state(prediction: Prediction) -> derivatives.FundingState:
+def funding_rate(prediction: Prediction) -> stream.FundingRate:
     last = prediction.last
-    return derivatives.FundingState(
+    return stream.FundingRate(
         rate=rate(prediction.rate),
         minutes=prediction.minutes,
         next_funding=prediction.next_ms,
@@ -39,7 +39,7 @@ def funding(
     history: Sequence[FundingRow],
     now_ms: int,
 ) -> derivatives.Funding:
-    state = funding_state(prediction)
+    state = funding_rate(prediction)
     return derivatives.Funding(
         market=market.symbol,
         time=now_ms,
