@@ -11,7 +11,7 @@ from offchain.ports import FundingRow, Views
 
 HOUR_MS = HOUR * 1000
 KEPT_MS = 2_000
-"""For so long a rate is not counted again. It changes with the full minutes only."""
+"""For so long `recent` does not count a rate again. It changes with the full minutes only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +35,18 @@ class Rates:
         self._views = views
         self._known: dict[int, tuple[int, Prediction]] = {}
 
-    async def predict(self, market: Market, now_ms: int) -> Prediction:
-        """Of a perpetual, at a time (Unix milliseconds)."""
+    async def recent(self, market: Market, now_ms: int) -> Prediction:
+        """Of a perpetual, at a time (Unix milliseconds) or up to KEPT_MS before."""
         slot = now_ms // KEPT_MS
         known = self._known.get(market.id)
         if known is not None and known[0] == slot:
             return known[1]
-        prediction = await self._count(market, now_ms)
+        prediction = await self.predict(market, now_ms)
         self._known[market.id] = (slot, prediction)
         return prediction
 
-    async def _count(self, market: Market, now_ms: int) -> Prediction:
+    async def predict(self, market: Market, now_ms: int) -> Prediction:
+        """Of a perpetual, at a time (Unix milliseconds)."""
         start_ms = now_ms - now_ms % HOUR_MS
         rows = await self._views.samples(market.id, start_ms - HOLD_MS)
         pairs = at_minutes([(row.time_ms, row.mark, row.index) for row in rows], start_ms, now_ms + 1)

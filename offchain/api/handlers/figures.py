@@ -106,7 +106,7 @@ async def _facts(request: web.Request, markets: Sequence[Market]) -> list[presen
     traded = await state.views.figures([market.id for market in markets], since)
     quotes = await quotes_of(request, markets)
     now_ms = state.clock.now_ms()
-    predictions = [await rates.predict(market, now_ms) if market.kind == Kind.PERP else None for market in markets]
+    predictions = [await rates.recent(market, now_ms) if market.kind == Kind.PERP else None for market in markets]
     return [present.Facts(*each) for each in zip(traded, quotes, predictions, strict=True)]
 
 
