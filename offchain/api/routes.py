@@ -6,7 +6,18 @@ import re
 
 from aiohttp import web
 
-from offchain.api.handlers import accounts, apikeys, auth, batches, documents, figures, markets, orders, service
+from offchain.api.handlers import (
+    accounts,
+    apikeys,
+    auth,
+    batches,
+    derivatives,
+    documents,
+    figures,
+    markets,
+    orders,
+    service,
+)
 from offchain.api.websocket import websocket
 
 _ORDER = "/v1/orders/{id:(?!(?:batch|array)$)[^/]+}"
@@ -43,6 +54,9 @@ ROUTES: tuple[web.RouteDef, ...] = (
     web.get("/v1/tickers", figures.list_tickers, allow_head=False),
     web.get("/v1/tickers/{symbol}", figures.get_ticker, allow_head=False),
     web.get("/v1/statistics", figures.get_statistics, allow_head=False),
+    web.get("/v1/funding/{symbol}", derivatives.get_funding, allow_head=False),
+    web.get("/v1/open-interest", derivatives.get_open_interest, allow_head=False),
+    web.get("/v1/options", derivatives.get_options, allow_head=False),
     web.get("/v1/prices", markets.list_prices, allow_head=False),
     web.get("/v1/time", markets.get_time, allow_head=False),
     # stream

@@ -14,7 +14,7 @@ from offchain.domain.account import Account, Balance, LiveOrder, NonceKey
 from offchain.domain.blocks import ChainView
 from offchain.domain.book import Book
 from offchain.domain.commands import Configure
-from offchain.domain.events import Event, MarketUpdate, OrderUpdate, Trade
+from offchain.domain.events import Event, MarketUpdate, MarkSample, OrderUpdate, Trade
 from offchain.domain.fees import FeeSchedule
 from offchain.domain.ledger import ClearingMarket, ClearingStatus
 from offchain.domain.market import USDC, Asset, Market, MarketStatus
@@ -70,9 +70,11 @@ class MarketState:
         "is_plain",
         "last_price",
         "market",
+        "open_interest",
         "operator_halt",
         "pool",
         "positions",
+        "sample",
         "status",
         "status_at",
         "waiting",
@@ -95,6 +97,10 @@ class MarketState:
         self.positions: dict[Address, Position] = {}
         self.last_price = 0
         """of the last trade, 0 before the first"""
+        self.open_interest = 0
+        """lots that are held long, and so short, once everything matched has settled"""
+        self.sample: MarkSample | None = None
+        """the last that was taken"""
         self.waiting: WaitingOrders | None = None
         """None before the first"""
 
@@ -109,6 +115,12 @@ class MarketState:
         if position is None:
             position = self.positions[address] = Position(address, self.market.id)
         return position
+
+    def count(self, position: Position) -> None:
+        """Let open interest include a position as it is now."""
+        lots = max(0, position.current.size)
+        self.open_interest += lots - position.counted
+        position.counted = lots
 
 
 class State:
