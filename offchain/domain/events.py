@@ -15,8 +15,8 @@ from offchain.domain.oracle import Conversion, OraclePrice, notional_down
 from offchain.domain.order import Address, OrderHash, OrderStatus
 
 
-class Base(msgspec.Struct, frozen=True, array_like=True):
-    """Common settings of events and results."""
+class Base(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Common settings of events and results: frozen data has no cycles to collect."""
 
 
 class OrderUpdate(Base, frozen=True, array_like=True, tag="orderUpdate"):

@@ -54,7 +54,7 @@ class OrderStatus(StrEnum):
     EXPIRED = "expired"
 
 
-class Order(msgspec.Struct, frozen=True, array_like=True):
+class Order(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The signed content, field by field as in `IEngine.Order`."""
 
     account: Address

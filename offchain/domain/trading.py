@@ -214,11 +214,10 @@ def _apply(
         account,
         balance,
         venue.market,
+        quantity,
         command.client_order_id,
         command.delegate,
     )
-    if order.reduce_only:
-        taker.quantity = quantity
     rests = not (order.is_immediate or planned.stop) and planned.remaining > 0
     inherited = replaced if rests and not planned.fills and _keeps_place(taker, replaced) else None
     if replaced is not None:
