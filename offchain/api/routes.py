@@ -9,13 +9,14 @@ from aiohttp import web
 from offchain.api.handlers import accounts, batches, documents, figures, markets, orders, service
 from offchain.api.websocket import websocket
 
-_ORDER = "/v1/orders/{id:(?!batch$)[^/]+}"
-"""What other methods make of `batch` is no order."""
+_ORDER = "/v1/orders/{id:(?!(?:batch|array)$)[^/]+}"
+"""What other methods make of `batch` and `array` is no order."""
 
 ROUTES: tuple[web.RouteDef, ...] = (
     # orders
     web.post("/v1/orders", orders.place_order),
     web.post("/v1/orders/batch", batches.place_orders),
+    web.post("/v1/orders/array", batches.place_array),
     web.get("/v1/orders", orders.list_orders, allow_head=False),
     web.get(_ORDER, orders.get_order, allow_head=False),
     web.delete(_ORDER, orders.cancel_order),

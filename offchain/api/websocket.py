@@ -16,7 +16,7 @@ from offchain.api.desk import REFUSALS, rejection_of
 from offchain.api.keys import CATALOGUE, DESK, HUB, LIFE, LIMITS, STATE
 from offchain.api.limits import exhausted
 from offchain.api.operations import after_of, channels_of, only, request_id_of
-from offchain.api.order_entry import OrderEntry
+from offchain.api.order_entry import TRADING, OrderEntry
 from offchain.api.problems import ApiCode, ProblemError
 from offchain.api.schemas import stream
 from offchain.api.stream import REPLAY_PAGE
@@ -136,7 +136,7 @@ class Session:
             message = decode_object(text.encode())
             request_id = request_id_of(message)
             operation = message.get("op")
-            if operation in ("place", "cancel"):
+            if operation in TRADING:
                 self._trade(request_id, message)
                 return
             self._charge(message)
@@ -150,7 +150,7 @@ class Session:
                 only(message, "op", "id", "channels")
                 self._unsubscribe(request_id, channels_of(message))
             else:
-                detail = "op must be subscribe, unsubscribe, place, cancel or ping"
+                detail = f"op must be subscribe, unsubscribe, {', '.join(TRADING)} or ping"
                 raise ProblemError(ApiCode.UNKNOWN_OPERATION, detail, "op")
         except REFUSALS as refusal:
             self._refuse(request_id, refusal)

@@ -40,6 +40,16 @@ class PlaceOrder(Base, frozen=True, array_like=True, tag="placeOrder"):
     """who signed for the account; None if it did itself"""
 
 
+class PlaceArray(Base, frozen=True, array_like=True, tag="placeArray"):
+    """Two to ten orders of one account under one signature (EIP-712 `OrderArray`), as intake has verified them.
+
+    Each is decided on by itself, in the order of the array.
+    """
+
+    orders: list[PlaceOrder]
+    """all carry the signature of the array"""
+
+
 class CancelOrder(Base, frozen=True, array_like=True, tag="cancelOrder"):
     """A signed cancel: EIP-712 `Cancel(address account,bytes32 orderHash)`."""
 
@@ -360,6 +370,7 @@ class Tick(Base, frozen=True, array_like=True, tag="tick"):
 
 Command = (
     PlaceOrder
+    | PlaceArray
     | CancelOrder
     | ChainBlock
     | ChainRollback

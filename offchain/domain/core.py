@@ -20,6 +20,7 @@ from offchain.domain.commands import (
     ChainRollback,
     Command,
     Configure,
+    PlaceArray,
     PlaceOrder,
     Price,
     SetStatus,
@@ -28,6 +29,7 @@ from offchain.domain.commands import (
 from offchain.domain.errors import Code, Rejection
 from offchain.domain.events import (
     AccountUpdate,
+    ArrayResult,
     BalanceUpdate,
     CommandRefused,
     DelegateUpdate,
@@ -44,6 +46,7 @@ from offchain.domain.state import MarketState, State, Turn
 
 _HANDLERS: dict[type, Callable[[State, Turn, Any], Result]] = {
     PlaceOrder: trading.place,
+    PlaceArray: trading.place_array,
     CancelOrder: ending.cancel,
     ChainBlock: chain.apply_block,
     ChainRollback: rollback.roll_back,
@@ -59,6 +62,11 @@ _HANDLERS: dict[type, Callable[[State, Turn, Any], Result]] = {
 }
 
 _NOT_CONFIGURED = Rejection(Code.NOT_CONFIGURED, "", "the exchange is not configured yet")
+
+
+def _unconfigured(command: PlaceOrder) -> PlaceResult:
+    status, quantity = OrderStatus.REJECTED, command.order.quantity
+    return PlaceResult(command.order_hash, status, quantity, 0, [], _NOT_CONFIGURED)
 
 
 class MarketView(msgspec.Struct, frozen=True):
@@ -145,10 +153,11 @@ class Core:
 
     def _refuse_unconfigured(self, command: Command, turn: Turn) -> tuple[Result, list[Event]]:
         turn.events.append(CommandRefused(_NOT_CONFIGURED))
-        if not isinstance(command, PlaceOrder):
-            return _NOT_CONFIGURED, turn.events
-        status, quantity = OrderStatus.REJECTED, command.order.quantity
-        return PlaceResult(command.order_hash, status, quantity, 0, [], _NOT_CONFIGURED), turn.events
+        if isinstance(command, PlaceOrder):
+            return _unconfigured(command), turn.events
+        if isinstance(command, PlaceArray):
+            return ArrayResult([_unconfigured(one) for one in command.orders]), turn.events
+        return _NOT_CONFIGURED, turn.events
 
     # -----------------------------------------------------------------------------------------------------------------
     # Snapshots
@@ -227,7 +236,7 @@ class Core:
         """By market: those that are open, here or on chain, or were and have brought something."""
         known = [(venue, venue.positions.get(account)) for venue in self._state.markets.values()]
         return [
-            view_position(venue, position, self._state.index(venue.market, now_ms))
+            view_position(self._state, venue, position, now_ms)
             for venue, position in known
             if position is not None and position.is_known
         ]

@@ -275,6 +275,12 @@ class PlaceResult(Base, frozen=True, array_like=True, tag="placed"):
     """the order had been executed before; this is what was answered then"""
 
 
+class ArrayResult(Base, frozen=True, array_like=True, tag="placedArray"):
+    """The answer to each order of an array, in its order."""
+
+    results: list[PlaceResult]
+
+
 class CancelResult(Base, frozen=True, array_like=True, tag="canceled"):
     order_hash: OrderHash
     status: OrderStatus
@@ -287,4 +293,4 @@ class Done(Base, frozen=True, array_like=True, tag="done"):
     """The command was applied."""
 
 
-Result = PlaceResult | CancelResult | Done | Rejection
+Result = PlaceResult | ArrayResult | CancelResult | Done | Rejection

@@ -8,10 +8,10 @@ from offchain.domain.account import Account, LiveOrder, NonceKey, drawn_asset, r
 from offchain.domain.admission import not_delegate, refusal
 from offchain.domain.booking import clear
 from offchain.domain.clearing import fee_down
-from offchain.domain.commands import PlaceOrder
-from offchain.domain.ending import reducible
+from offchain.domain.commands import PlaceArray, PlaceOrder
+from offchain.domain.ending import reducible, trim
 from offchain.domain.errors import Code, Rejection
-from offchain.domain.events import CommandRefused, OrderUpdate, PlaceResult, Trade
+from offchain.domain.events import ArrayResult, CommandRefused, OrderUpdate, PlaceResult, Trade
 from offchain.domain.ids import fill_id
 from offchain.domain.market import USDC, Kind
 from offchain.domain.matching import Plan, plan
@@ -75,6 +75,16 @@ def place(state: State, turn: Turn, command: PlaceOrder) -> PlaceResult:
         if rejection is not None:
             return _reject(state, turn, command, rejection)
     return _apply(state, turn, venue, command, quantity, planned, replaced, is_killed, conversion)
+
+
+def place_array(state: State, turn: Turn, command: PlaceArray) -> ArrayResult:
+    """Execute the orders of an array one after the other; what is refused does not keep the others out."""
+    results = []
+    for one in command.orders:
+        results.append(place(state, turn, one))
+        if turn.positions:
+            trim(state, turn)  # before the next one meets what the last one left behind
+    return ArrayResult(results)
 
 
 def _unsignable(account: Account | None, venue: MarketState, command: PlaceOrder, now_ms: int) -> Rejection | None:

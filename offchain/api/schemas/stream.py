@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from offchain.api.schemas.base import Base, Sparse
 from offchain.api.schemas.http import (
+    ArrayBody,
     Balance,
+    BatchEntry,
     CanceledOrder,
     Delegate,
     Deposit,
@@ -258,6 +260,14 @@ class Placed(Base, frozen=True):
     order: PlacedOrder
 
 
+class PlacedArray(Base, frozen=True):
+    """Answers `placeArray`: one result for each order, in their order."""
+
+    op: str
+    id: str | int | None
+    results: list[BatchEntry]
+
+
 class Canceled(Base, frozen=True):
     """Answers `cancel`."""
 
@@ -293,6 +303,14 @@ class Place(Sparse, frozen=True, tag="place", tag_field="op"):
 
     order: OrderBody
     """as in `POST /v1/orders`"""
+    id: str | int | None = None
+
+
+class PlaceArray(Sparse, frozen=True, tag="placeArray", tag_field="op"):
+    """Place orders that are signed together."""
+
+    array: ArrayBody
+    """as in `POST /v1/orders/array`"""
     id: str | int | None = None
 
 

@@ -32,8 +32,8 @@ CHANNELS: dict[str, Channel] = {
     "control": Channel(
         "/v1/ws",
         "What a client asks for, and the answers. A refusal closes nothing.",
-        (stream.Subscribed, stream.Placed, stream.Canceled, stream.Pong, stream.StreamError),
-        (stream.Subscribe, stream.Unsubscribe, stream.Place, stream.Cancel, stream.Ping),
+        (stream.Subscribed, stream.Placed, stream.PlacedArray, stream.Canceled, stream.Pong, stream.StreamError),
+        (stream.Subscribe, stream.Unsubscribe, stream.Place, stream.PlaceArray, stream.Cancel, stream.Ping),
     ),
     "depth": Channel(
         "market.{symbol}.depth",

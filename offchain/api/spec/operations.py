@@ -114,6 +114,16 @@ OPERATIONS: tuple[Operation, ...] = (
         description="Each is decided on by itself, in the order given; the answer has one result for each.",
     ),
     Operation(
+        "POST",
+        "/v1/orders/array",
+        "orders",
+        "Place two to ten orders under one signature, such as quotes",
+        {200: http.BatchResult},
+        (IDEMPOTENCY_KEY,),
+        body=http.ArrayBody,
+        description="All are decided on at one time, each by itself; the answer has one result for each.",
+    ),
+    Operation(
         "GET",
         "/v1/orders",
         "orders",
