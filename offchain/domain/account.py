@@ -20,7 +20,7 @@ def reservation_up(side: int, price: int, quantity: int, lot_size: int, fee_bps:
     However the lots are split into fills at this price or better, notional and fees never exceed it. `conversion_limit`
     is 0 unless the market is cross-quoted.
     """
-    if side == Side.SELL:
+    if side:
         return quantity * lot_size
     notional = notional_up(quantity, price, conversion_limit) if conversion_limit else price * quantity
     return notional - (-notional * fee_bps // BPS)

@@ -15,10 +15,9 @@ def outside_band(book: Book, order: Order, band_bps: int) -> Rejection | None:
     Only what would take is measured, at the best price that others offer: a price on the other side of the market hurts
     nobody, and measuring it too could lock a market whose last prices are out of date.
     """
-    best = book.side(1 - order.side).depth(1) if band_bps else []
-    if not best:
+    price = book.sides[1 - order.side].best if band_bps else None
+    if price is None:
         return None
-    price, _ = best[0]
     if order.side == Side.BUY:
         is_outside = order.price * _WHOLE_BPS > price * (_WHOLE_BPS + band_bps)
         bound, kind = price * (_WHOLE_BPS + band_bps) // _WHOLE_BPS, "highest"

@@ -49,8 +49,8 @@ class BookSide:
 
     @property
     def best(self) -> int | None:
-        """The best price; None if there is no order."""
-        return self._sign * self._keys[0] if self._keys else None
+        """The best price; None if nobody offers one."""
+        return self.sign * self.best_key if self._keys else None
 
     def crossing(self, limit: int) -> Iterator[tuple[int, Level]]:
         """Levels that an order on the other side with `limit` would meet, best first."""

@@ -266,7 +266,7 @@ class PlaceResult(Base, frozen=True, array_like=True, tag="placed"):
     status: OrderStatus
     quantity: int
     filled: int
-    fills: list[tuple[bytes, int, int]]
+    fills: tuple[tuple[bytes, int, int], ...]
     """(trade id, price, quantity) of the fills made on entry"""
     rejection: Rejection | None = None
     code: str = ""
