@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from time import perf_counter
@@ -44,6 +45,9 @@ from offchain.intake import Intake, shown
 from offchain.tracing import REQUEST_ID as TRACED
 
 REQUEST_ID_HEADER = "X-Request-Id"
+
+_IDS = random.Random(secrets.randbits(128))
+"""Names need to be distinct, not secret; the system's own randomness is a call into it."""
 
 log = structlog.get_logger(__name__)
 
@@ -108,7 +112,7 @@ async def _close_sockets(app: web.Application) -> None:
 async def _respond(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Give every request an id, and every failure a problem document; count and time them."""
     started = perf_counter()
-    request_id = secrets.token_hex(8)
+    request_id = f"{_IDS.getrandbits(64):016x}"
     request[REQUEST_ID] = request_id
     TRACED.set(request_id)
     uses: list[Use] = []
