@@ -203,6 +203,17 @@ class DepositRow(msgspec.Struct, frozen=True):
     seq: int
 
 
+class ApiKeyRow(msgspec.Struct, frozen=True):
+    id: str
+    label: str
+    scopes: tuple[str, ...]
+    expiry: int
+    """Unix seconds, 0: none"""
+    created_ms: int
+    status: str
+    """active | revoked | expired"""
+
+
 class BatchRow(msgspec.Struct, frozen=True):
     number: int
     status: str
@@ -305,6 +316,10 @@ class Views(Protocol):
 
     async def deposits(self, account: Address, limit: int) -> list[DepositRow]:
         """Newest first."""
+        ...
+
+    async def api_keys(self, account: Address, limit: int) -> list[ApiKeyRow]:
+        """Newest first, also those that have ended."""
         ...
 
     async def account_events(self, account: Address, after: int, limit: int) -> list[tuple[int, Event]]:

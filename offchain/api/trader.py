@@ -9,6 +9,7 @@ from offchain.api.schemas import stream
 from offchain.catalogue import Catalogue
 from offchain.domain.events import (
     AccountUpdate,
+    ApiKeyUpdate,
     BalanceUpdate,
     BatchUpdate,
     DelegateUpdate,
@@ -34,7 +35,7 @@ def accounts_of(event: Event) -> tuple[Address, ...]:
     match event:
         case OrderUpdate() | BalanceUpdate() | PositionUpdate() | DepositUpdate() | WithdrawalUpdate():
             return (event.account,)
-        case AccountUpdate() | DelegateUpdate():
+        case AccountUpdate() | DelegateUpdate() | ApiKeyUpdate():
             return (event.account,)
         case Trade() | TradeBusted():
             return (event.maker, event.taker)
@@ -82,6 +83,15 @@ class TraderMessages:
             case DelegateUpdate():
                 delegate = self._present.delegate(event)
                 return stream.DelegateMessage(channel=channel, seq=seq, prev_seq=prev_seq, data=delegate)
+            case ApiKeyUpdate():
+                key = stream.ApiKeyChange(
+                    id=event.id,
+                    label=event.label,
+                    scopes=event.scopes,
+                    expiry=event.expiry or None,
+                    status=event.status,
+                )
+                return stream.ApiKeyMessage(channel=channel, seq=seq, prev_seq=prev_seq, data=key)
             case BatchUpdate():
                 return stream.SettlementMessage(channel=channel, seq=seq, prev_seq=prev_seq, data=_batch(event))
         return None

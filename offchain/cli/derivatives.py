@@ -11,7 +11,7 @@ from rich.table import Table
 from offchain.api.schemas.derivatives import Expiry, OptionQuote
 
 if TYPE_CHECKING:
-    from offchain.cli.main import Context
+    from offchain.cli.context import Context
 
 OPTION_COLUMNS = ("bid", "ask", "markPrice", "markIv", "delta", "openInterest")
 

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from offchain.api.problems import PROBLEMS
-from offchain.domain.order import OrderStatus
+from offchain.domain.order import MAX_TIMED_EXPIRY, OrderStatus
 
 Schema = Mapping[str, Any]
 
@@ -23,6 +23,7 @@ FIELDS: Mapping[str, Schema] = MappingProxyType(
     {
         "account": ADDRESS,
         "delegate": ADDRESS,
+        "signer": ADDRESS,
         "verifyingContract": ADDRESS,
         "orderId": _HASH,
         "tradeId": _HASH,
@@ -116,6 +117,11 @@ TYPED: Mapping[tuple[str, str], Schema] = MappingProxyType(
         ("Candles", "priceType"): {"enum": ["last", "mark", "index"]},
         ("Withdrawal", "status"): {"enum": ["requested", "releasing", "settled", "canceled", "reverted"]},
         ("Deposit", "status"): {"enum": ["pending", "credited", "reverted"]},
+        ("ApiKey", "status"): {"enum": ["active", "revoked", "expired"]},
+        ("RevokedApiKey", "status"): {"enum": ["revoked"]},
+        ("ApiKeyChange", "status"): {"enum": ["active", "revoked", "expired"]},
+        ("ApiKeyBody", "label"): {"pattern": "^[ -~]{1,64}$"},
+        ("ApiKeyBody", "expiry"): {"minimum": 1, "maximum": MAX_TIMED_EXPIRY},
         ("Problem", "code"): {"enum": sorted(PROBLEMS)},
         ("OrderBody", "maxFeeBps"): {"minimum": 0, "maximum": 65_535},
         ("OrderBody", "epoch"): {"minimum": 0, "maximum": 2**32 - 1},
