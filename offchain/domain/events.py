@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
+from offchain.domain.actions import Action, ActionStatus
 from offchain.domain.errors import Rejection
 from offchain.domain.fees import FeeSchedule
 from offchain.domain.market import Asset, Market
@@ -212,6 +213,27 @@ class DelegateUpdate(Base, frozen=True, array_like=True, tag="delegateUpdate"):
     valid_until: int
 
 
+class ActionUpdate(Base, frozen=True, array_like=True, tag="actionUpdate"):
+    """A transaction that the service sends for the account was requested, or went on."""
+
+    id: bytes
+    account: Address
+    """`actions.OPERATOR` for what administrators asked for"""
+    kind: str
+    """the action's tag"""
+    status: ActionStatus
+    reason: str = ""
+    """why it ended, where it did not settle"""
+    tx_hash: bytes = b""
+    """the newest transaction, then the one that was mined"""
+    action: Action | None = None
+    """with the request only"""
+    target: Address = b""
+    """needsOwner: the contract that is to be called"""
+    data: bytes = b""
+    """needsOwner: with what"""
+
+
 class Diverged(Base, frozen=True, array_like=True, tag="diverged"):
     """The chain settled something else than what was matched. All markets halt; an operator must look."""
 
@@ -248,6 +270,7 @@ Event = (
     | FeeUpdate
     | AccountUpdate
     | DelegateUpdate
+    | ActionUpdate
     | Diverged
     | CommandRefused
     | Ticked
@@ -283,8 +306,19 @@ class CancelResult(Base, frozen=True, array_like=True, tag="canceled"):
     filled: int
 
 
+class ActionResult(Base, frozen=True, array_like=True, tag="action"):
+    """How an action stands."""
+
+    id: bytes
+    status: ActionStatus
+    reason: str = ""
+    tx_hash: bytes = b""
+    repeated: bool = False
+    """it had been requested before"""
+
+
 class Done(Base, frozen=True, array_like=True, tag="done"):
     """The command was applied."""
 
 
-Result = PlaceResult | CancelResult | Done | Rejection
+Result = PlaceResult | CancelResult | ActionResult | Done | Rejection
