@@ -50,13 +50,14 @@ class crosspoint(Structures, ccxt.async_support.Exchange):  # type: ignore[misc]
             self._client = None
         await super().close()
 
-    async def _ask(self, call: Awaitable[T]) -> T:
+    async def _ask(self, call: Awaitable[T], unfit: type[Exception] = ccxt.InvalidOrder) -> T:
+        """`unfit`: what an argument becomes that the client does not sign."""
         try:
             return await call
         except ApiError as error:
             raise translated(error) from error
         except ValueError as error:
-            raise ccxt.InvalidOrder(f"crosspoint {error}") from error
+            raise unfit(f"crosspoint {error}") from error
 
     # -----------------------------------------------------------------------------------------------------------------
     # Markets
@@ -326,7 +327,8 @@ class crosspoint(Structures, ccxt.async_support.Exchange):  # type: ignore[misc]
         state = await self._ask(
             self.client.withdraw(
                 code, Decimal(str(amount)), as_cxpt=bool(extra.get("asCxpt", False)), expiry=extra.get("expiry")
-            )
+            ),
+            ccxt.BadRequest,
         )
         return {
             "id": state.action_id,
