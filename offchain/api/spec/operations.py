@@ -6,14 +6,15 @@ A test compares this table with the routes and with what the handlers accept.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
 import msgspec
 
+from offchain.api.credentials import Scope
 from offchain.api.handlers.figures import DEFAULT_CANDLES, INTERVALS, LATEST_MS, MAX_CANDLES
-from offchain.api.schemas import actions, figures, http, positions
+from offchain.api.schemas import actions, auth, figures, http, positions
 from offchain.api.spec.fields import ACTION_ID, ADDRESS, ORDER_ID
 from offchain.api.state import ApiSettings
 from offchain.domain.order import OrderStatus
@@ -47,6 +48,8 @@ class Operation:
     description: str = ""
     notes: Mapping[int, str] = field(default_factory=lambda: MappingProxyType({}))
     """what a status means, where that is not plain"""
+    scope: str | None = None
+    """of the token that is needed, "" if any does; None: no token is needed"""
 
     @property
     def id(self) -> str:
@@ -59,7 +62,7 @@ def _count(name: str, default: int, largest: int, description: str) -> Parameter
     return Parameter(name, schema, description)
 
 
-ACCOUNT = Parameter("account", ADDRESS, "whose", required=True)
+ACCOUNT = Parameter("account", ADDRESS, "the token's own account, which it is without this parameter too")
 ORDER = Parameter("id", ORDER_ID, "the order's EIP-712 struct hash", required=True, place="path")
 ACTION = Parameter("id", ACTION_ID, "the EIP-712 digest of what was signed", required=True, place="path")
 SYMBOL = Parameter("symbol", {"type": "string", "minLength": 1}, "such as `BTC-USDC`", required=True, place="path")
@@ -88,6 +91,9 @@ IDEMPOTENCY_KEY = Parameter(
     "a name for this request: sent again with the same body within 24 hours, it is answered as the first time",
     place="header",
 )
+
+REQUIRED_KEY = replace(IDEMPOTENCY_KEY, required=True)
+KEY = Parameter("id", {"type": "string", "pattern": "^[0-9a-f]{16}$"}, "the key's id", required=True, place="path")
 
 _READS = "Includes everything that was executed when the request arrived, or what half a second of waiting brings."
 
@@ -118,6 +124,16 @@ OPERATIONS: tuple[Operation, ...] = (
         description="Each is decided on by itself, in the order given; the answer has one result for each.",
     ),
     Operation(
+        "POST",
+        "/v1/orders/array",
+        "orders",
+        "Place two to ten orders under one signature, such as quotes",
+        {200: http.BatchResult},
+        (IDEMPOTENCY_KEY,),
+        body=http.ArrayBody,
+        description="All are decided on at one time, each by itself; the answer has one result for each.",
+    ),
+    Operation(
         "GET",
         "/v1/orders",
         "orders",
@@ -125,8 +141,18 @@ OPERATIONS: tuple[Operation, ...] = (
         {200: http.OrderPage},
         (ACCOUNT, MARKET, STATUS, CLIENT_ORDER_ID, CURSOR, LIMIT),
         description=_READS,
+        scope=Scope.READ,
     ),
-    Operation("GET", "/v1/orders/{id}", "orders", "One order", {200: http.OrderInfo}, (ORDER,), description=_READS),
+    Operation(
+        "GET",
+        "/v1/orders/{id}",
+        "orders",
+        "One order",
+        {200: http.OrderInfo},
+        (ORDER,),
+        description=_READS,
+        scope=Scope.READ,
+    ),
     Operation(
         "DELETE",
         "/v1/orders/{id}",
@@ -189,15 +215,96 @@ OPERATIONS: tuple[Operation, ...] = (
         {200: actions.ActionPage},
         (ACCOUNT, CURSOR, LIMIT),
         description=_READS,
+        scope=Scope.READ,
     ),
     Operation(
-        "GET", "/v1/actions/{id}", "actions", "One of them", {200: actions.ActionInfo}, (ACTION,), description=_READS
+        "GET",
+        "/v1/actions/{id}",
+        "actions",
+        "One of them",
+        {200: actions.ActionInfo},
+        (ACTION,),
+        description=_READS,
+        scope=Scope.READ,
+    ),
+    # signing in
+    Operation(
+        "POST",
+        "/v1/auth/challenge",
+        "signing in",
+        "A message to sign (EIP-4361)",
+        {201: auth.Challenge},
+        body=auth.ChallengeBody,
+        description="Good for one sign-in within a few minutes. A delegate signs in for its account.",
+    ),
+    Operation(
+        "POST",
+        "/v1/auth/sessions",
+        "signing in",
+        "Sign in with the message and its signature",
+        {201: auth.OpenedSession},
+        body=auth.SessionBody,
+        description="Sessions live in memory: after a restart of the service one signs in again.",
+    ),
+    Operation("GET", "/v1/auth/session", "signing in", "Who the token speaks for", {200: auth.SessionInfo}, scope=""),
+    Operation(
+        "DELETE",
+        "/v1/auth/sessions/current",
+        "signing in",
+        "Sign out",
+        {204: ""},
+        notes={204: "the token is good no more"},
+        scope="",
+    ),
+    Operation(
+        "POST",
+        "/v1/keys",
+        "signing in",
+        "Make an API key",
+        {201: auth.CreatedApiKey},
+        (REQUIRED_KEY,),
+        body=auth.ApiKeyBody,
+        description="The secret is shown once. Keys survive restarts.",
+        scope=Scope.KEYS,
+    ),
+    Operation(
+        "GET",
+        "/v1/keys",
+        "signing in",
+        "API keys, newest first, also those that have ended",
+        {200: auth.ApiKeys},
+        (LIMIT,),
+        description=_READS,
+        scope=Scope.KEYS,
+    ),
+    Operation(
+        "DELETE",
+        "/v1/keys/{id}",
+        "signing in",
+        "Revoke an API key",
+        {200: auth.RevokedApiKey},
+        (KEY, REQUIRED_KEY),
+        scope=Scope.KEYS,
     ),
     # accounts
     Operation(
-        "GET", "/v1/account", "accounts", "Epoch and delegates, from the core itself", {200: http.Account}, (ACCOUNT,)
+        "GET",
+        "/v1/account",
+        "accounts",
+        "Epoch and delegates, from the core itself",
+        {200: http.Account},
+        (ACCOUNT,),
+        scope=Scope.READ,
     ),
-    Operation("GET", "/v1/balances", "accounts", "Balances, from the core itself", {200: http.Balances}, (ACCOUNT,)),
+    Operation(
+        "GET",
+        "/v1/balances",
+        "accounts",
+        "Balances, from the core itself",
+        {200: http.Balances},
+        (ACCOUNT,),
+        scope=Scope.READ,
+    ),
     Operation(
         "GET",
         "/v1/positions",
@@ -205,6 +312,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "Positions in derivative markets, from the core itself",
         {200: positions.Positions},
         (ACCOUNT,),
+        scope=Scope.READ,
     ),
     Operation(
         "GET",
@@ -214,6 +322,7 @@ OPERATIONS: tuple[Operation, ...] = (
         {200: http.FillPage},
         (ACCOUNT, CURSOR, LIMIT),
         description=_READS,
+        scope=Scope.READ,
     ),
     Operation(
         "GET",
@@ -223,6 +332,7 @@ OPERATIONS: tuple[Operation, ...] = (
         {200: http.Deposits},
         (ACCOUNT, LIMIT),
         description=_READS,
+        scope=Scope.READ,
     ),
     Operation(
         "GET",
@@ -232,6 +342,7 @@ OPERATIONS: tuple[Operation, ...] = (
         {200: http.Withdrawals},
         (ACCOUNT, LIMIT),
         description=_READS,
+        scope=Scope.READ,
     ),
     # markets
     Operation("GET", "/v1/markets", "markets", "Markets, assets, fee and the signing domain", {200: http.Markets}),
