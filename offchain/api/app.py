@@ -30,6 +30,7 @@ from offchain.api.keys import (
     LIMITS,
     METRICS,
     PRESENT,
+    RATES,
     READBACK,
     REQUEST_ID,
     STATE,
@@ -39,6 +40,7 @@ from offchain.api.life import Life
 from offchain.api.limits import Limits, Use, headers
 from offchain.api.present import Presenter
 from offchain.api.problems import RETRY_AFTER, ApiCode, ProblemError, problem_response
+from offchain.api.rates import Rates
 from offchain.api.readback import Readback
 from offchain.api.routes import ROUTES
 from offchain.api.state import ApiState
@@ -70,7 +72,8 @@ def init_app(state: ApiState) -> web.Application:
     app[READBACK] = Readback(state.views)
     app[CHALLENGES] = Challenges(state.settings.max_challenges, state.settings.max_challenges_per_address)
     app[CREDENTIALS] = Credentials(state.settings.max_sessions, state.settings.max_sessions_per_account)
-    app[HUB] = Hub(state, catalogue, app[READBACK], app[CREDENTIALS])
+    app[RATES] = Rates(state.views)
+    app[HUB] = Hub(state, catalogue, app[READBACK], app[CREDENTIALS], app[RATES])
     app[LIFE] = Life()
     settings = state.settings
     app[BREAKER] = Breaker(settings.breaker_failures, settings.breaker_seconds, state.monotonic, state.metrics)

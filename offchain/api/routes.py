@@ -6,16 +6,28 @@ import re
 
 from aiohttp import web
 
-from offchain.api.handlers import accounts, apikeys, auth, batches, documents, figures, markets, orders, service
+from offchain.api.handlers import (
+    accounts,
+    apikeys,
+    auth,
+    batches,
+    derivatives,
+    documents,
+    figures,
+    markets,
+    orders,
+    service,
+)
 from offchain.api.websocket import websocket
 
-_ORDER = "/v1/orders/{id:(?!batch$)[^/]+}"
-"""What other methods make of `batch` is no order."""
+_ORDER = "/v1/orders/{id:(?!(?:batch|array)$)[^/]+}"
+"""What other methods make of `batch` and `array` is no order."""
 
 ROUTES: tuple[web.RouteDef, ...] = (
     # orders
     web.post("/v1/orders", orders.place_order),
     web.post("/v1/orders/batch", batches.place_orders),
+    web.post("/v1/orders/array", batches.place_array),
     web.get("/v1/orders", orders.list_orders, allow_head=False),
     web.get(_ORDER, orders.get_order, allow_head=False),
     web.delete(_ORDER, orders.cancel_order),
@@ -42,6 +54,9 @@ ROUTES: tuple[web.RouteDef, ...] = (
     web.get("/v1/tickers", figures.list_tickers, allow_head=False),
     web.get("/v1/tickers/{symbol}", figures.get_ticker, allow_head=False),
     web.get("/v1/statistics", figures.get_statistics, allow_head=False),
+    web.get("/v1/funding/{symbol}", derivatives.get_funding, allow_head=False),
+    web.get("/v1/open-interest", derivatives.get_open_interest, allow_head=False),
+    web.get("/v1/options", derivatives.get_options, allow_head=False),
     web.get("/v1/prices", markets.list_prices, allow_head=False),
     web.get("/v1/time", markets.get_time, allow_head=False),
     # stream

@@ -18,12 +18,13 @@ from offchain.api.desk import REFUSALS, rejection_of
 from offchain.api.keys import CATALOGUE, CREDENTIALS, DESK, HUB, LIFE, LIMITS, STATE
 from offchain.api.limits import exhausted
 from offchain.api.operations import after_of, channels_of, only, request_id_of, token_of
-from offchain.api.order_entry import OrderEntry
+from offchain.api.order_entry import TRADING, OrderEntry
 from offchain.api.present import hex_of
+from offchain.api.pricechannels import KINDS as PRICE_KINDS
 from offchain.api.problems import ApiCode, ProblemError
 from offchain.api.schemas import stream
 from offchain.api.stream import REPLAY_PAGE
-from offchain.domain.market import Market
+from offchain.domain.market import Kind, Market
 from offchain.domain.order import Address
 from offchain.intake import IntakeCode, decode_object, parse_address
 from offchain.metrics import CoreMetrics
@@ -36,6 +37,9 @@ CLOSE_POLLS = 40
 
 ROOM_SECONDS = 30.0
 """time for a peer to make room for a replay"""
+
+RESUMABLE = ("depth", "trader")
+"""kinds of channels that go on after a message"""
 
 _ENCODER = msgspec.json.Encoder()
 
@@ -188,7 +192,7 @@ class Session:
             message = decode_object(text.encode())
             request_id = request_id_of(message)
             operation = message.get("op")
-            if operation in ("place", "cancel"):
+            if operation in TRADING:
                 self._trade(request_id, message)
                 return
             self._charge(message)
@@ -205,7 +209,7 @@ class Session:
                 only(message, "op", "id", "token")
                 self._sign_in(request_id, token_of(message))
             else:
-                detail = "op must be signIn, subscribe, unsubscribe, place, cancel or ping"
+                detail = f"op must be signIn, subscribe, unsubscribe, {', '.join(TRADING)} or ping"
                 raise ProblemError(ApiCode.UNKNOWN_OPERATION, detail, "op")
         except REFUSALS as refusal:
             self._refuse(request_id, refusal)
@@ -264,8 +268,8 @@ class Session:
         if len(self._channels) + len(new) > limit:
             detail = f"a socket may have {limit} subscriptions"
             raise ProblemError(ApiCode.TOO_MANY_SUBSCRIPTIONS, detail, "channels")
-        if after is not None and any(kind != "trader" for kind, _ in wanted.values()):
-            raise ProblemError(IntakeCode.INVALID_VALUE, "after is for trader channels", "after")
+        if after is not None and any(kind not in RESUMABLE for kind, _ in wanted.values()):
+            raise ProblemError(IntakeCode.INVALID_VALUE, "after is for depth and trader channels", "after")
         self._send(stream.Subscribed(op="subscribed", id=request_id, channels=list(wanted), seq=self._hub.seq))
         for name, (kind, target) in wanted.items():
             self._drop(name)
@@ -280,7 +284,9 @@ class Session:
         if isinstance(target, bytes):
             await self._hub.subscribe_trader(self._connection, target, after)
         elif kind == "depth":
-            self._hub.subscribe_depth(self._connection, target)
+            self._hub.subscribe_depth(self._connection, target, after)
+        elif kind in PRICE_KINDS:
+            await self._hub.prices.subscribe(kind, self._connection, target)
         else:
             self._hub.subscribe_trades(self._connection, target)
 
@@ -294,7 +300,9 @@ class Session:
 
     def _drop(self, name: str) -> None:
         kind, target = self._channels.pop(name, ("", b""))
-        if isinstance(target, Market):
+        if isinstance(target, Market) and kind in PRICE_KINDS:
+            self._hub.prices.unsubscribe(kind, self._connection, target)
+        elif isinstance(target, Market):
             leave = self._hub.unsubscribe_depth if kind == "depth" else self._hub.unsubscribe_trades
             leave(self._connection, target)
         elif kind:
@@ -307,9 +315,12 @@ class Session:
             return scope, own_account(self._connection.require(Scope.READ), rest, "channels")
         symbol, _, kind = rest.rpartition(".")
         market = self._catalogue.find(symbol)
-        if scope != "market" or kind not in ("depth", "trade") or market is None:
-            known = "market.<symbol>.depth, market.<symbol>.trade, trader.<address>"
+        if scope != "market" or kind not in ("depth", "trade", *PRICE_KINDS) or market is None:
+            known = "market.<symbol>.<depth|trade|markPrice|fundingRate>, trader.<address>"
             detail = f"{name[:100]!r} is no channel; there are {known}"
+            raise ProblemError(ApiCode.UNKNOWN_CHANNEL, detail, "channels")
+        if kind == "fundingRate" and market.kind != Kind.PERP:
+            detail = f"{market.symbol} has no funding; perpetuals have"
             raise ProblemError(ApiCode.UNKNOWN_CHANNEL, detail, "channels")
         return kind, market
 

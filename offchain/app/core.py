@@ -200,8 +200,7 @@ async def _tick(core: CoreProcess) -> None:
     """Let time pass where it changes something, such as an expired order; an idle exchange writes nothing."""
     while True:
         await asyncio.sleep(TICK_SECONDS)
-        due_ms = await core.sequencer.read(lambda state: state.next_due_ms)
-        if due_ms is not None and due_ms <= core.clock.now_ms():
+        if await core.sequencer.read(lambda state: state.is_due(core.clock.now_ms())):
             try:
                 await core.sequencer.submit(Tick(), TICK_TIMEOUT_MS)
             except (Overloaded, Unavailable) as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from offchain.domain.clearing import BPS
+from offchain.domain.commands import PlaceOrder
 from offchain.domain.events import ApiKeyUpdate, BalanceUpdate, PlaceResult
 from offchain.domain.market import USDC, Kind, Market
 from offchain.domain.oracle import notional_up
@@ -125,6 +126,7 @@ class LiveOrder:
         "reserved",
         "status",
         "ticket",
+        "waiting",
     )
 
     def __init__(
@@ -153,6 +155,8 @@ class LiveOrder:
         self.ticket = 0
         """place in the queue of its price level; 0 while the order does not rest"""
         self.status = OrderStatus.OPEN
+        self.waiting: PlaceOrder | None = None
+        """what to execute once its trigger is reached; None: it does not wait"""
 
     @property
     def remaining(self) -> int:
@@ -164,7 +168,9 @@ class LiveOrder:
         return self.status is OrderStatus.OPEN or self.status is OrderStatus.PARTIALLY_FILLED
 
     def reserve_up(self, fee_bps: int) -> None:
-        """Reserve for what is open, in place of what was reserved before."""
+        """Reserve for what is open, in place of what was reserved before. What waits reserves nothing."""
+        if self.waiting is not None:
+            return
         market, order, remaining = self.market, self.order, self.quantity - self.filled
         if market.derivative is None:
             limit = order.conversion_limit
@@ -206,6 +212,7 @@ class Account:
         "api_keys",
         "balances",
         "client_order_ids",
+        "deadline_ms",
         "delegations",
         "ended_keys",
         "epoch",
@@ -226,6 +233,8 @@ class Account:
         """no order is taken: a bump is requested, or not confirmed"""
         self.ended_keys: dict[tuple[int, int], int] = {}
         """by (instrument, nonce key): the highest sequence that was canceled on chain, and with it all below"""
+        self.deadline_ms = 0
+        """when all its orders end, Unix milliseconds; 0: never"""
         self.delegations: dict[Address, Delegation] = {}
         self.balances: dict[int, Balance] = {}
         self.orders: dict[OrderHash, LiveOrder] = {}

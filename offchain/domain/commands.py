@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from offchain.domain.market import Asset, Market
-from offchain.domain.order import Address, Order, OrderHash, SelfTrade
+from offchain.domain.order import Address, Order, OrderHash, SelfTrade, Trigger
 
 
 class Base(msgspec.Struct, frozen=True, array_like=True):
@@ -38,6 +38,20 @@ class PlaceOrder(Base, frozen=True, array_like=True, tag="placeOrder"):
     """lots that the order replaced by this one may have filled"""
     delegate: Address | None = None
     """who signed for the account; None if it did itself"""
+    replaces: OrderHash | None = None
+    """the open order that this one must replace; None: whichever its nonce key has, or none"""
+    trigger: Trigger | None = None
+    """what it waits for; None: nothing"""
+
+
+class PlaceArray(Base, frozen=True, array_like=True, tag="placeArray"):
+    """Two to ten orders of one account under one signature (EIP-712 `OrderArray`), as intake has verified them.
+
+    Each is decided on by itself, in the order of the array.
+    """
+
+    orders: list[PlaceOrder]
+    """all carry the signature of the array"""
 
 
 class CancelOrder(Base, frozen=True, array_like=True, tag="cancelOrder"):
@@ -49,6 +63,40 @@ class CancelOrder(Base, frozen=True, array_like=True, tag="cancelOrder"):
     received_ms: int
     delegate: Address | None = None
     """who signed for the account; None if it did itself"""
+
+
+class CancelOrders(Base, frozen=True, array_like=True, tag="cancelOrders"):
+    """Cancel the oldest open orders of an account that fit, at most `ending.MAX_CANCELED` at a time."""
+
+    account: Address
+    received_ms: int
+    market: int | None = None
+    """None: of all markets"""
+    side: int | None = None
+    """None: of both"""
+
+
+class SetDeadline(Base, frozen=True, array_like=True, tag="setDeadline"):
+    """A dead man's switch: unless it is set again before, all orders of the account are canceled at `at_ms`."""
+
+    account: Address
+    at_ms: int
+    """0: take it back"""
+
+
+class WatchConnection(Base, frozen=True, array_like=True, tag="watchConnection"):
+    """Cancel all orders of the account when this connection is lost, or do so no more."""
+
+    account: Address
+    connection: bytes
+    """16 random bytes that name it"""
+    watched: bool
+
+
+class ConnectionLost(Base, frozen=True, array_like=True, tag="connectionLost"):
+    """A watched connection is gone."""
+
+    connection: bytes
 
 
 class CreateApiKey(Base, frozen=True, array_like=True, tag="createApiKey"):
@@ -213,6 +261,20 @@ class ClearingPayment(Base, frozen=True, array_like=True):
     log_index: int
 
 
+class FundingAccrual(Base, frozen=True, array_like=True):
+    """An hour's funding of a perpetual, as the Clearinghouse has accrued it."""
+
+    market: int
+    hour: int
+    """Unix time / 3600"""
+    funding: int
+    """the funding index from now on"""
+    rate: int = 0
+    """1e-8 per hour"""
+    index: int = 0
+    """of the market at the full hour, micro-USDC per lot"""
+
+
 class ClearingChanged(Base, frozen=True, array_like=True, tag="clearingChanged"):
     """What one transaction did in the Clearinghouse besides settling a batch."""
 
@@ -220,8 +282,7 @@ class ClearingChanged(Base, frozen=True, array_like=True, tag="clearingChanged")
     positions: list[ClearedPosition] = []
     pools: list[tuple[int, int]] = []
     """(market, micro-USDC) from now on"""
-    funding: list[tuple[int, int, int]] = []
-    """(market, hour, funding index) from now on"""
+    funding: list[FundingAccrual] = []
     expired: list[tuple[int, int]] = []
     """(market, what a lot is settled at)"""
     payments: list[ClearingPayment] = []
@@ -379,7 +440,12 @@ class Tick(Base, frozen=True, array_like=True, tag="tick"):
 
 Command = (
     PlaceOrder
+    | PlaceArray
     | CancelOrder
+    | CancelOrders
+    | SetDeadline
+    | WatchConnection
+    | ConnectionLost
     | ChainBlock
     | ChainRollback
     | Price

@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from offchain.domain import events as e
-from offchain.domain.commands import PlaceOrder
-from offchain.domain.order import Address
+from offchain.domain.commands import Command, PlaceArray, PlaceOrder
+from offchain.domain.order import Address, OrderHash
 from offchain.ports import Record
 from offchain.views.candles import CandleWriter
+from offchain.views.marks import MarkWriter
 from offchain.views.schema import ASSETS, CONVERSIONS, EVENTS, MARKETS, ORDERS
 
 SETTLEMENT_OF_BATCH = {
@@ -27,11 +28,11 @@ SETTLEMENT_OF_BATCH = {
 # A repeated order whose refusal was not remembered must not hide what became of it; a refused one may come again.
 _PLACE = """
     INSERT INTO orders (signed, hash, signature, order_type, post_only, self_trade, client_order_id, status, filled,
-        code, created_ms, updated_ms, seq, account, market, quantity)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        code, created_ms, updated_ms, seq, account, market, quantity, array)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (hash) DO UPDATE SET status = excluded.status, filled = excluded.filled, code = excluded.code,
-        signature = excluded.signature, order_type = excluded.order_type, post_only = excluded.post_only,
-        self_trade = excluded.self_trade, client_order_id = excluded.client_order_id,
+        signature = excluded.signature, array = excluded.array, order_type = excluded.order_type,
+        post_only = excluded.post_only, self_trade = excluded.self_trade, client_order_id = excluded.client_order_id,
         quantity = excluded.quantity, created_ms = excluded.created_ms, updated_ms = excluded.updated_ms,
         seq = excluded.seq
     WHERE status = 'rejected'
@@ -45,8 +46,12 @@ class Projection:
         self._run = connection.execute
         self._run_many = connection.executemany
         self._candles = CandleWriter(connection)
+        self._marks = MarkWriter(connection)
         self._time_ms = 0
-        self._placed: PlaceOrder | None = None
+        self._placed: dict[OrderHash, PlaceOrder] = {}
+        """orders of the command at hand that were not told of yet"""
+        self._array: bytes | None = None
+        """hashes of the orders that it signs together"""
         self._told: list[tuple[Address, int, bytes]] = []
         self._handlers: dict[type, Callable[[int, Any], None]] = {
             e.OrderUpdate: self._order,
@@ -62,6 +67,8 @@ class Projection:
             e.BatchUpdate: self._batch,
             e.AssetListed: self._asset,
             e.MarketUpdate: self._market,
+            e.MarkSample: self._mark_sample,
+            e.FundingUpdate: self._funding,
             e.BlockApplied: self._block,
             e.BlockReverted: self._block_reverted,
         }
@@ -79,12 +86,21 @@ class Projection:
         self._time_ms = record.time_ms
         seq = record.first
         for command, happened in zip(record.commands, record.events, strict=True):
-            self._placed = command if isinstance(command, PlaceOrder) else None
+            self._take(command)
             for event in happened:
                 handler = self._handlers.get(type(event))
                 if handler is not None:
                     handler(seq, event)
                 seq += 1
+
+    def _take(self, command: Command) -> None:
+        if isinstance(command, PlaceOrder):
+            self._placed, self._array = {command.order_hash: command}, None
+        elif isinstance(command, PlaceArray):
+            self._placed = {one.order_hash: one for one in command.orders}
+            self._array = b"".join(one.order_hash for one in command.orders)
+        elif self._placed:
+            self._placed = {}
 
     def _tell(self, seq: int, event: e.Event, *accounts: Address) -> None:
         data = EVENTS.encode(event)
@@ -93,9 +109,8 @@ class Projection:
     # Orders and trades ------------------------------------------------------------------------------------------------
 
     def _order(self, seq: int, event: e.OrderUpdate) -> None:
-        placed = self._placed
-        if placed is not None and placed.order_hash == event.order_hash:
-            self._placed = None
+        placed = self._placed.pop(event.order_hash, None)
+        if placed is not None:
             self._place(seq, placed, event)
         else:
             self._run(
@@ -123,6 +138,7 @@ class Projection:
             order.account,
             order.market,
             event.quantity,
+            self._array,
         )
         self._run(_PLACE, row)
 
@@ -153,6 +169,14 @@ class Projection:
         row = self._run("SELECT time_ms FROM trades WHERE item = ?", (event.item,)).fetchone()
         self._candles.bust(event.market, row[0])
         self._tell(seq, event, event.maker, event.taker)
+
+    # Prices -----------------------------------------------------------------------------------------------------------
+
+    def _mark_sample(self, seq: int, event: e.MarkSample) -> None:
+        self._marks.add(event)
+
+    def _funding(self, seq: int, event: e.FundingUpdate) -> None:
+        self._marks.accrue(event)
 
     # Money ------------------------------------------------------------------------------------------------------------
 

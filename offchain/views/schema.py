@@ -10,17 +10,15 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
-import msgspec
-
 from offchain.domain.codec import Codec
 from offchain.domain.events import Event
 from offchain.domain.market import Asset, Market
 from offchain.domain.oracle import Conversion
 from offchain.domain.order import Order, OrderStatus
 from offchain.ports import ApiKeyRow, BatchRow, DepositRow, OrderRow, TradeRow, WithdrawalRow
-from offchain.views import candles
+from offchain.views import candles, marks
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 8
 """Raise it with every change below: older files are emptied and filled again from the journal."""
 
 ORDERS = Codec[Order](Order)
@@ -39,7 +37,7 @@ TABLES = {
         hash BLOB PRIMARY KEY, seq INTEGER NOT NULL, account BLOB NOT NULL, market INTEGER NOT NULL,
         status TEXT NOT NULL, filled INTEGER NOT NULL, code TEXT NOT NULL, client_order_id TEXT, signed BLOB NOT NULL,
         signature BLOB NOT NULL, order_type TEXT NOT NULL, post_only INTEGER NOT NULL, self_trade TEXT NOT NULL,
-        created_ms INTEGER NOT NULL, updated_ms INTEGER NOT NULL, quantity INTEGER NOT NULL
+        created_ms INTEGER NOT NULL, updated_ms INTEGER NOT NULL, quantity INTEGER NOT NULL, array BLOB
     )""",
     "trades": """(
         item INTEGER PRIMARY KEY, id BLOB NOT NULL, market INTEGER NOT NULL, maker_hash BLOB NOT NULL,
@@ -81,6 +79,9 @@ TABLES = {
         PRIMARY KEY (account, seq)
     ) WITHOUT ROWID""",
     "candles": candles.TABLE,
+    "mark_candles": marks.CANDLES_TABLE,
+    "funding_samples": marks.SAMPLES_TABLE,
+    "funding": marks.FUNDING_TABLE,
     "account_events": """(
         account BLOB NOT NULL, seq INTEGER NOT NULL, event BLOB NOT NULL, PRIMARY KEY (account, seq)
     ) WITHOUT ROWID""",
@@ -102,7 +103,7 @@ INDEXES = {
 
 ORDER_COLUMNS = (
     "signed, hash, signature, order_type, post_only, self_trade, client_order_id, status, filled, code, created_ms, "
-    "updated_ms, seq, quantity"
+    "updated_ms, seq, quantity, array"
 )
 TRADE_COLUMNS = (
     "item, id, market, maker_hash, taker_hash, maker, taker, taker_side, price, quantity, maker_fee, taker_fee, "
@@ -132,10 +133,12 @@ def create(connection: sqlite3.Connection) -> None:
 
 def order_row(columns: Sequence[Any]) -> OrderRow:
     """From ORDER_COLUMNS."""
-    signed, order_hash, signature, order_type, post_only, *rest, quantity = columns
+    signed, order_hash, signature, order_type, post_only, *rest, quantity, array = columns
     order = ORDERS.decode(signed)
-    row = OrderRow(order, order_hash, signature, order_type, bool(post_only), *rest)
-    return row if quantity == order.quantity else msgspec.structs.replace(row, quantity=quantity)
+    hashes = () if array is None else tuple(array[at : at + 32] for at in range(0, len(array), 32))
+    lots = None if quantity == order.quantity else quantity
+    values: list[Any] = [order, order_hash, signature, order_type, bool(post_only), *rest, hashes, False, lots]
+    return OrderRow(*values)
 
 
 def trade_row(columns: Sequence[Any]) -> TradeRow:

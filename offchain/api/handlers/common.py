@@ -21,6 +21,9 @@ from offchain.intake import CLIENT_ORDER_ID, shown
 
 _ENCODER = msgspec.json.Encoder()
 _COUNT = re.compile(r"[1-9][0-9]{0,5}", re.ASCII)
+LATEST_MS = 2**53
+"""Beyond all times."""
+
 _CURSOR = re.compile(r"[A-Za-z0-9_\-]{1,64}", re.ASCII)
 
 
@@ -83,6 +86,16 @@ def count_of(query: Mapping[str, str], name: str, default: int, largest: int) ->
         return default
     if _COUNT.fullmatch(text) is None or int(text) > largest:
         raise ProblemError(ApiCode.INVALID_PARAMETER, f"{name} must be a number from 1 to {largest}", name)
+    return int(text)
+
+
+def time_of(query: Mapping[str, str], name: str) -> int | None:
+    """Unix milliseconds; None if the parameter is absent."""
+    text = query.get(name)
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdecimal() and len(text) <= 16) or int(text) >= LATEST_MS:
+        raise ProblemError(ApiCode.INVALID_PARAMETER, f"{name} must be a time in Unix milliseconds", name)
     return int(text)
 
 

@@ -16,9 +16,9 @@ import msgspec
 from offchain.api.schemas.base import Base, Sparse
 from offchain.api.schemas.positions import Margined, Option
 from offchain.api.schemas.problem import Problem
-from offchain.intake import CancelBody, OrderBody
+from offchain.intake import ArrayBody, CancelBody, OrderBody
 
-__all__ = ["CancelBody", "OrderBody"]  # the request bodies; intake decodes them
+__all__ = ["ArrayBody", "CancelBody", "OrderBody"]  # the request bodies; intake decodes them
 
 CHECKSUM_LEVELS = 10
 
@@ -258,12 +258,17 @@ class MarketInfo(Base, frozen=True):
     """smallest step of the quantity, base units"""
     tick_per_lot: str
     """one tick as signed, in micro-USDC (cross-quoted: 10^-12 quote units) per lot"""
+    min_price: str
     max_price: str
+    min_quantity: str
+    """per order"""
     max_quantity: str
     status: str
     """active | paused | closed | halted"""
     reason: str
     """why it is halted"""
+    trading_ends: int | None
+    """when its book closes for good, Unix milliseconds; null if it has no expiry"""
     option: Option | None = None
     """null of other kinds"""
     margined: Margined | None = None
