@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from time import perf_counter
@@ -54,6 +55,9 @@ SWEEP_SECONDS = 0.25
 """pause between two looks whether sessions have ended by time"""
 
 REQUEST_ID_HEADER = "X-Request-Id"
+
+_IDS = random.Random(secrets.randbits(128))
+"""Names need to be distinct, not secret; the system's own randomness is a call into it."""
 
 log = structlog.get_logger(__name__)
 
@@ -136,7 +140,7 @@ async def _close_sockets(app: web.Application) -> None:
 async def _respond(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Give every request an id, and every failure a problem document; count and time them."""
     started = perf_counter()
-    request_id = secrets.token_hex(8)
+    request_id = f"{_IDS.getrandbits(64):016x}"
     request[REQUEST_ID] = request_id
     TRACED.set(request_id)
     uses: list[Use] = []

@@ -31,6 +31,7 @@ from offchain.catalogue import Catalogue, Listing
 from offchain.domain.events import (
     ApiKeyUpdate,
     AssetListed,
+    BalanceUpdate,
     BatchUpdate,
     Configured,
     DelegateUpdate,
@@ -188,25 +189,15 @@ class Hub:
         trades: dict[int, list[PublicTrade]] = {}
         for events in record.events:
             for event in events:
-                match event:
-                    case OrderUpdate():
-                        if event.depth_change:
-                            self._views[event.market].change(event.side, event.price, event.depth_change)
-                    case Trade():
-                        if event.market in self._trades:
-                            trades.setdefault(event.market, []).append(self._present.public_trade(event, seq))
-                    case TradeBusted():
-                        self._bust(event, seq)
-                    case AssetListed() | Configured() | FeeUpdate():
-                        self._catalogue.apply((event,))
-                    case DelegateUpdate():
-                        self._catalogue.apply((event,))
-                        self._credentials.apply(event)
-                    case ApiKeyUpdate():
-                        self._credentials.apply(event)
-                    case MarketUpdate():
-                        self._catalogue.apply((event,))
-                        self._view_of(event.market, seq, record.time_ms)
+                # By frequency: most events are of orders and balances.
+                if isinstance(event, OrderUpdate):
+                    if event.depth_change:
+                        self._views[event.market].change(event.side, event.price, event.depth_change)
+                elif isinstance(event, Trade):
+                    if event.market in self._trades:
+                        trades.setdefault(event.market, []).append(self._present.public_trade(event, seq))
+                elif not isinstance(event, BalanceUpdate):
+                    self._take_rare(event, seq, record.time_ms)
                 if self._traders:
                     self._tell(event, seq)
                 seq += 1
@@ -218,6 +209,21 @@ class Hub:
             channel = self._trades[market]
             message = stream.TradeMessage(channel=channel.name, seq=made[-1].seq, prev_seq=channel.last, data=made)
             self._trade_sent.inc(channel.send(made[-1].seq, _ENCODER.encode(message)))
+
+    def _take_rare(self, event: Event, seq: int, time_ms: int) -> None:
+        match event:
+            case TradeBusted():
+                self._bust(event, seq)
+            case AssetListed() | Configured() | FeeUpdate():
+                self._catalogue.apply((event,))
+            case DelegateUpdate():
+                self._catalogue.apply((event,))
+                self._credentials.apply(event)
+            case ApiKeyUpdate():
+                self._credentials.apply(event)
+            case MarketUpdate():
+                self._catalogue.apply((event,))
+                self._view_of(event.market, seq, time_ms)
 
     def _bust(self, event: TradeBusted, seq: int) -> None:
         channel = self._trades.get(event.market)

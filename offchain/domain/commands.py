@@ -12,8 +12,8 @@ from offchain.domain.market import Asset, Market
 from offchain.domain.order import Address, Order, OrderHash, SelfTrade, Trigger
 
 
-class Base(msgspec.Struct, frozen=True, array_like=True):
-    """Common settings of commands and chain logs."""
+class Base(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Common settings of commands and chain logs: frozen data has no cycles to collect."""
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -94,7 +94,7 @@ _NOT_CONFIGURED = Rejection(Code.NOT_CONFIGURED, "", "the exchange is not config
 
 def _unconfigured(command: PlaceOrder) -> PlaceResult:
     status, quantity = OrderStatus.REJECTED, command.order.quantity
-    return PlaceResult(command.order_hash, status, quantity, 0, [], _NOT_CONFIGURED)
+    return PlaceResult(command.order_hash, status, quantity, 0, (), _NOT_CONFIGURED)
 
 
 class MarketView(msgspec.Struct, frozen=True):

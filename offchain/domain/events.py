@@ -15,8 +15,8 @@ from offchain.domain.oracle import Conversion, OraclePrice, notional_down
 from offchain.domain.order import Address, OrderHash, OrderStatus
 
 
-class Base(msgspec.Struct, frozen=True, array_like=True):
-    """Common settings of events and results."""
+class Base(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Common settings of events and results: frozen data has no cycles to collect."""
 
 
 class OrderUpdate(Base, frozen=True, array_like=True, tag="orderUpdate"):
@@ -343,7 +343,7 @@ class PlaceResult(Base, frozen=True, array_like=True, tag="placed"):
     status: OrderStatus
     quantity: int
     filled: int
-    fills: list[tuple[bytes, int, int]]
+    fills: tuple[tuple[bytes, int, int], ...]
     """(trade id, price, quantity) of the fills made on entry"""
     rejection: Rejection | None = None
     code: str = ""

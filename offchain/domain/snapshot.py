@@ -356,12 +356,21 @@ def _read_order(state: State, saved: _Order) -> LiveOrder:
     account = state.account(saved.order.account)
     market = state.markets[saved.order.market].market
     balance = account.balance(drawn_asset(market, saved.order.side))
-    live = LiveOrder(saved.order, saved.order_hash, account, balance, market, saved.client_order_id, saved.delegate)
-    live.quantity = saved.quantity
-    live.filled, live.reserved, live.status = saved.filled, saved.reserved, saved.status
-    live.ticket = saved.ticket
-    live.waiting = saved.waiting
-    return live
+    return LiveOrder(
+        saved.order,
+        saved.order_hash,
+        account,
+        balance,
+        market,
+        saved.quantity,
+        saved.client_order_id,
+        saved.delegate,
+        saved.filled,
+        saved.reserved,
+        saved.ticket,
+        saved.status,
+        saved.waiting,
+    )
 
 
 def _read_open_orders(state: State, saved: _Snapshot, orders: dict[OrderHash, LiveOrder]) -> None:

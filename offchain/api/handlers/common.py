@@ -39,18 +39,23 @@ async def read_body(request: web.Request, largest: int | None = None) -> bytes:
         raise ProblemError(ApiCode.UNSUPPORTED_MEDIA_TYPE, detail, "Content-Type")
     if "Content-Encoding" in request.headers:
         raise ProblemError(ApiCode.UNSUPPORTED_MEDIA_TYPE, "send the body without compression", "Content-Encoding")
-    timeout_ms = request.app[STATE].settings.body_timeout_ms
-    try:
-        async with asyncio.timeout(timeout_ms / 1000):
-            raw = await request.read()
-    except TimeoutError:
-        raise ProblemError(ApiCode.TIMEOUT, f"the body did not arrive within {timeout_ms} ms") from None
-    except (ConnectionError, web.RequestPayloadError) as error:
-        raise ProblemError(ApiCode.TIMEOUT, f"the body did not arrive: {error}") from None
+    raw = await (request.read() if request.content.is_eof() else _arriving(request))
     largest = largest or request.app[STATE].settings.max_body_bytes
     if len(raw) > largest:
         raise ProblemError(ApiCode.BODY_TOO_LARGE, f"the body has more than {largest} bytes")
     return raw
+
+
+async def _arriving(request: web.Request) -> bytes:
+    """A body that is still under way, as most are not: few are larger than a packet."""
+    timeout_ms = request.app[STATE].settings.body_timeout_ms
+    try:
+        async with asyncio.timeout(timeout_ms / 1000):
+            return await request.read()
+    except TimeoutError:
+        raise ProblemError(ApiCode.TIMEOUT, f"the body did not arrive within {timeout_ms} ms") from None
+    except (ConnectionError, web.RequestPayloadError) as error:
+        raise ProblemError(ApiCode.TIMEOUT, f"the body did not arrive: {error}") from None
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -99,7 +99,7 @@ async def test_statistics_count_volume_and_fees(exchange: Exchange, api: Api) ->
     await trade(api, 2, price=1_000_000, quantity=10_000)
     fee = 6 * 2 * 10_000 * FEE_BPS // 10_000
     both = {"volume": "0.6", "quoteVolume": "60000", "fees": str(fee), "trades": 2}
-    assert await statistics(api) == {"market": BTC_USDC.symbol, "day": both, "ever": both} | SPOT
+    assert await statistics(api) == {"market": BTC_USDC.symbol, "day": both, "ever": both} | SPOT | {"markPrice": "100000"}
     exchange.clock.ms += 24 * HOUR - 5 * MINUTE
     day = (await statistics(api))["day"]
     assert (day["volume"], day["trades"]) == ("0.1", 1)
