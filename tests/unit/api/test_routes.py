@@ -81,10 +81,13 @@ async def test_markets_say_what_is_signed_and_how(api: Api) -> None:
         "tickSize": "0.1",
         "lotSize": "0.00001",
         "tickPerLot": "1",
+        "minPrice": "0.1",
         "maxPrice": "10000000",
+        "minQuantity": "0.00001",
         "maxQuantity": "10000",
         "status": "active",
         "reason": "",
+        "tradingEnds": None,
         "option": None,
         "margined": None,
     }
