@@ -30,6 +30,7 @@ def refusal(
     return (
         _market(state, venue)
         or _form(order, venue.market, now_ms)
+        or _beyond_limit(venue, order)
         or _terms(state, venue.market, account, command)
         or (None if venue.is_plain else _product(state, configuration, venue.market, order, now_ms))
         or _identity(configuration, account, nonce_key, command)
@@ -85,6 +86,15 @@ def _form(order: Order, market: Market, now_ms: int) -> Rejection | None:
     if not 0 <= order.nonce <= _MAX_NONCE or order.sequence == LAST_SEQUENCE:
         return Rejection(Code.INVALID_NONCE, "nonce", f"sequence {order.sequence} cannot be settled on chain")
     return None
+
+
+def _beyond_limit(venue: MarketState, order: Order) -> Rejection | None:
+    """Whether the order has more lots than the operator allows now."""
+    limit = venue.quantity_limit
+    if limit is None or order.quantity <= limit:
+        return None
+    detail = f"{order.quantity} lots are more than the {limit} that an order of {venue.market.symbol} may have now"
+    return Rejection(Code.INVALID_QUANTITY, "quantity", detail)
 
 
 def _terms(state: State, market: Market, account: Account | None, command: PlaceOrder) -> Rejection | None:

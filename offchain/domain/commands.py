@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
+from offchain.domain.admin import Actor, ChangeSettings, Denied, HaltAll, LimitQuantity
 from offchain.domain.market import Asset, Market
 from offchain.domain.order import Address, Order, OrderHash, SelfTrade
 
@@ -354,6 +355,23 @@ class SetStatus(Base, frozen=True, array_like=True, tag="setStatus"):
     reason: str
 
 
+AdminAction = SetStatus | HaltAll | ChangeSettings | LimitQuantity | BatchRetry | Bust | Denied
+
+
+class Administer(Base, frozen=True, array_like=True, tag="administer"):
+    """An administrator acts. The action and its entry in the audit log are one command: there is no one without the
+    other."""
+
+    actor: Actor
+    action: AdminAction
+    key: str = ""
+    """Idempotency-Key, by which the same request of the actor is done once; "": it has none"""
+
+
+Bare = SetStatus | BatchRetry | Bust
+"""Actions that older journals have without `Administer`. Nobody may submit them so any more."""
+
+
 class Tick(Base, frozen=True, array_like=True, tag="tick"):
     """Time passes: orders past their expiry end."""
 
@@ -371,5 +389,6 @@ Command = (
     | Bust
     | Configure
     | SetStatus
+    | Administer
     | Tick
 )

@@ -7,9 +7,22 @@ from typing import Any
 
 import msgspec
 
-from offchain.domain import batches, bust, chain, control, duties, ending, prices, rollback, snapshot, trading
+from offchain.domain import (
+    administration,
+    batches,
+    bust,
+    chain,
+    control,
+    duties,
+    ending,
+    prices,
+    rollback,
+    snapshot,
+    trading,
+)
 from offchain.domain.account import LiveOrder
 from offchain.domain.commands import (
+    Administer,
     BatchClosed,
     BatchParked,
     BatchRetry,
@@ -55,6 +68,7 @@ _HANDLERS: dict[type, Callable[[State, Turn, Any], Result]] = {
     Bust: bust.bust,
     Configure: control.configure,
     SetStatus: control.set_status,
+    Administer: administration.administer,
     Tick: ending.tick,
 }
 
@@ -69,6 +83,8 @@ class MarketView(msgspec.Struct, frozen=True):
     status_at: int
     halted: bool
     reason: str
+    quantity_limit: int | None = None
+    """lots per order that the operator allows; None: what the registry does"""
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -94,6 +110,8 @@ class Status(msgspec.Struct, frozen=True):
     diverged: str
     parked_item: int | None
     """the item for which the batch was parked, where it is known"""
+    halt: str | None = None
+    """why the operator has halted all markets, None if it has not"""
 
     @property
     def parked_batch(self) -> int:
@@ -212,7 +230,7 @@ class Core:
         """Raises KeyError for an unknown market."""
         venue = self._state.markets[market]
         reason = self._state.halt_reason(market)
-        return MarketView(venue.status, venue.status_at, reason is not None, reason or "")
+        return MarketView(venue.status, venue.status_at, reason is not None, reason or "", venue.quantity_limit)
 
     def depth(self, market: int, side: int, limit: int) -> list[tuple[int, int]]:
         """The best `limit` levels as (micro-USDC per lot, lots). Raises KeyError for an unknown market."""
@@ -277,4 +295,5 @@ class Core:
             confirmed=view.confirmed,
             diverged=self._state.diverged,
             parked_item=next((halt.item for halt in outbox.halts.values()), None),
+            halt=self._state.exchange_halt,
         )

@@ -61,6 +61,9 @@ class Code(StrEnum):
     UNKNOWN_ORACLE = "unknownOracle"
     INVALID_CONFIGURATION = "invalidConfiguration"
     INVALID_BATCH = "invalidBatch"
+    INVALID_SETTING = "invalidSetting"
+    NOT_AUDITED = "notAudited"
+    IDEMPOTENCY_KEY_REUSED = "idempotencyKeyReused"
 
 
 class Rejection(msgspec.Struct, frozen=True, array_like=True, tag="rejection"):

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import msgspec
 
+from offchain.domain.admin import Actor, Facts
+from offchain.domain.commands import AdminAction
 from offchain.domain.errors import Rejection
 from offchain.domain.fees import FeeSchedule
 from offchain.domain.market import Asset, Market
@@ -160,6 +162,30 @@ class MarketUpdate(Base, frozen=True, array_like=True, tag="marketUpdate"):
     status: int
     halted: bool
     reason: str
+    quantity_limit: int | None = None
+    """lots per order that the operator allows; None: what the registry does"""
+
+
+class ExchangeUpdate(Base, frozen=True, array_like=True, tag="exchangeUpdate"):
+    """What holds for all markets: whether they are halted together, and the limits of orders."""
+
+    halted: bool
+    reason: str
+    max_open_orders: int
+    price_band_bps: int
+
+
+class AdminActed(Base, frozen=True, array_like=True, tag="adminActed"):
+    """An administrator acted, or was refused: an entry of the audit log."""
+
+    number: int
+    """of the entry, from 1"""
+    actor: Actor
+    action: AdminAction
+    before: Facts
+    after: Facts
+    rejection: Rejection | None
+    """why nothing was done; None if it was"""
 
 
 class PriceUpdate(Base, frozen=True, array_like=True, tag="priceUpdate"):
@@ -241,6 +267,8 @@ Event = (
     | BatchUpdate
     | AssetListed
     | MarketUpdate
+    | ExchangeUpdate
+    | AdminActed
     | PriceUpdate
     | BlockApplied
     | BlockReverted
@@ -287,4 +315,16 @@ class Done(Base, frozen=True, array_like=True, tag="done"):
     """The command was applied."""
 
 
-Result = PlaceResult | CancelResult | Done | Rejection
+class Administered(Base, frozen=True, array_like=True, tag="administered"):
+    """The answer to an administrator, kept as the answer to the same request again."""
+
+    entry: int
+    """number in the audit log"""
+    before: Facts
+    after: Facts
+    rejection: Rejection | None = None
+    repeated: bool = False
+    """the request had been executed before; this is what was answered then"""
+
+
+Result = PlaceResult | CancelResult | Administered | Done | Rejection

@@ -21,9 +21,10 @@ from offchain.domain.oracle import OraclePrice
 from offchain.domain.order import NO_EXPIRY, Address, Order, OrderHash, OrderStatus
 from offchain.domain.outbox import Batch, Fill, Outbox, ParkedHalt, Release, SettledBatch
 from offchain.domain.positions import Holding
+from offchain.domain.requests import Request
 from offchain.domain.state import MarketState, State
 
-VERSION = 4
+VERSION = 5
 """Of the snapshot's form; another form has another number."""
 
 
@@ -81,6 +82,7 @@ class _Market(msgspec.Struct, array_like=True):
     last_price: int
     positions: list[tuple[Address, Holding, Holding]]
     """(account, settled, current)"""
+    quantity_limit: int | None
 
 
 class _Fill(msgspec.Struct, array_like=True):
@@ -135,6 +137,9 @@ class _Snapshot(msgspec.Struct, array_like=True):
     chain: _Chain
     diverged: str
     prices: list[tuple[Address, OraclePrice]]
+    exchange_halt: str | None
+    admin_entries: int
+    admin_requests: list[Request]
 
 
 class _Head(msgspec.Struct, array_like=True):
@@ -194,6 +199,9 @@ def encode(state: State) -> bytes:
             ),
             diverged=state.diverged,
             prices=list(state.prices.items()),
+            exchange_halt=state.exchange_halt,
+            admin_entries=state.administration.entries,
+            admin_requests=list(state.administration.requests.values()),
         )
     )
 
@@ -222,7 +230,8 @@ def _write_market(venue: MarketState) -> _Market:
     )
     positions = [(one.address, one.settled, one.current) for one in venue.positions.values()]
     status = (venue.status, venue.status_at, venue.operator_halt)
-    return _Market(venue.market, *status, bids, asks, venue.clearing, venue.pool, venue.last_price, positions)
+    clearing = (venue.clearing, venue.pool, venue.last_price)
+    return _Market(venue.market, *status, bids, asks, *clearing, positions, venue.quantity_limit)
 
 
 def _write_account(account: Account) -> _Account:
@@ -285,11 +294,15 @@ def decode(data: bytes) -> State:
     state.next_ticket = saved.next_ticket
     state.diverged = saved.diverged
     state.prices = dict(saved.prices)
+    state.exchange_halt = saved.exchange_halt
+    state.administration.entries = saved.admin_entries
+    state.administration.requests = {request.name: request for request in saved.admin_requests}
     state.chain = _read_chain(saved.chain)
     for market in saved.markets:
         venue = state.markets[market.market.id] = MarketState(market.market)
         venue.status, venue.status_at, venue.operator_halt = market.status, market.status_at, market.operator_halt
         venue.clearing, venue.pool, venue.last_price = market.clearing, market.pool, market.last_price
+        venue.quantity_limit = market.quantity_limit
         for address, settled, current in market.positions:
             position = venue.position(address)
             position.settled, position.current = settled, current

@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from offchain.domain import events as e
-from offchain.domain.commands import PlaceOrder
+from offchain.domain.commands import Command, PlaceOrder, Tick
 from offchain.domain.order import Address
 from offchain.ports import Record
+from offchain.views.admin import AdminWriter
 from offchain.views.candles import CandleWriter
 from offchain.views.schema import ASSETS, CONVERSIONS, EVENTS, MARKETS, ORDERS
 
@@ -45,6 +46,8 @@ class Projection:
         self._run = connection.execute
         self._run_many = connection.executemany
         self._candles = CandleWriter(connection)
+        self._admin = AdminWriter(connection)
+        self._command: Command = Tick()
         self._time_ms = 0
         self._placed: PlaceOrder | None = None
         self._told: list[tuple[Address, int, bytes]] = []
@@ -61,6 +64,7 @@ class Projection:
             e.BatchUpdate: self._batch,
             e.AssetListed: self._asset,
             e.MarketUpdate: self._market,
+            e.AdminActed: self._acted,
             e.BlockApplied: self._block,
             e.BlockReverted: self._block_reverted,
         }
@@ -78,6 +82,7 @@ class Projection:
         self._time_ms = record.time_ms
         seq = record.first
         for command, happened in zip(record.commands, record.events, strict=True):
+            self._command = command
             self._placed = command if isinstance(command, PlaceOrder) else None
             for event in happened:
                 handler = self._handlers.get(type(event))
@@ -212,10 +217,14 @@ class Projection:
         row = (event.number, event.status, event.first, event.last, event.matched_at, event.tx_hash, event.gas_used)
         sql = "INSERT OR REPLACE INTO settlement_batches VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
         self._run(sql, (*row, event.reason, self._time_ms))
+        self._admin.batch(event, self._command, self._time_ms)
         accounts = "SELECT maker FROM trades WHERE item BETWEEN ? AND ?"
         accounts = f"{accounts} UNION SELECT taker FROM trades WHERE item BETWEEN ? AND ?"
         items = (event.first, event.last)
         self._tell(seq, event, *(account for (account,) in self._run(accounts, (*items, *items))))
+
+    def _acted(self, seq: int, event: e.AdminActed) -> None:
+        self._admin.acted(seq, event, self._time_ms)
 
     def _release_items(self, number: int) -> None:
         """Items that the batch held before; a batch that is closed again may hold fewer."""

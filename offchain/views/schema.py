@@ -18,9 +18,9 @@ from offchain.domain.market import Asset, Market
 from offchain.domain.oracle import Conversion
 from offchain.domain.order import Order, OrderStatus
 from offchain.ports import BatchRow, DepositRow, OrderRow, TradeRow, WithdrawalRow
-from offchain.views import candles
+from offchain.views import admin, candles
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 """Raise it with every change below: older files are emptied and filled again from the journal."""
 
 ORDERS = Codec[Order](Order)
@@ -79,6 +79,7 @@ TABLES = {
     "account_events": """(
         account BLOB NOT NULL, seq INTEGER NOT NULL, event BLOB NOT NULL, PRIMARY KEY (account, seq)
     ) WITHOUT ROWID""",
+    **admin.TABLES,
 }
 
 INDEXES = {
@@ -93,6 +94,7 @@ INDEXES = {
     "deposits_account": "deposits (account, seq)",
     "withdrawals_account": "withdrawals (account, id)",
     "withdrawals_item": "withdrawals (item) WHERE status = 'releasing'",
+    **admin.INDEXES,
 }
 
 ORDER_COLUMNS = (
