@@ -20,6 +20,8 @@ class Listing(msgspec.Struct, frozen=True):
     status: int
     halted: bool
     reason: str
+    quantity_limit: int | None = None
+    """lots per order that the operator allows; None: what the registry does"""
 
 
 class Catalogue:
@@ -62,7 +64,8 @@ class Catalogue:
                 case AssetListed():
                     self.list_asset(event.asset)
                 case MarketUpdate():
-                    self.list_market(Listing(event.market, event.status, event.halted, event.reason))
+                    limits = (event.halted, event.reason, event.quantity_limit)
+                    self.list_market(Listing(event.market, event.status, *limits))
                 case Configured():
                     self.configure(event.chain_id, event.engine, event.fee_bps)
                 case FeeUpdate():

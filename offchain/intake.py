@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from enum import StrEnum
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar, get_origin
 
 import msgspec
 
@@ -94,7 +94,7 @@ class CancelBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     signature: str
 
 
-BodyT = TypeVar("BodyT", OrderBody, CancelBody)
+BodyT = TypeVar("BodyT", bound=msgspec.Struct)
 
 Body = bytes | dict[str, Any]
 """JSON, or what `decode_object` made of it"""
@@ -154,7 +154,14 @@ def decode_body(raw: Body, shape: type[BodyT]) -> BodyT:
         raise _explained(fields, shape, error) from None
 
 
-_JSON_TYPES = {str: "a string", int: "an integer", bool: "true or false", float: "a number", dict: "an object"}
+_JSON_TYPES: dict[Any, str] = {
+    str: "a string",
+    int: "an integer",
+    bool: "true or false",
+    float: "a number",
+    dict: "an object",
+    list: "an array",
+}
 
 
 def _explained(fields: dict[str, Any], shape: type[BodyT], error: Exception) -> IntakeError:
@@ -175,9 +182,11 @@ def _explained(fields: dict[str, Any], shape: type[BodyT], error: Exception) -> 
 
 
 def _wanted(annotation: Any) -> type:
-    """The JSON type behind `T` or `T | None`."""
+    """The JSON type behind `T` or `T | None`, of which a list is the list's."""
+    if get_origin(annotation) is list:
+        return list
     options: tuple[type, ...] = getattr(annotation, "__args__", ()) or (annotation,)
-    return options[0]
+    return get_origin(options[0]) or options[0]
 
 
 def shown(name: object) -> str:
@@ -278,6 +287,11 @@ def _lots(text: str, market: Market, param: str, smallest: int) -> int:
         detail = f"{param} must be a {positive}multiple of the lot {lot} and at most {largest} in {market.symbol}"
         raise IntakeError(Code.INVALID_QUANTITY, param, detail)
     return lots
+
+
+def parse_lots(text: str, market: Market, param: str) -> int:
+    """A positive quantity of a market's base asset, in lots. Raises IntakeError."""
+    return _lots(text, market, param, 1)
 
 
 def _expiry(body: OrderBody, time_in_force: TimeInForce, received_ms: int) -> int:

@@ -9,12 +9,15 @@ from time import perf_counter
 import structlog
 from aiohttp import web
 
+from offchain.api.admin.jwks import Jwks, loader
+from offchain.api.admin.tokens import Verifier
 from offchain.api.answers import AnswerStore
 from offchain.api.breaker import Breaker
 from offchain.api.closing import CloseCode
 from offchain.api.desk import REFUSALS, Desk, rejection_of
 from offchain.api.handlers.common import charge_address
 from offchain.api.keys import (
+    ADMIN,
     BREAKER,
     CATALOGUE,
     DESK,
@@ -67,6 +70,8 @@ def init_app(state: ApiState) -> web.Application:
     app[IDEMPOTENCY] = AnswerStore(settings.idempotency_answers, settings.idempotency_answers_per_account)
     app[LIMITS] = Limits(state.settings)
     app[DESK] = Desk(state, app[LIFE], app[BREAKER], app[LIMITS], catalogue, app[INTAKE], app[PRESENT])
+    if state.admin is not None:
+        app[ADMIN] = Verifier(state.admin, Jwks(loader(state.admin), state.admin, state.monotonic), state.clock)
     app.add_routes(ROUTES)
     app.cleanup_ctx.append(_follow_feed)
     app.on_shutdown.append(_close_sockets)

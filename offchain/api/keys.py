@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from offchain.api.admin.tokens import Verifier
 from offchain.api.answers import AnswerStore
 from offchain.api.breaker import Breaker
 from offchain.api.desk import Desk
@@ -17,6 +18,8 @@ from offchain.catalogue import Catalogue
 from offchain.intake import Intake
 from offchain.metrics import CoreMetrics
 
+ADMIN = web.AppKey("admin", Verifier)
+"""only where there are administrators"""
 STATE = web.AppKey("state", ApiState)
 BREAKER = web.AppKey("breaker", Breaker)
 CATALOGUE = web.AppKey("catalogue", Catalogue)

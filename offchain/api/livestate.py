@@ -11,7 +11,7 @@ from offchain.api.state import Live
 from offchain.catalogue import Listing
 from offchain.domain.commands import Configure
 from offchain.domain.core import Core
-from offchain.domain.events import DelegateUpdate
+from offchain.domain.events import DelegateUpdate, ExchangeUpdate
 from offchain.domain.fees import FeeSchedule
 from offchain.domain.market import Asset
 from offchain.domain.order import Address, Side
@@ -35,6 +35,8 @@ class Seed:
     listings: list[Listing]
     books: list[tuple[Levels, Levels]]
     """bids and asks of each listing"""
+    exchange: ExchangeUpdate | None
+    """what holds for all markets"""
 
 
 async def read_seed(live: Live) -> Seed:
@@ -45,7 +47,7 @@ async def read_seed(live: Live) -> Seed:
         books = []
         for market in core.markets.values():
             state = core.market_state(market.id)
-            listings.append(Listing(market, state.status, state.halted, state.reason))
+            listings.append(Listing(market, state.status, state.halted, state.reason, state.quantity_limit))
             books.append((core.depth(market.id, Side.BUY, _ALL_LEVELS), core.depth(market.id, Side.SELL, _ALL_LEVELS)))
         return Seed(
             live.tail(),
@@ -56,6 +58,7 @@ async def read_seed(live: Live) -> Seed:
             list(core.assets.values()),
             listings,
             books,
+            core.exchange_update(),
         )
 
     return await live.read(look)

@@ -21,6 +21,7 @@ __all__ = ["PROBLEMS", "ApiCode", "Problem", "ProblemError", "problem", "problem
 
 CONTENT_TYPE = "application/problem+json"
 RETRY_AFTER = "Retry-After"
+CHALLENGE = "WWW-Authenticate"
 
 
 class ApiCode(StrEnum):
@@ -45,6 +46,13 @@ class ApiCode(StrEnum):
     STARTING = "starting"
     SHUTTING_DOWN = "shuttingDown"
     INTERNAL_ERROR = "internalError"
+    # administrators
+    ADMIN_DISABLED = "adminDisabled"
+    AUTHENTICATION_REQUIRED = "authenticationRequired"
+    INVALID_TOKEN = "invalidToken"
+    IDENTITY_UNAVAILABLE = "identityUnavailable"
+    NOT_IN_GROUP = "notInGroup"
+    UNKNOWN_DEAD_LETTER = "unknownDeadLetter"
     # WebSocket
     UPGRADE_REQUIRED = "upgradeRequired"
     UNKNOWN_OPERATION = "unknownOperation"
@@ -96,6 +104,12 @@ PROBLEMS: Mapping[str, Kind] = MappingProxyType(
         ApiCode.STARTING: Kind(503, "The exchange is starting", True),
         ApiCode.SHUTTING_DOWN: Kind(503, "The exchange is shutting down", True),
         ApiCode.INTERNAL_ERROR: Kind(500, "The exchange failed", True),
+        ApiCode.ADMIN_DISABLED: Kind(404, "There is no administration here"),
+        ApiCode.AUTHENTICATION_REQUIRED: Kind(401, "A token is required here"),
+        ApiCode.INVALID_TOKEN: Kind(401, "The token is no good"),
+        ApiCode.IDENTITY_UNAVAILABLE: Kind(503, "The identity provider cannot be asked", True),
+        ApiCode.NOT_IN_GROUP: Kind(403, "The token's groups may not do this"),
+        ApiCode.UNKNOWN_DEAD_LETTER: Kind(404, "The dead letter is not known"),
         ApiCode.UPGRADE_REQUIRED: Kind(426, "This address speaks WebSocket"),
         ApiCode.UNKNOWN_OPERATION: Kind(400, "The operation is not known"),
         ApiCode.UNKNOWN_CHANNEL: Kind(404, "The channel does not exist"),
@@ -148,6 +162,8 @@ PROBLEMS: Mapping[str, Kind] = MappingProxyType(
         Code.ALREADY_CONFIGURED: Kind(409, "The exchange is configured"),
         Code.INVALID_CONFIGURATION: Kind(400, "The configuration is not possible"),
         Code.INVALID_BATCH: Kind(409, "The batch is not possible"),
+        Code.INVALID_SETTING: Kind(422, "The setting is not possible"),
+        Code.NOT_AUDITED: Kind(403, "The command needs an entry in the audit log"),
         Code.UNKNOWN_BATCH: Kind(404, "The batch is not known"),
         Code.UNKNOWN_ORACLE: Kind(404, "No market goes by this oracle"),
         Code.UNKNOWN_FILL: Kind(404, "The fill is not known"),
@@ -191,6 +207,14 @@ def problem_response(
     response = web.Response(status=document.status, body=msgspec.json.encode(document), content_type=CONTENT_TYPE)
     if headers:
         response.headers.update(headers)
+    if document.status == 401:
+        response.headers.setdefault(CHALLENGE, _challenge(document.code))
     if document.status == 503:
         response.headers.setdefault(RETRY_AFTER, "1")
     return response
+
+
+def _challenge(code: str) -> str:
+    """RFC 6750, section 3: what to send, and that what was sent is no good."""
+    realm = 'Bearer realm="crosspoint"'
+    return f'{realm}, error="invalid_token"' if code == ApiCode.INVALID_TOKEN else realm

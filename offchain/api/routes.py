@@ -6,6 +6,7 @@ import re
 
 from aiohttp import web
 
+from offchain.api.admin import handlers as admin
 from offchain.api.handlers import accounts, batches, documents, figures, markets, orders, service
 from offchain.api.websocket import websocket
 
@@ -36,6 +37,19 @@ ROUTES: tuple[web.RouteDef, ...] = (
     web.get("/v1/statistics", figures.get_statistics, allow_head=False),
     web.get("/v1/prices", markets.list_prices, allow_head=False),
     web.get("/v1/time", markets.get_time, allow_head=False),
+    # administration
+    web.get("/v1/admin/settings", admin.get_settings, allow_head=False),
+    web.post("/v1/admin/settings", admin.change_settings),
+    web.post("/v1/admin/halt", admin.halt_all),
+    web.post("/v1/admin/resume", admin.resume_all),
+    web.post("/v1/admin/markets/{symbol}/halt", admin.halt_market),
+    web.post("/v1/admin/markets/{symbol}/resume", admin.resume_market),
+    web.post("/v1/admin/markets/{symbol}/limit", admin.limit_quantity),
+    web.get("/v1/admin/dead-letters", admin.list_dead_letters, allow_head=False),
+    web.get("/v1/admin/dead-letters/{id}", admin.get_dead_letter, allow_head=False),
+    web.post("/v1/admin/dead-letters/{id}/retry", admin.retry_dead_letter),
+    web.post("/v1/admin/dead-letters/{id}/bust", admin.bust_dead_letter),
+    web.get("/v1/admin/audit", admin.list_audit, allow_head=False),
     # stream
     web.get("/v1/ws", websocket, allow_head=False),
     # documents

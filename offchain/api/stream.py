@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import structlog
 
+from offchain.api.admin.stream import AdminFeed
 from offchain.api.channels import Channel, Sink, Subscription, leave
 from offchain.api.livestate import Seed, read_seed, read_trader
 from offchain.api.marketview import MarketView, ViewBroken
@@ -30,6 +31,7 @@ from offchain.domain.events import (
     Configured,
     DelegateUpdate,
     Event,
+    ExchangeUpdate,
     FeeUpdate,
     MarketUpdate,
     OrderUpdate,
@@ -65,12 +67,14 @@ class Hub:
         self._depth: dict[int, Channel] = {}
         self._trades: dict[int, Channel] = {}
         self._traders: dict[Address, Channel] = {}
+        self._admin = AdminFeed(state.live, catalogue, state.settings.send_queue)
         self._seq = 0
         self._time_ms = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._resyncs = state.metrics.resyncs
         sent = state.metrics.socket_messages
         self._depth_sent, self._trade_sent, self._trader_sent = map(sent.labels, ("depth", "trade", "trader"))
+        self._admin_sent = sent.labels("admin")
         self.failure = ""
         """why the stream does not follow the exchange now; "" while it does"""
 
@@ -102,6 +106,7 @@ class Hub:
             "depth": sum(len(channel.subscriptions) for channel in self._depth.values()),
             "trade": sum(len(channel.subscriptions) for channel in self._trades.values()),
             "trader": sum(len(channel.subscriptions) for channel in self._traders.values()),
+            "admin": self._admin.subscriptions(),
         }
 
     def view(self, market: int) -> MarketView:
@@ -175,6 +180,9 @@ class Hub:
                     case MarketUpdate():
                         self._catalogue.apply((event,))
                         self._view_of(event.market, seq, record.time_ms)
+                        self._admin_sent.inc(self._admin.apply(event, seq))
+                    case ExchangeUpdate():
+                        self._admin_sent.inc(self._admin.apply(event, seq))
                 if self._traders:
                     self._tell(event, seq)
                 seq += 1
@@ -225,6 +233,7 @@ class Hub:
             channel.send(seed.seq, self._views[market].snapshot(resync=True))
         for channel in self._trades.values():
             channel.send(seed.seq, _ENCODER.encode(stream.ResyncMessage(channel=channel.name, seq=seed.seq)))
+        self._admin.resync(seed.seq, seed.exchange, seed.listings)
         for account, channel in self._traders.items():
             for subscription in channel.subscriptions.values():
                 subscription.hold()
@@ -309,6 +318,13 @@ class Hub:
 
     def unsubscribe_trader(self, sink: Sink, account: Address) -> None:
         leave(self._traders, account, sink)
+
+    async def subscribe_admin(self, sink: Sink, market: Market | None) -> None:
+        """The state of a market, or of all; then its changes. Raises Unavailable."""
+        await self._admin.subscribe(sink, market, self._seq)
+
+    def unsubscribe_admin(self, sink: Sink, market: Market | None) -> None:
+        self._admin.unsubscribe(sink, market)
 
     def _subscription(self, sink: Sink, *, hold: bool) -> Subscription:
         return Subscription(sink, self._state.settings.send_queue, hold=hold)

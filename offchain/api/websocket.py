@@ -11,6 +11,7 @@ import msgspec
 import structlog
 from aiohttp import WSMsgType, web
 
+from offchain.api.admin.socket import AdminSession
 from offchain.api.closing import CloseCode
 from offchain.api.desk import REFUSALS, rejection_of
 from offchain.api.keys import CATALOGUE, DESK, HUB, LIFE, LIMITS, STATE
@@ -32,6 +33,9 @@ CLOSE_POLLS = 40
 
 ROOM_SECONDS = 30.0
 """time for a peer to make room for a replay"""
+
+Target = Market | Address | None
+"""What a channel is about: a market, an account, or everything (None)."""
 
 _ENCODER = msgspec.json.Encoder()
 
@@ -126,7 +130,8 @@ class Session:
         self._catalogue = app[CATALOGUE]
         self._clock = state.clock
         self._settings = state.settings
-        self._channels: dict[str, tuple[str, Market | Address]] = {}
+        self._channels: dict[str, tuple[str, Target]] = {}
+        self._admin = AdminSession(connection, app, self._end_admin)
         self._entry = OrderEntry(app[DESK], state.settings.max_pending, self._send, self._refuse)
 
     async def handle(self, text: str) -> None:
@@ -149,8 +154,10 @@ class Session:
             elif operation == "unsubscribe":
                 only(message, "op", "id", "channels")
                 self._unsubscribe(request_id, channels_of(message))
+            elif operation == "signIn":
+                self._send(await self._admin.sign_in(request_id, message))
             else:
-                detail = "op must be subscribe, unsubscribe, place, cancel or ping"
+                detail = "op must be subscribe, unsubscribe, place, cancel, signIn or ping"
                 raise ProblemError(ApiCode.UNKNOWN_OPERATION, detail, "op")
         except REFUSALS as refusal:
             self._refuse(request_id, refusal)
@@ -188,6 +195,13 @@ class Session:
         """Give up all subscriptions."""
         for name in list(self._channels):
             self._drop(name)
+        self._admin.close()
+
+    def _end_admin(self, why: ProblemError) -> None:
+        """The administrator's token has ended."""
+        for name in [name for name, (kind, _) in self._channels.items() if kind == "admin"]:
+            self._drop(name)
+        self._refuse(None, why)
 
     async def _subscribe(self, request_id: str | int | None, names: list[str], after: int | None) -> None:
         wanted = {name: self._resolve(name) for name in names}
@@ -208,8 +222,10 @@ class Session:
                 del self._channels[name]
                 raise
 
-    async def _join(self, kind: str, target: Market | Address, after: int | None) -> None:
-        if isinstance(target, bytes):
+    async def _join(self, kind: str, target: Target, after: int | None) -> None:
+        if kind == "admin" or target is None:
+            await self._admin.join(target if isinstance(target, Market) else None)
+        elif isinstance(target, bytes):
             await self._hub.subscribe_trader(self._connection, target, after)
         elif kind == "depth":
             self._hub.subscribe_depth(self._connection, target)
@@ -226,20 +242,24 @@ class Session:
 
     def _drop(self, name: str) -> None:
         kind, target = self._channels.pop(name, ("", b""))
-        if isinstance(target, Market):
+        if kind == "admin" or target is None:
+            self._admin.leave(target if isinstance(target, Market) else None)
+        elif isinstance(target, Market):
             leave = self._hub.unsubscribe_depth if kind == "depth" else self._hub.unsubscribe_trades
             leave(self._connection, target)
         elif kind:
             self._hub.unsubscribe_trader(self._connection, target)
 
-    def _resolve(self, name: str) -> tuple[str, Market | Address]:
+    def _resolve(self, name: str) -> tuple[str, Target]:
         scope, _, rest = name.partition(".")
+        if scope == "admin":
+            return scope, self._admin.resolve(name)
         if scope == "trader":
             return scope, parse_address(rest, "channels")
         symbol, _, kind = rest.rpartition(".")
         market = self._catalogue.find(symbol)
         if scope != "market" or kind not in ("depth", "trade") or market is None:
-            known = "market.<symbol>.depth, market.<symbol>.trade, trader.<address>"
+            known = "market.<symbol>.depth, market.<symbol>.trade, trader.<address>, admin.<symbol>, admin.*"
             detail = f"{name[:100]!r} is no channel; there are {known}"
             raise ProblemError(ApiCode.UNKNOWN_CHANNEL, detail, "channels")
         return kind, market

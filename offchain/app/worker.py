@@ -113,7 +113,7 @@ def _catalogue(core: Core) -> Catalogue:
         catalogue.list_asset(asset)
     for market in core.markets.values():
         state = core.market_state(market.id)
-        catalogue.list_market(Listing(market, state.status, state.halted, state.reason))
+        catalogue.list_market(Listing(market, state.status, state.halted, state.reason, state.quantity_limit))
     return catalogue
 
 

@@ -45,6 +45,7 @@ from offchain.domain.events import (
     CommandRefused,
     DelegateUpdate,
     Event,
+    ExchangeUpdate,
     PlaceResult,
     Result,
 )
@@ -231,6 +232,10 @@ class Core:
         venue = self._state.markets[market]
         reason = self._state.halt_reason(market)
         return MarketView(venue.status, venue.status_at, reason is not None, reason or "", venue.quantity_limit)
+
+    def exchange_update(self) -> ExchangeUpdate | None:
+        """What holds for all markets; None before Configure."""
+        return self._state.exchange_update() if self._state.configuration is not None else None
 
     def depth(self, market: int, side: int, limit: int) -> list[tuple[int, int]]:
         """The best `limit` levels as (micro-USDC per lot, lots). Raises KeyError for an unknown market."""

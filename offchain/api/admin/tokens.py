@@ -81,6 +81,8 @@ class Verifier:
             )
         except jwt.PyJWTError as error:
             raise TokenError(f"{error}") from None
+        except (ValueError, RecursionError):
+            raise TokenError("the token's claims are no JSON object") from None
 
     def _check_times(self, claims: Mapping[str, Any]) -> None:
         now, leeway = self._clock.now_ms() // 1000, self._settings.leeway_seconds
@@ -110,7 +112,7 @@ def _header_of(token: str) -> tuple[str, str]:
         header = jwt.get_unverified_header(token)
     except jwt.PyJWTError as error:
         raise TokenError(f"{error}") from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise TokenError("the token is no JSON Web Token") from None
     algorithm, kid = header.get("alg"), header.get("kid")
     if algorithm not in ALGORITHMS:

@@ -268,6 +268,8 @@ class MarketInfo(Base, frozen=True):
     """null of other kinds"""
     margined: Margined | None = None
     """of a perpetual or a future; null of other kinds"""
+    quantity_limit: str | None = None
+    """base units that an order may have now, where the operator has set less than `maxQuantity`"""
 
 
 class SigningDomain(Base, frozen=True):
@@ -388,6 +390,9 @@ class Status(Base, frozen=True):
     parked_reason: str
     diverged: str
     """how the chain contradicts what was matched; "" while it does not"""
+    halted: bool
+    """all markets are halted by the operator"""
+    halt_reason: str
     block: int | None
     block_seen_at: int | None
     batches: list[BatchInfo]
@@ -397,3 +402,5 @@ class Status(Base, frozen=True):
 class Readiness(Base, frozen=True):
     ready: bool
     reasons: list[str]
+    notes: list[str]
+    """what keeps no traffic away, such as a halt: cancels and reads work"""

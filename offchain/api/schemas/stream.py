@@ -234,6 +234,17 @@ class Subscribed(Base, frozen=True):
     """last event that the stream had seen"""
 
 
+class AdminSignedIn(Base, frozen=True):
+    """Acknowledges `signIn` with an administrator's token."""
+
+    op: str
+    id: str | int | None
+    subject: str
+    roles: list[str]
+    expires_at: int
+    """when the token ends, and with it the channels `admin.…`"""
+
+
 class Pong(Base, frozen=True):
     op: str
     id: str | int | None
@@ -281,6 +292,12 @@ class Subscribe(Sparse, frozen=True, tag="subscribe", tag_field="op"):
 
 class Unsubscribe(Sparse, frozen=True, tag="unsubscribe", tag_field="op"):
     channels: list[str]
+    id: str | int | None = None
+
+
+class SignIn(Sparse, frozen=True, tag="signIn", tag_field="op"):
+    token: str
+    """an administrator's, from the identity provider"""
     id: str | int | None = None
 
 

@@ -14,7 +14,7 @@ from typing import Any, get_args
 import msgspec
 
 from offchain.api.closing import CloseCode
-from offchain.api.schemas import stream
+from offchain.api.schemas import admin, stream
 from offchain.api.spec.fields import ADDRESS
 from offchain.api.spec.schemas import components
 
@@ -32,8 +32,8 @@ CHANNELS: dict[str, Channel] = {
     "control": Channel(
         "/v1/ws",
         "What a client asks for, and the answers. A refusal closes nothing.",
-        (stream.Subscribed, stream.Placed, stream.Canceled, stream.Pong, stream.StreamError),
-        (stream.Subscribe, stream.Unsubscribe, stream.Place, stream.Cancel, stream.Ping),
+        (stream.Subscribed, stream.AdminSignedIn, stream.Placed, stream.Canceled, stream.Pong, stream.StreamError),
+        (stream.Subscribe, stream.Unsubscribe, stream.SignIn, stream.Place, stream.Cancel, stream.Ping),
     ),
     "depth": Channel(
         "market.{symbol}.depth",
@@ -50,10 +50,17 @@ CHANNELS: dict[str, Channel] = {
         get_args(stream.TraderMessage),
         parameters=("address",),
     ),
+    "admin": Channel(
+        "admin.{scope}",
+        "Whether markets trade, and their limits, as they change; for who has signed in as an administrator.",
+        get_args(admin.AdminMessage),
+        parameters=("scope",),
+    ),
 }
 
 _PARAMETERS = {
     "symbol": {"description": "of a market, such as `BTC-USDC`"},
+    "scope": {"description": "`*`, or the symbol of a market"},
     "address": {"description": f"of an account: `{ADDRESS['pattern']}`"},
 }
 

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from offchain.api.problems import CONTENT_TYPE, Problem
-from offchain.api.spec.operations import OPERATIONS, Operation, Parameter
+from offchain.api.spec.operations import OPERATIONS, SECURITY, Operation, Parameter
 from offchain.api.spec.schemas import components
 
 JSON = "application/json"
@@ -34,7 +34,11 @@ def openapi() -> dict[str, Any]:
             "(`expiry` and `validUntil`: Unix seconds, as signed).",
         },
         "paths": paths,
-        "components": {"schemas": schemas, "responses": {"Problem": _problem(by_type[Problem])}},
+        "components": {
+            "schemas": schemas,
+            "responses": {"Problem": _problem(by_type[Problem])},
+            "securitySchemes": {name: dict(scheme) for name, scheme in SECURITY.items()},
+        },
     }
 
 
@@ -52,6 +56,8 @@ def _operation(operation: Operation, by_type: dict[Any, dict[str, Any]]) -> dict
     }
     if operation.description:
         described["description"] = operation.description
+    if operation.security is not None:
+        described["security"] = [{operation.security: []}]
     if operation.parameters:
         described["parameters"] = [_parameter(each) for each in operation.parameters]
     if operation.body is not None:

@@ -6,16 +6,17 @@ A test compares this table with the routes and with what the handlers accept.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
 import msgspec
 
 from offchain.api.handlers.figures import DEFAULT_CANDLES, INTERVALS, LATEST_MS, MAX_CANDLES
-from offchain.api.schemas import figures, http, positions
+from offchain.api.schemas import admin, figures, http, positions
 from offchain.api.spec.fields import ADDRESS, ORDER_ID
 from offchain.api.state import ApiSettings
+from offchain.domain.administration import ACTIONS
 from offchain.domain.order import OrderStatus
 
 Schema = Mapping[str, Any]
@@ -47,6 +48,8 @@ class Operation:
     description: str = ""
     notes: Mapping[int, str] = field(default_factory=lambda: MappingProxyType({}))
     """what a status means, where that is not plain"""
+    security: str | None = None
+    """the scheme of `SECURITY` that it takes"""
 
     @property
     def id(self) -> str:
@@ -88,7 +91,67 @@ IDEMPOTENCY_KEY = Parameter(
     place="header",
 )
 
+REQUIRED_KEY = replace(IDEMPOTENCY_KEY, required=True)
+LETTER = Parameter("id", {"type": "integer", "minimum": 1}, "number of the dead letter", required=True, place="path")
+WHO = Parameter(
+    "who", {"type": "string", "minLength": 1, "maxLength": 255}, "only of this subject (`sub` of the token)"
+)
+ACTION = Parameter("action", {"type": "string", "enum": list(ACTIONS)}, "only this one")
+
+ADMIN = "administrator"
+
+SECURITY: Mapping[str, Schema] = MappingProxyType(
+    {
+        ADMIN: {
+            "type": "http",
+            "scheme": "bearer",
+            "bearerFormat": "JWT",
+            "description": "A token of the identity provider, RS256 or ES256; its groups decide what it may do.",
+        }
+    }
+)
+
 _READS = "Includes everything that was executed when the request arrived, or what half a second of waiting brings."
+
+
+def _admin_read(
+    path: str, summary: str, body: type[msgspec.Struct], parameters: tuple[Parameter, ...] = ()
+) -> Operation:
+    return Operation("GET", path, "administration", summary, {200: body}, parameters, security=ADMIN)
+
+
+def _admin_write(
+    path: str, summary: str, body: type[msgspec.Struct], parameters: tuple[Parameter, ...] = ()
+) -> Operation:
+    return Operation(
+        "POST",
+        path,
+        "administration",
+        summary,
+        {200: admin.Acted},
+        (*parameters, REQUIRED_KEY),
+        body=body,
+        description="On record in the audit log, also if it is refused.",
+        security=ADMIN,
+    )
+
+
+_ADMINISTRATION = (
+    _admin_read("/v1/admin/settings", "Limits of orders, from the core itself", admin.Settings),
+    _admin_write("/v1/admin/settings", "Change limits of orders", admin.SettingsBody),
+    _admin_write("/v1/admin/halt", "Halt all markets; cancels work", admin.HaltBody),
+    _admin_write("/v1/admin/resume", "Let all markets trade that are not halted by themselves", admin.ResumeBody),
+    _admin_write("/v1/admin/markets/{symbol}/halt", "Halt a market; cancels work", admin.HaltBody, (SYMBOL,)),
+    _admin_write("/v1/admin/markets/{symbol}/resume", "Let a market trade again", admin.ResumeBody, (SYMBOL,)),
+    _admin_write("/v1/admin/markets/{symbol}/limit", "Bound the quantity of orders", admin.LimitBody, (SYMBOL,)),
+    _admin_read("/v1/admin/dead-letters", "Batches that the contracts refuse", admin.DeadLetterPage, (CURSOR, LIMIT)),
+    _admin_read("/v1/admin/dead-letters/{id}", "One with its fills and their orders", admin.DeadLetterInfo, (LETTER,)),
+    _admin_write("/v1/admin/dead-letters/{id}/retry", "Try a parked batch again", admin.RetryBody, (LETTER,)),
+    _admin_write("/v1/admin/dead-letters/{id}/bust", "Drop fills for good", admin.BustBody, (LETTER,)),
+    _admin_read(
+        "/v1/admin/audit", "What administrators did, newest first", admin.AuditPage, (WHO, ACTION, CURSOR, LIMIT)
+    ),
+)
 
 OPERATIONS: tuple[Operation, ...] = (
     # orders
@@ -200,6 +263,8 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation("GET", "/v1/statistics", "markets", "What was traded and paid in fees", {200: figures.Statistics}),
     Operation("GET", "/v1/prices", "markets", "What the markets' oracles say, as the core has it", {200: http.Prices}),
     Operation("GET", "/v1/time", "markets", "The exchange's clock", {200: http.ServerTime}),
+    # administration
+    *_ADMINISTRATION,
     # stream
     Operation(
         "GET",

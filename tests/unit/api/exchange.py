@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from offchain.api.admin.settings import AdminSettings
 from offchain.api.app import init_app
 from offchain.api.state import ApiSettings, ApiState, Health
 from offchain.chain import eip712
@@ -187,7 +188,7 @@ def create_body(trader: Trader, order: Order | None = None, **changes: Any) -> d
 class Exchange:
     """Everything behind the interface."""
 
-    def __init__(self, path: Path, settings: ApiSettings) -> None:
+    def __init__(self, path: Path, settings: ApiSettings, admin: AdminSettings | None = None) -> None:
         self.clock = FixedClock()
         self.journal = MemoryJournal()
         self.core = Core()
@@ -222,6 +223,7 @@ class Exchange:
             settings=settings,
             metrics=self.metrics,
             monotonic=lambda: self.clock.ms / 1000,
+            admin=admin,
         )
         self.app = init_app(self.state)
 
