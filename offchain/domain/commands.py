@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
+from offchain.domain.actions import Action, ActionStatus
 from offchain.domain.admin import Actor, ChangeSettings, Denied, HaltAll, LimitQuantity
 from offchain.domain.market import Asset, Market
 from offchain.domain.order import Address, Order, OrderHash, SelfTrade
@@ -50,6 +51,47 @@ class CancelOrder(Base, frozen=True, array_like=True, tag="cancelOrder"):
     received_ms: int
     delegate: Address | None = None
     """who signed for the account; None if it did itself"""
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Transactions that the service sends for others
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+class RequestAction(Base, frozen=True, array_like=True, tag="requestAction"):
+    """Send a transaction for `account`. Intake has verified the signature of what a trader has signed."""
+
+    id: bytes
+    """32 bytes; of what a trader has signed: its EIP-712 digest"""
+    account: Address
+    """`actions.OPERATOR` for what administrators ask for"""
+    action: Action
+    requested_ms: int
+
+
+class ActionSent(Base, frozen=True, array_like=True, tag="actionSent"):
+    """The worker has made this transaction of the action, and is about to give it to the node.
+
+    Journaled before, so that a worker that starts again knows of every transaction that may be mined.
+    """
+
+    id: bytes
+    tx_hash: bytes
+
+
+class ActionEnded(Base, frozen=True, array_like=True, tag="actionEnded"):
+    """What became of an action."""
+
+    id: bytes
+    status: ActionStatus
+    """settled, failed, refused or needsOwner"""
+    reason: str = ""
+    tx_hash: bytes = b""
+    """the transaction that was mined"""
+    target: Address = b""
+    """needsOwner: the contract that is to be called"""
+    data: bytes = b""
+    """needsOwner: with what"""
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -101,6 +143,13 @@ class WithdrawalCanceled(Base, frozen=True, array_like=True, tag="withdrawalCanc
     asset: int
     tx_hash: bytes
     log_index: int
+
+
+class WithdrawalNonceUsed(Base, frozen=True, array_like=True, tag="withdrawalNonceUsed"):
+    """The account's next signed withdrawal request carries `nonce` + 1."""
+
+    account: Address
+    nonce: int
 
 
 class WithdrawalSettled(Base, frozen=True, array_like=True, tag="withdrawalSettled"):
@@ -232,6 +281,7 @@ ChainLog = (
     | Deposited
     | WithdrawalRequested
     | WithdrawalCanceled
+    | WithdrawalNonceUsed
     | WithdrawalSettled
     | FeesCollected
     | FeeScheduled
@@ -379,6 +429,9 @@ class Tick(Base, frozen=True, array_like=True, tag="tick"):
 Command = (
     PlaceOrder
     | CancelOrder
+    | RequestAction
+    | ActionSent
+    | ActionEnded
     | ChainBlock
     | ChainRollback
     | Price

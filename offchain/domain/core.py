@@ -16,12 +16,16 @@ from offchain.domain import (
     duties,
     ending,
     prices,
+    relay,
     rollback,
     snapshot,
     trading,
 )
 from offchain.domain.account import LiveOrder
+from offchain.domain.actions import DueAction
 from offchain.domain.commands import (
+    ActionEnded,
+    ActionSent,
     Administer,
     BatchClosed,
     BatchParked,
@@ -35,6 +39,7 @@ from offchain.domain.commands import (
     Configure,
     PlaceOrder,
     Price,
+    RequestAction,
     SetStatus,
     Tick,
 )
@@ -59,6 +64,9 @@ from offchain.domain.state import MarketState, State, Turn
 _HANDLERS: dict[type, Callable[[State, Turn, Any], Result]] = {
     PlaceOrder: trading.place,
     CancelOrder: ending.cancel,
+    RequestAction: relay.request,
+    ActionSent: relay.sent,
+    ActionEnded: relay.end,
     ChainBlock: chain.apply_block,
     ChainRollback: rollback.roll_back,
     Price: prices.set_price,
@@ -263,6 +271,15 @@ class Core:
         """The epoch that the account's orders sign, and whether they are taken."""
         known = self._state.accounts.get(account)
         return AccountUpdate(account, known.epoch, known.is_bumping) if known else AccountUpdate(account, 0, False)
+
+    def action_nonces(self, account: Address) -> tuple[int, int]:
+        """What the account's next signed withdrawal request, and its next signed delegate, carry."""
+        known = self._state.accounts.get(account)
+        return relay.next_nonces(self._state, known) if known is not None else (0, 0)
+
+    def due_actions(self) -> list[DueAction]:
+        """Transactions that are to be sent for others and have not ended, the oldest request first."""
+        return relay.due(self._state)
 
     def delegates(self, account: Address) -> list[DelegateUpdate]:
         """Who signs for the account."""

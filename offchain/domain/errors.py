@@ -51,6 +51,13 @@ class Code(StrEnum):
     UNKNOWN_ORDER = "unknownOrder"
     NOT_OWNER = "notOwner"
     ORDER_NOT_OPEN = "orderNotOpen"
+    # transactions that the service sends for others
+    UNKNOWN_ACCOUNT = "unknownAccount"
+    UNKNOWN_ACTION = "unknownAction"
+    UNKNOWN_ASSET = "unknownAsset"
+    ACTION_EXPIRED = "actionExpired"
+    TOO_MANY_ACTIONS = "tooManyActions"
+    ACTION_BACKLOG = "actionBacklog"
     # chain and operator commands
     REPEATED = "repeated"
     OUT_OF_ORDER = "outOfOrder"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
+from offchain.domain.actions import Action, ActionStatus
 from offchain.domain.admin import Actor, Facts
 from offchain.domain.commands import AdminAction
 from offchain.domain.errors import Rejection
@@ -238,6 +239,27 @@ class DelegateUpdate(Base, frozen=True, array_like=True, tag="delegateUpdate"):
     valid_until: int
 
 
+class ActionUpdate(Base, frozen=True, array_like=True, tag="actionUpdate"):
+    """A transaction that the service sends for the account was requested, or went on."""
+
+    id: bytes
+    account: Address
+    """`actions.OPERATOR` for what administrators asked for"""
+    kind: str
+    """the action's tag"""
+    status: ActionStatus
+    reason: str = ""
+    """why it ended, where it did not settle"""
+    tx_hash: bytes = b""
+    """the newest transaction, then the one that was mined"""
+    action: Action | None = None
+    """with the request only"""
+    target: Address = b""
+    """needsOwner: the contract that is to be called"""
+    data: bytes = b""
+    """needsOwner: with what"""
+
+
 class Diverged(Base, frozen=True, array_like=True, tag="diverged"):
     """The chain settled something else than what was matched. All markets halt; an operator must look."""
 
@@ -276,6 +298,7 @@ Event = (
     | FeeUpdate
     | AccountUpdate
     | DelegateUpdate
+    | ActionUpdate
     | Diverged
     | CommandRefused
     | Ticked
@@ -311,6 +334,17 @@ class CancelResult(Base, frozen=True, array_like=True, tag="canceled"):
     filled: int
 
 
+class ActionResult(Base, frozen=True, array_like=True, tag="action"):
+    """How an action stands."""
+
+    id: bytes
+    status: ActionStatus
+    reason: str = ""
+    tx_hash: bytes = b""
+    repeated: bool = False
+    """it had been requested before"""
+
+
 class Done(Base, frozen=True, array_like=True, tag="done"):
     """The command was applied."""
 
@@ -327,4 +361,4 @@ class Administered(Base, frozen=True, array_like=True, tag="administered"):
     """the request had been executed before; this is what was answered then"""
 
 
-Result = PlaceResult | CancelResult | Administered | Done | Rejection
+Result = PlaceResult | CancelResult | ActionResult | Administered | Done | Rejection

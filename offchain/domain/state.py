@@ -11,6 +11,7 @@ from typing import Any
 from sortedcontainers import SortedList  # type: ignore[import-untyped,unused-ignore]
 
 from offchain.domain.account import Account, Balance, LiveOrder, NonceKey
+from offchain.domain.actions import Actions
 from offchain.domain.blocks import ChainView
 from offchain.domain.book import Book
 from offchain.domain.commands import Configure
@@ -99,6 +100,7 @@ class State:
 
     __slots__ = (
         "accounts",
+        "actions",
         "administration",
         "assets",
         "chain",
@@ -134,6 +136,7 @@ class State:
         self.delegations: Any = SortedList()
         """(last second, account, delegate) of delegates that sign"""
         self.next_ticket = 1
+        self.actions = Actions()
         self.chain = ChainView()
         self.outbox = Outbox()
         self.prices: dict[Address, OraclePrice] = {}

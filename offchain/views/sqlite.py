@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from offchain.domain.events import BalanceUpdate, Event
 from offchain.domain.order import Address, OrderHash, OrderStatus
 from offchain.ports import (
+    ActionRow,
     AuditQuery,
     AuditRow,
     BatchRow,
@@ -36,6 +37,7 @@ from offchain.ports import (
 from offchain.views import admin, candles, schema
 from offchain.views.projection import Projection
 from offchain.views.schema import (
+    ACTION_COLUMNS,
     BATCH_COLUMNS,
     DEPOSIT_COLUMNS,
     EVENTS,
@@ -220,6 +222,17 @@ class SqliteViews:
         _check_limit(limit, MAX_PAGE)
         sql = f"SELECT {DEPOSIT_COLUMNS} FROM deposits WHERE account = ? ORDER BY seq DESC LIMIT ?"
         return await self._rows(schema.deposit_row, sql, account, limit)
+
+    async def action(self, action_id: bytes) -> ActionRow | None:
+        """The transaction with this id that was ever asked for."""
+        sql = f"SELECT {ACTION_COLUMNS} FROM chain_actions WHERE id = ?"
+        rows = await self._rows(schema.action_row, sql, action_id)
+        return rows[0] if rows else None
+
+    async def actions(self, account: Address, before: int | None, limit: int) -> Page[ActionRow]:
+        """Newest request first. Raises ValueError for a limit outside 1..MAX_PAGE."""
+        sql = f"SELECT {ACTION_COLUMNS} FROM chain_actions WHERE account = ? AND seq < ? ORDER BY seq DESC LIMIT ?"
+        return await self._page(schema.action_row, sql, [account, _before(before)], limit)
 
     async def account_events(self, account: Address, after: int, limit: int) -> list[tuple[int, Event]]:
         """Events that concern `account` after sequence `after`, oldest first; ValueError for a limit out of bounds."""
