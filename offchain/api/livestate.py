@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from offchain.api.present import Presenter, hex_of, side_name
 from offchain.api.schemas import stream
 from offchain.api.state import Live
-from offchain.catalogue import Listing
+from offchain.catalogue import Listing, listing_of
 from offchain.domain.commands import Configure
 from offchain.domain.core import Core
 from offchain.domain.events import DelegateUpdate, ExchangeUpdate
@@ -46,8 +46,7 @@ async def read_seed(live: Live) -> Seed:
         listings = []
         books = []
         for market in core.markets.values():
-            state = core.market_state(market.id)
-            listings.append(Listing(market, state.status, state.halted, state.reason, state.quantity_limit))
+            listings.append(listing_of(core, market))
             books.append((core.depth(market.id, Side.BUY, _ALL_LEVELS), core.depth(market.id, Side.SELL, _ALL_LEVELS)))
         return Seed(
             live.tail(),

@@ -303,6 +303,7 @@ class Presenter:
             reason=listing.reason,
             option=self._option(market),
             margined=_margined(market),
+            opening_margin_bps=listing.opening_margin_bps,
             quantity_limit=None if listing.quantity_limit is None else self.quantity(market, listing.quantity_limit),
         )
 

@@ -54,6 +54,17 @@ class LimitQuantity(Base, frozen=True, array_like=True, tag="limitQuantity"):
     quantity: int | None
 
 
+class SetLeverage(Base, frozen=True, array_like=True, tag="setLeverage"):
+    """What an account must have, in the position and free beside it, for a position of the market to grow.
+
+    The registry's margins never change; this one is the service's own, and asks for more. None: the registry's alone.
+    """
+
+    market: int
+    opening_margin_bps: int | None
+    """basis points of the position's value at the index: 2,000 is a leverage of 5"""
+
+
 class Denied(Base, frozen=True, array_like=True, tag="denied"):
     """Somebody known was refused before the core had anything to decide; it changes nothing, and is on record."""
 

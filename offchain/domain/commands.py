@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import msgspec
 
-from offchain.domain.actions import Action, ActionStatus
-from offchain.domain.admin import Actor, ChangeSettings, Denied, HaltAll, LimitQuantity
+from offchain.domain.actions import OPERATOR, Action, ActionStatus
+from offchain.domain.admin import Actor, ChangeSettings, Denied, HaltAll, LimitQuantity, SetLeverage
 from offchain.domain.market import Asset, Market
 from offchain.domain.order import Address, Order, OrderHash, SelfTrade
 
@@ -405,7 +405,9 @@ class SetStatus(Base, frozen=True, array_like=True, tag="setStatus"):
     reason: str
 
 
-AdminAction = SetStatus | HaltAll | ChangeSettings | LimitQuantity | BatchRetry | Bust | Denied
+AdminAction = (
+    SetStatus | HaltAll | ChangeSettings | LimitQuantity | SetLeverage | BatchRetry | Bust | RequestAction | Denied
+)
 
 
 class Administer(Base, frozen=True, array_like=True, tag="administer"):
@@ -418,8 +420,11 @@ class Administer(Base, frozen=True, array_like=True, tag="administer"):
     """Idempotency-Key, by which the same request of the actor is done once; "": it has none"""
 
 
-Bare = SetStatus | BatchRetry | Bust
-"""Actions that older journals have without `Administer`. Nobody may submit them so any more."""
+def is_bare(command: Command) -> bool:
+    """Whether it is an administrator's action without its entry in the audit log: older journals have such."""
+    if isinstance(command, RequestAction):
+        return command.account == OPERATOR
+    return isinstance(command, SetStatus | BatchRetry | Bust)
 
 
 class Tick(Base, frozen=True, array_like=True, tag="tick"):

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import msgspec
 
-from offchain.domain.admin import ChangeSettings, HaltAll, LimitQuantity
+from offchain.domain.admin import ChangeSettings, HaltAll, LimitQuantity, SetLeverage
 from offchain.domain.commands import Configure, SetStatus
 from offchain.domain.errors import Code, Rejection
 from offchain.domain.events import Configured, Done
 from offchain.domain.fees import FeeSchedule
+from offchain.domain.market import Kind
 from offchain.domain.state import State, Turn
 
 MAX_FEE_BPS = 50
 """The Engine's hard cap, basis points per side."""
+
+MAX_OPENING_MARGIN_BPS = 10_000
+"""Positions without leverage."""
 
 _LOWEST = {
     "chain_id": 1,
@@ -87,6 +91,25 @@ def change_settings(state: State, turn: Turn, command: ChangeSettings) -> Done |
         return Rejection(Code.REPEATED, "", "the settings are like this")
     state.configuration = changed
     turn.events.append(state.exchange_update())
+    return Done()
+
+
+def set_leverage(state: State, turn: Turn, command: SetLeverage) -> Done | Rejection:
+    """Bound the leverage at which positions of a margined market may grow from now on; those that are stay."""
+    venue = state.markets.get(command.market)
+    if venue is None:
+        return Rejection(Code.UNKNOWN_MARKET, "market", f"there is no market {command.market}")
+    market, margin = venue.market, command.opening_margin_bps
+    if market.kind not in (Kind.PERP, Kind.FUTURE):
+        return Rejection(Code.INVALID_SETTING, "market", f"market {market.symbol} has no margin")
+    lowest = market.terms.initial_margin_bps
+    if margin is not None and not lowest <= margin <= MAX_OPENING_MARGIN_BPS:
+        detail = f"openingMarginBps is from {lowest}, the registry's initial margin, to {MAX_OPENING_MARGIN_BPS}"
+        return Rejection(Code.INVALID_SETTING, "openingMarginBps", detail)
+    if margin == venue.opening_margin_bps:
+        return Rejection(Code.REPEATED, "openingMarginBps", "the market has this margin")
+    venue.opening_margin_bps = margin
+    turn.events.append(state.market_update(command.market))
     return Done()
 
 

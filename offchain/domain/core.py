@@ -94,6 +94,8 @@ class MarketView(msgspec.Struct, frozen=True):
     reason: str
     quantity_limit: int | None = None
     """lots per order that the operator allows; None: what the registry does"""
+    opening_margin_bps: int | None = None
+    """what the operator asks of a position that grows; None: what the registry does"""
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -239,7 +241,8 @@ class Core:
         """Raises KeyError for an unknown market."""
         venue = self._state.markets[market]
         reason = self._state.halt_reason(market)
-        return MarketView(venue.status, venue.status_at, reason is not None, reason or "", venue.quantity_limit)
+        limits = (venue.quantity_limit, venue.opening_margin_bps)
+        return MarketView(venue.status, venue.status_at, reason is not None, reason or "", *limits)
 
     def exchange_update(self) -> ExchangeUpdate | None:
         """What holds for all markets; None before Configure."""

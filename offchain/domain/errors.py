@@ -69,6 +69,7 @@ class Code(StrEnum):
     INVALID_CONFIGURATION = "invalidConfiguration"
     INVALID_BATCH = "invalidBatch"
     INVALID_SETTING = "invalidSetting"
+    INVALID_MARKET = "invalidMarket"
     NOT_AUDITED = "notAudited"
     IDEMPOTENCY_KEY_REUSED = "idempotencyKeyReused"
 

@@ -165,6 +165,8 @@ class MarketUpdate(Base, frozen=True, array_like=True, tag="marketUpdate"):
     reason: str
     quantity_limit: int | None = None
     """lots per order that the operator allows; None: what the registry does"""
+    opening_margin_bps: int | None = None
+    """what the operator asks of a position that grows; None: what the registry does"""
 
 
 class ExchangeUpdate(Base, frozen=True, array_like=True, tag="exchangeUpdate"):

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from offchain.domain.commands import AdminAction, Administer
+from offchain.domain.commands import AdminAction, Administer, RequestAction
 from offchain.domain.events import Administered
 
 REQUEST_LIFE_MS = 86_400_000
@@ -64,6 +64,13 @@ class Administration:
             self.requests[name] = Request(name, now_ms, command.action, answer)
             if len(self.requests) > MAX_REQUESTS:
                 del self.requests[next(iter(self.requests))]
+
+
+def is_same(one: AdminAction, other: AdminAction) -> bool:
+    """Whether both ask for the same; when does not matter."""
+    if isinstance(one, RequestAction) and isinstance(other, RequestAction):
+        return (one.id, one.account, one.action) == (other.id, other.account, other.action)
+    return one == other
 
 
 def name_of(command: Administer) -> RequestName:

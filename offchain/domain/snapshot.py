@@ -87,6 +87,7 @@ class _Market(msgspec.Struct, array_like=True):
     positions: list[tuple[Address, Holding, Holding]]
     """(account, settled, current)"""
     quantity_limit: int | None
+    opening_margin_bps: int | None
 
 
 class _Fill(msgspec.Struct, array_like=True):
@@ -240,8 +241,9 @@ def _write_market(venue: MarketState) -> _Market:
     )
     positions = [(one.address, one.settled, one.current) for one in venue.positions.values()]
     status = (venue.status, venue.status_at, venue.operator_halt)
+    limits = (venue.quantity_limit, venue.opening_margin_bps)
     clearing = (venue.clearing, venue.pool, venue.last_price)
-    return _Market(venue.market, *status, bids, asks, *clearing, positions, venue.quantity_limit)
+    return _Market(venue.market, *status, bids, asks, *clearing, positions, *limits)
 
 
 def _write_account(account: Account) -> _Account:
@@ -317,7 +319,7 @@ def decode(data: bytes) -> State:
         venue = state.markets[market.market.id] = MarketState(market.market)
         venue.status, venue.status_at, venue.operator_halt = market.status, market.status_at, market.operator_halt
         venue.clearing, venue.pool, venue.last_price = market.clearing, market.pool, market.last_price
-        venue.quantity_limit = market.quantity_limit
+        venue.quantity_limit, venue.opening_margin_bps = market.quantity_limit, market.opening_margin_bps
         for address, settled, current in market.positions:
             position = venue.position(address)
             position.settled, position.current = settled, current

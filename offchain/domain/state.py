@@ -60,6 +60,7 @@ class MarketState:
         "is_plain",
         "last_price",
         "market",
+        "opening_margin_bps",
         "operator_halt",
         "pool",
         "positions",
@@ -80,6 +81,8 @@ class MarketState:
         """the operator's reason, None while the operator lets the market trade"""
         self.quantity_limit: int | None = None
         """lots per order that the operator allows; None: what the registry does"""
+        self.opening_margin_bps: int | None = None
+        """what the operator asks of a position that grows; None: what the registry does"""
         self.clearing = ClearingMarket()
         """what the Clearinghouse has of it"""
         self.pool = 0
@@ -303,7 +306,8 @@ class State:
     def market_update(self, market: int) -> MarketUpdate:
         state = self.markets[market]
         reason = self.halt_reason(market)
-        return MarketUpdate(state.market, state.status, reason is not None, reason or "", state.quantity_limit)
+        limits = (state.quantity_limit, state.opening_margin_bps)
+        return MarketUpdate(state.market, state.status, reason is not None, reason or "", *limits)
 
     def exchange_update(self) -> ExchangeUpdate:
         configuration, halt = self.configuration, self.exchange_halt

@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from offchain.domain.commands import Bare, Command
+from offchain.domain.commands import Command, is_bare
 from offchain.domain.errors import Code, Rejection
 from offchain.domain.events import Result
 from offchain.ports import CoreStatus, Ingress, Overloaded, Record, Unavailable
@@ -223,7 +223,7 @@ class _Connection:
 
     async def _answer(self, request: Submit | AskStatus) -> None:
         try:
-            if isinstance(request, Submit) and isinstance(request.command, Bare):
+            if isinstance(request, Submit) and is_bare(request.command):
                 self._reply(Answer(request.id, _UNAUDITED))
             elif isinstance(request, Submit):
                 self._reply(Answer(request.id, await self._ingress.submit(request.command, request.timeout_ms)))

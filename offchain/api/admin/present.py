@@ -148,5 +148,9 @@ def settings(update: ExchangeUpdate) -> admin.Settings:
 def market_state(present: Presenter, listing: Listing) -> admin.MarketState:
     shown = present.market(listing)
     return admin.MarketState(
-        market=shown.symbol, status=shown.status, reason=shown.reason, quantity_limit=shown.quantity_limit
+        market=shown.symbol,
+        status=shown.status,
+        reason=shown.reason,
+        quantity_limit=shown.quantity_limit,
+        opening_margin_bps=shown.opening_margin_bps,
     )

@@ -11,7 +11,7 @@ from offchain.api.channels import Channel, Sink, Subscription, leave
 from offchain.api.present import Presenter
 from offchain.api.schemas import admin
 from offchain.api.state import Live
-from offchain.catalogue import Catalogue, Listing
+from offchain.catalogue import Catalogue, Listing, listing_of
 from offchain.domain.core import Core
 from offchain.domain.events import ExchangeUpdate, MarketUpdate
 from offchain.domain.market import Market
@@ -24,11 +24,6 @@ _ENCODER = msgspec.json.Encoder()
 
 def name_of(market: Market | None) -> str:
     return "admin.*" if market is None else f"admin.{market.symbol}"
-
-
-def listing_of(core: Core, market: Market) -> Listing:
-    view = core.market_state(market.id)
-    return Listing(market, view.status, view.halted, view.reason, view.quantity_limit)
 
 
 class AdminFeed:
@@ -94,7 +89,8 @@ class AdminFeed:
         """Tell whom it concerns, after the catalogue knows it; how many messages that were."""
         if isinstance(event, ExchangeUpdate):
             return sum(self._send(key, seq, None, present.settings(event)) for key in self._channels)
-        listing = Listing(event.market, event.status, event.halted, event.reason, event.quantity_limit)
+        limits = (event.quantity_limit, event.opening_margin_bps)
+        listing = Listing(event.market, event.status, event.halted, event.reason, *limits)
         state = present.market_state(self._present, listing)
         return sum(self._send(key, seq, state, None) for key in (ALL, event.market.id) if key in self._channels)
 

@@ -38,6 +38,12 @@ class LimitBody(Body, frozen=True):
     """base units per order, at most the market's `maxQuantity`; null: as many as that"""
 
 
+class LeverageBody(Body, frozen=True):
+    opening_margin_bps: int | None
+    """what an account must have, in the position and free, for it to grow: from the market's `initialMarginBps` to
+    10,000; 2,000 is a leverage of 5; null: the market's alone"""
+
+
 class RetryBody(Body, frozen=True):
     """An empty object."""
 
@@ -156,6 +162,7 @@ class MarketState(Base, frozen=True):
     """active | paused | closed | halted"""
     reason: str
     quantity_limit: str | None
+    opening_margin_bps: int | None
 
 
 class AdminState(Base, frozen=True):

@@ -270,6 +270,8 @@ class MarketInfo(Base, frozen=True):
     """of a perpetual or a future; null of other kinds"""
     quantity_limit: str | None = None
     """base units that an order may have now, where the operator has set less than `maxQuantity`"""
+    opening_margin_bps: int | None = None
+    """what a position that grows needs, with what the account has free, where the operator has set a leverage"""
 
 
 class SigningDomain(Base, frozen=True):

@@ -43,12 +43,24 @@ async def act(exchange: Exchange, *actions: AdminAction) -> None:
         await exchange.submit(Administer(Actor("console", "tester", [], "", ""), action))
 
 
+def state_of(market: str, reason: str = "", **limits: Any) -> dict[str, Any]:
+    status = "halted" if reason else "active"
+    none = {"quantityLimit": None, "openingMarginBps": None}
+    return {"market": market, "status": status, "reason": reason, **none, **limits}
+
+
 async def test_a_snapshot_comes_first(exchange: Exchange, socket: Socket) -> None:
     await act(exchange, SetStatus(2, True, "maintenance"), LimitQuantity(2, 50_000))
     seq = (await socket.subscribe(ALL, ONE))["seq"]
     settings = {"halted": False, "reason": "", "maxOpenOrders": 10_000, "priceBandBps": 0}
-    btc = {"market": "BTC-USDC", "status": "halted", "reason": "maintenance", "quantityLimit": "0.5"}
-    eth = {"market": "ETH-USDC", "status": "active", "reason": "", "quantityLimit": None}
+    btc = {
+        "market": "BTC-USDC",
+        "status": "halted",
+        "reason": "maintenance",
+        "quantityLimit": "0.5",
+        "openingMarginBps": None,
+    }
+    eth = {"market": "ETH-USDC", "status": "active", "reason": "", "quantityLimit": None, "openingMarginBps": None}
     everything = await socket.next()
     assert everything["data"] == {"settings": settings, "markets": [btc, eth]}
     assert (everything["type"], everything["channel"], everything["seq"] >= seq) == ("snapshot", ALL, True)
@@ -61,7 +73,13 @@ async def test_changes_follow(exchange: Exchange, socket: Socket) -> None:
     await act(exchange, SetStatus(4, True, "maintenance"))
     change = await socket.next()
     assert (change["type"], change["channel"], change["prevSeq"]) == ("stateChange", ALL, snapshot["seq"])
-    halted = {"market": "ETH-USDC", "status": "halted", "reason": "maintenance", "quantityLimit": None}
+    halted = {
+        "market": "ETH-USDC",
+        "status": "halted",
+        "reason": "maintenance",
+        "quantityLimit": None,
+        "openingMarginBps": None,
+    }
     assert change["market"] == halted
     assert "settings" not in change
     await act(exchange, ChangeSettings(max_open_orders=5))

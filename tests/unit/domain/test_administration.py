@@ -8,23 +8,40 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from offchain.domain.admin import Actor, ChangeSettings, Denied, HaltAll, LimitQuantity
+from offchain.domain.actions import OPERATOR, Action, CreateMarket, ScheduleFee, SetMarketStatus
+from offchain.domain.admin import Actor, ChangeSettings, Denied, HaltAll, LimitQuantity, SetLeverage
 from offchain.domain.administration import ACTIONS, name_of
-from offchain.domain.commands import AdminAction, Administer, BatchClosed, BatchParked, BatchRetry, Bust, SetStatus
+from offchain.domain.commands import (
+    AdminAction,
+    Administer,
+    BatchClosed,
+    BatchParked,
+    BatchRetry,
+    Bust,
+    RequestAction,
+    SetStatus,
+)
 from offchain.domain.core import Core
 from offchain.domain.errors import Code, Rejection
 from offchain.domain.events import AdminActed, Administered, CommandRefused, ExchangeUpdate, MarketUpdate
 from offchain.domain.requests import MAX_REQUESTS, REQUEST_LIFE_MS
-from tests.utils.exchange import BTC_USDC, BUY, ETH_USDC, IOC, MAKER, SELL, TAKER, Exchange
+from tests.utils.exchange import BTC, BTC_USDC, BUY, ETH_USDC, IOC, LOT, MAKER, SELL, TAKER, USDC, Exchange
 
 ALICE = Actor("https://id.example", "alice", ["ops"], "6f1c", "192.0.2.1")
 BOB = Actor("https://id.example", "bob", ["ops"], "7a2d", "192.0.2.2")
+
+
+CREATE = CreateMarket("SOL-USDC", 0, BTC, USDC, 100_000_000, LOT, 10**12, 10**6)
 
 
 def administer(exchange: Exchange, action: AdminAction, key: str = "", actor: Actor = ALICE) -> Administered:
     result = exchange.run(Administer(actor, action, key))
     assert isinstance(result, Administered)
     return result
+
+
+def asked(action: Action, action_id: bytes = b"\x01" * 32, at_ms: int = 0) -> RequestAction:
+    return RequestAction(action_id, OPERATOR, action, at_ms)
 
 
 def code_of(result: Administered) -> str:
@@ -90,7 +107,8 @@ def test_every_action_has_a_name_in_the_log() -> None:
         HaltAll(True, ""),
         HaltAll(False, ""),
     ]
-    actions += [ChangeSettings(), LimitQuantity(1, None), BatchRetry(1), Bust([], "")]
+    actions += [ChangeSettings(), LimitQuantity(1, None), SetLeverage(1, None), BatchRetry(1), Bust([], "")]
+    actions += [asked(CREATE), asked(SetMarketStatus(1, 2)), asked(ScheduleFee(1, 1))]
     assert [name_of(action) for action in actions] == list(ACTIONS)
 
 
