@@ -119,6 +119,9 @@ class Config(BaseSettings):
     limit_address_cancels: float = Field(100, ge=0, description="cancels per second of one address")
     limit_account_orders: float = Field(50, ge=0, description="orders per second of one account")
     limit_account_cancels: float = Field(100, ge=0, description="cancels per second of one account")
+    limit_account_actions: float = Field(
+        30, ge=0, description="transactions on chain that one account may ask for per hour; the operator pays their gas"
+    )
     limit_socket_messages: float = Field(10, ge=0, description="messages per second of one WebSocket")
     limit_keys: int = Field(65_536, ge=1, description="addresses, and accounts, whose budgets are remembered")
     proxy_hops: int = Field(

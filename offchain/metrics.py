@@ -100,6 +100,7 @@ class CoreMetrics(Metrics):
         self.intake_seconds = self._tally("intake_seconds", "Decoding and verifying a signed request", (), "kind")
         self.order_intake = self.intake_seconds.labels("order")
         self.cancel_intake = self.intake_seconds.labels("cancel")
+        self.action_intake = self.intake_seconds.labels("action")
         self.inflight = self._gauge("inflight_requests", "Orders and cancels under way", "kind")
         self.circuit_open = self._gauge("circuit_open", "1 while orders are refused because the core does not answer")
         self.circuit_opened = self._counter("circuit_opened", "Times that the circuit breaker opened")

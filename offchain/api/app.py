@@ -9,6 +9,7 @@ from time import perf_counter
 import structlog
 from aiohttp import web
 
+from offchain.api.actions import ActionDesk
 from offchain.api.admin.jwks import Jwks, loader
 from offchain.api.admin.tokens import Verifier
 from offchain.api.answers import AnswerStore
@@ -17,6 +18,7 @@ from offchain.api.closing import CloseCode
 from offchain.api.desk import REFUSALS, Desk, rejection_of
 from offchain.api.handlers.common import charge_address
 from offchain.api.keys import (
+    ACTION_DESK,
     ADMIN,
     BREAKER,
     CATALOGUE,
@@ -72,6 +74,7 @@ def init_app(state: ApiState) -> web.Application:
     app[DESK] = Desk(state, app[LIFE], app[BREAKER], app[LIMITS], catalogue, app[INTAKE], app[PRESENT])
     if state.admin is not None:
         app[ADMIN] = Verifier(state.admin, Jwks(loader(state.admin), state.admin, state.monotonic), state.clock)
+    app[ACTION_DESK] = ActionDesk(state, app[BREAKER], catalogue)
     app.add_routes(ROUTES)
     app.cleanup_ctx.append(_follow_feed)
     app.on_shutdown.append(_close_sockets)

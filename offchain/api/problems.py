@@ -82,6 +82,7 @@ PROBLEMS: Mapping[str, Kind] = MappingProxyType(
         IntakeCode.INVALID_VALUE: Kind(400, "A field has a value that is not possible"),
         IntakeCode.INVALID_ADDRESS: Kind(400, "An address is malformed"),
         IntakeCode.INVALID_ORDER_ID: Kind(400, "An order id is malformed"),
+        IntakeCode.INVALID_ACTION_ID: Kind(400, "An action's id is malformed"),
         IntakeCode.INVALID_SIGNATURE: Kind(400, "The signature is malformed"),
         IntakeCode.SIGNER_MISMATCH: Kind(403, "The signature is not the account's"),
         # the interface
@@ -155,6 +156,13 @@ PROBLEMS: Mapping[str, Kind] = MappingProxyType(
         Code.UNKNOWN_ORDER: Kind(404, "The order is not known"),
         Code.NOT_OWNER: Kind(403, "The order is another account's"),
         Code.ORDER_NOT_OPEN: Kind(409, "The order has ended"),
+        # transactions that the service sends for others
+        Code.UNKNOWN_ACCOUNT: Kind(403, "The account has nothing here"),
+        Code.UNKNOWN_ACTION: Kind(404, "The action is not known"),
+        Code.UNKNOWN_ASSET: Kind(404, "The asset is not known"),
+        Code.ACTION_EXPIRED: Kind(422, "What was signed has expired"),
+        Code.TOO_MANY_ACTIONS: Kind(409, "The account has too many pending actions"),
+        Code.ACTION_BACKLOG: Kind(503, "Too many transactions wait to be sent", True),
         # chain and operator commands; a trader meets only notConfigured
         Code.REPEATED: Kind(409, "The command has been applied before"),
         Code.OUT_OF_ORDER: Kind(409, "The command does not follow the last one"),

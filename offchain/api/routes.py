@@ -7,7 +7,7 @@ import re
 from aiohttp import web
 
 from offchain.api.admin import handlers as admin
-from offchain.api.handlers import accounts, batches, documents, figures, markets, orders, service
+from offchain.api.handlers import accounts, actions, batches, documents, figures, markets, orders, service
 from offchain.api.websocket import websocket
 
 _ORDER = "/v1/orders/{id:(?!batch$)[^/]+}"
@@ -20,6 +20,13 @@ ROUTES: tuple[web.RouteDef, ...] = (
     web.get("/v1/orders", orders.list_orders, allow_head=False),
     web.get(_ORDER, orders.get_order, allow_head=False),
     web.delete(_ORDER, orders.cancel_order),
+    # transactions on chain
+    web.post("/v1/vault/withdraw", actions.withdraw),
+    web.post("/v1/account/delegates", actions.set_delegate),
+    web.post("/v1/orders/{id}/cancel-on-chain", actions.cancel_on_chain),
+    web.post("/v1/account/cancel-all-on-chain", actions.cancel_all_on_chain),
+    web.get("/v1/actions", actions.list_actions, allow_head=False),
+    web.get("/v1/actions/{id}", actions.get_action, allow_head=False),
     # accounts
     web.get("/v1/account", accounts.get_account, allow_head=False),
     web.get("/v1/balances", accounts.list_balances, allow_head=False),
@@ -35,6 +42,7 @@ ROUTES: tuple[web.RouteDef, ...] = (
     web.get("/v1/tickers", figures.list_tickers, allow_head=False),
     web.get("/v1/tickers/{symbol}", figures.get_ticker, allow_head=False),
     web.get("/v1/statistics", figures.get_statistics, allow_head=False),
+    web.get("/v1/fees", markets.get_fees, allow_head=False),
     web.get("/v1/prices", markets.list_prices, allow_head=False),
     web.get("/v1/time", markets.get_time, allow_head=False),
     # administration

@@ -29,6 +29,7 @@ ALLOWED: dict[str, set[str]] = {
     "rounds": {"domain", "ports", "catalogue"},
     "batching": {"domain", "ports", "rounds"},
     "intake": {"domain", "ports", "catalogue", "chain.eip712"},
+    "actionintake": {"domain", "catalogue", "chain.eip712", "intake"},
     "sequencer": {"domain", "metrics", "ports", "replica", "tracing"},
     "projector": {"domain", "metrics", "ports", "replica"},
     "lane": {"ports"},
@@ -52,8 +53,18 @@ ALLOWED: dict[str, set[str]] = {
     "transport": {"domain", "ports"},
     "chain": {"domain", "metrics", "ports", "chain.eip712", "chain.calldata", "chain.batch", "chain.abi"},
     # What the outside talks to, and what talks to it.
-    "api.schemas": {"domain", "intake"},
-    "api": {"domain", "metrics", "ports", "tracing", "intake", "catalogue", "api.schemas", "chain.eip712"},
+    "api.schemas": {"domain", "intake", "actionintake"},
+    "api": {
+        "domain",
+        "metrics",
+        "ports",
+        "tracing",
+        "intake",
+        "actionintake",
+        "catalogue",
+        "api.schemas",
+        "chain.eip712",
+    },
     "client": {"domain", "api.schemas", "chain.eip712"},
     "cli": {"domain", "api.schemas", "chain.abi", "client"},
     # Processes. Only `app` knows the adapters.

@@ -193,6 +193,10 @@ class Account(Base, frozen=True):
     epoch_bump_pending: bool
     """the epoch is about to end; no order is taken until it has"""
     delegates: list[Delegate]
+    withdrawal_nonce: str
+    """what the next signed `Withdraw` carries"""
+    delegate_nonce: str
+    """what the next signed `Delegate` carries"""
 
 
 class Withdrawal(Base, frozen=True):
@@ -286,6 +290,17 @@ class SigningDomain(Base, frozen=True):
 class FeeChange(Base, frozen=True):
     fee_bps: int
     at: int
+
+
+class Fees(Base, frozen=True):
+    """Per side of a fill, in basis points of its notional value."""
+
+    fee_bps: int
+    """of what is matched now"""
+    max_fee_bps: int
+    """the most that the contracts allow"""
+    fee_change: FeeChange | None
+    """the next one that is scheduled, from a match time on (`at`, Unix ms)"""
 
 
 class Markets(Base, frozen=True):

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+from offchain.api.schemas.actions import ActionChange
 from offchain.api.schemas.base import Base, Sparse
 from offchain.api.schemas.http import (
     Balance,
@@ -193,6 +194,13 @@ class DelegateMessage(Base, frozen=True, tag="delegateUpdate", tag_field="type")
     data: Delegate
 
 
+class ActionMessage(Base, frozen=True, tag="actionUpdate", tag_field="type"):
+    channel: str
+    seq: int
+    prev_seq: int
+    data: ActionChange
+
+
 class SettlementMessage(Base, frozen=True, tag="settlementUpdate", tag_field="type"):
     channel: str
     seq: int
@@ -219,6 +227,7 @@ TraderUpdate = (
     | WithdrawalMessage
     | AccountMessage
     | DelegateMessage
+    | ActionMessage
     | SettlementMessage
 )
 TraderMessage = TraderSnapshot | ResumedMessage | TraderUpdate

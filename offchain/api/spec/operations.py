@@ -13,8 +13,8 @@ from typing import Any
 import msgspec
 
 from offchain.api.handlers.figures import DEFAULT_CANDLES, INTERVALS, LATEST_MS, MAX_CANDLES
-from offchain.api.schemas import admin, figures, http, positions
-from offchain.api.spec.fields import ADDRESS, ORDER_ID
+from offchain.api.schemas import actions, admin, figures, http, positions
+from offchain.api.spec.fields import ACTION_ID, ADDRESS, ORDER_ID
 from offchain.api.state import ApiSettings
 from offchain.domain.administration import ACTIONS
 from offchain.domain.order import OrderStatus
@@ -64,6 +64,7 @@ def _count(name: str, default: int, largest: int, description: str) -> Parameter
 
 ACCOUNT = Parameter("account", ADDRESS, "whose", required=True)
 ORDER = Parameter("id", ORDER_ID, "the order's EIP-712 struct hash", required=True, place="path")
+ACTION = Parameter("id", ACTION_ID, "the EIP-712 digest of what was signed", required=True, place="path")
 SYMBOL = Parameter("symbol", {"type": "string", "minLength": 1}, "such as `BTC-USDC`", required=True, place="path")
 MARKET = Parameter("market", {"type": "string"}, "a symbol")
 STATUS = Parameter(
@@ -152,6 +153,8 @@ _ADMINISTRATION = (
         "/v1/admin/audit", "What administrators did, newest first", admin.AuditPage, (WHO, ACTION, CURSOR, LIMIT)
     ),
 )
+_ACTS = "The operator pays the gas. Sending the same bytes again is safe: it tells how the action stands."
+_ASKED = MappingProxyType({200: "it has settled already", 202: "it is taken, or pending already"})
 
 OPERATIONS: tuple[Operation, ...] = (
     # orders
@@ -194,6 +197,63 @@ OPERATIONS: tuple[Operation, ...] = (
         {200: http.CanceledOrder},
         (ORDER, IDEMPOTENCY_KEY),
         body=http.CancelBody,
+    ),
+    # transactions on chain
+    Operation(
+        "POST",
+        "/v1/vault/withdraw",
+        "actions",
+        "Request a withdrawal on chain by a signature of the account",
+        {202: actions.ActionState, 200: actions.ActionState},
+        (IDEMPOTENCY_KEY,),
+        body=actions.WithdrawalBody,
+        description=_ACTS,
+        notes=_ASKED,
+    ),
+    Operation(
+        "POST",
+        "/v1/account/delegates",
+        "actions",
+        "Set a delegate on chain by a signature of the account",
+        {202: actions.ActionState, 200: actions.ActionState},
+        (IDEMPOTENCY_KEY,),
+        body=actions.DelegateBody,
+        description=_ACTS,
+        notes=_ASKED,
+    ),
+    Operation(
+        "POST",
+        "/v1/orders/{id}/cancel-on-chain",
+        "actions",
+        "Cancel an order here at once, and on chain, by the signature that also cancels it here alone",
+        {202: actions.ActionState, 200: actions.ActionState},
+        (ORDER, IDEMPOTENCY_KEY),
+        body=http.CancelBody,
+        description=_ACTS,
+        notes=_ASKED,
+    ),
+    Operation(
+        "POST",
+        "/v1/account/cancel-all-on-chain",
+        "actions",
+        "Cancel all orders here at once, and end the account's epoch on chain",
+        {202: actions.ActionState, 200: actions.ActionState},
+        (IDEMPOTENCY_KEY,),
+        body=actions.CancelAllBody,
+        description=_ACTS,
+        notes=_ASKED,
+    ),
+    Operation(
+        "GET",
+        "/v1/actions",
+        "actions",
+        "Transactions that the service sends for an account, newest first",
+        {200: actions.ActionPage},
+        (ACCOUNT, CURSOR, LIMIT),
+        description=_READS,
+    ),
+    Operation(
+        "GET", "/v1/actions/{id}", "actions", "One of them", {200: actions.ActionInfo}, (ACTION,), description=_READS
     ),
     # accounts
     Operation(
@@ -261,6 +321,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "GET", "/v1/tickers/{symbol}", "markets", "The last 24 hours of a market", {200: figures.Ticker}, (SYMBOL,)
     ),
     Operation("GET", "/v1/statistics", "markets", "What was traded and paid in fees", {200: figures.Statistics}),
+    Operation("GET", "/v1/fees", "markets", "The fee, its scheduled change and its maximum", {200: http.Fees}),
     Operation("GET", "/v1/prices", "markets", "What the markets' oracles say, as the core has it", {200: http.Prices}),
     Operation("GET", "/v1/time", "markets", "The exchange's clock", {200: http.ServerTime}),
     # administration
