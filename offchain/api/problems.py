@@ -171,6 +171,7 @@ PROBLEMS: Mapping[str, Kind] = MappingProxyType(
         Code.INVALID_CONFIGURATION: Kind(400, "The configuration is not possible"),
         Code.INVALID_BATCH: Kind(409, "The batch is not possible"),
         Code.INVALID_SETTING: Kind(422, "The setting is not possible"),
+        Code.INVALID_MARKET: Kind(422, "The registry would not take the market"),
         Code.NOT_AUDITED: Kind(403, "The command needs an entry in the audit log"),
         Code.UNKNOWN_BATCH: Kind(404, "The batch is not known"),
         Code.UNKNOWN_ORACLE: Kind(404, "No market goes by this oracle"),

@@ -7,6 +7,7 @@ import re
 from aiohttp import web
 
 from offchain.api.admin import handlers as admin
+from offchain.api.admin import onchain
 from offchain.api.handlers import accounts, actions, batches, documents, figures, markets, orders, service
 from offchain.api.websocket import websocket
 
@@ -53,6 +54,12 @@ ROUTES: tuple[web.RouteDef, ...] = (
     web.post("/v1/admin/markets/{symbol}/halt", admin.halt_market),
     web.post("/v1/admin/markets/{symbol}/resume", admin.resume_market),
     web.post("/v1/admin/markets/{symbol}/limit", admin.limit_quantity),
+    web.post("/v1/admin/markets/{symbol}/leverage", admin.set_leverage),
+    web.post("/v1/admin/markets", onchain.create_market),
+    web.post("/v1/admin/markets/{symbol}/status", onchain.set_status),
+    web.post("/v1/admin/fee", onchain.schedule_fee),
+    web.get("/v1/admin/actions", onchain.list_actions, allow_head=False),
+    web.get("/v1/admin/actions/{id}", onchain.get_action, allow_head=False),
     web.get("/v1/admin/dead-letters", admin.list_dead_letters, allow_head=False),
     web.get("/v1/admin/dead-letters/{id}", admin.get_dead_letter, allow_head=False),
     web.post("/v1/admin/dead-letters/{id}/retry", admin.retry_dead_letter),

@@ -39,10 +39,7 @@ def unlisted(state: State, action: CreateMarket, now: int) -> Rejection | None:
 
 
 def _problems(state: State, action: CreateMarket, now: int) -> Iterator[Problem]:
-    if _SYMBOL.fullmatch(action.symbol) is None:
-        yield "symbol", f"must be 1 to {MAX_SYMBOL} of A-Z, 0-9 and -"
-    if any(venue.market.symbol == action.symbol for venue in state.markets.values()):
-        yield "symbol", f"{action.symbol} is another market's, and is never used twice"
+    """In the order in which the registry looks at them."""
     if action.kind not in tuple(Kind):
         yield "kind", "must be spot, perp, future or option"
     if action.base not in state.assets:
@@ -52,12 +49,16 @@ def _problems(state: State, action: CreateMarket, now: int) -> Iterator[Problem]
         yield "quote", "must be USDC, or in a spot market another asset than the base"
     if action.quote != USDC and action.quote not in state.assets:
         yield "quote", "must be USDC or a registered asset"
+    if _SYMBOL.fullmatch(action.symbol) is None:
+        yield "symbol", f"must be 1 to {MAX_SYMBOL} of A-Z, 0-9 and -"
+    if any(venue.market.symbol == action.symbol for venue in state.markets.values()):
+        yield "symbol", f"{action.symbol} is another market's, and is never used twice"
     unit = 10 ** state.assets[action.base].decimals
     yield from _sizes(action, unit)
+    yield from _terms(action, unit, now)
     needs_oracle = action.kind != Kind.SPOT or action.quote != USDC
     if needs_oracle != (len(action.oracle) == 20 and any(action.oracle)):
         yield "oracle", "must be a contract's address" if needs_oracle else "belongs to other markets than this"
-    yield from _terms(action, unit, now)
 
 
 def _sizes(action: CreateMarket, unit: int) -> Iterator[Problem]:

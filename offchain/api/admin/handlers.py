@@ -9,12 +9,11 @@ from aiohttp import web
 from offchain.api.admin import present
 from offchain.api.admin.access import viewer
 from offchain.api.admin.settings import Role
-from offchain.api.admin.writes import checked_reason, write
+from offchain.api.admin.writes import checked_reason, market_of_write, write
 from offchain.api.handlers.common import (
     answer,
     cursor,
     limit_of,
-    market_of,
     parameters,
     position_of,
     read_own_writes,
@@ -22,13 +21,12 @@ from offchain.api.handlers.common import (
 from offchain.api.keys import CATALOGUE, PRESENT, STATE
 from offchain.api.problems import ApiCode, ProblemError
 from offchain.api.schemas import admin
-from offchain.domain.admin import ChangeSettings, HaltAll, LimitQuantity
+from offchain.domain.admin import ChangeSettings, HaltAll, LimitQuantity, SetLeverage
 from offchain.domain.administration import ACTIONS
 from offchain.domain.commands import BatchRetry, Bust, SetStatus
 from offchain.domain.core import Core
 from offchain.domain.errors import Code
 from offchain.domain.events import ExchangeUpdate
-from offchain.domain.market import Market
 from offchain.domain.outbox import MAX_BATCH_FILLS
 from offchain.intake import parse_lots, parse_order_id, shown
 from offchain.ports import AuditQuery, DeadLetterRow, ItemRow
@@ -73,7 +71,7 @@ async def halt_market(request: web.Request) -> web.Response:
         Role.OPERATOR,
         "haltMarket",
         admin.HaltBody,
-        lambda body: SetStatus(_market(request).id, True, checked_reason(body.reason, is_required=True)),
+        lambda body: SetStatus(market_of_write(request).id, True, checked_reason(body.reason, is_required=True)),
     )
 
 
@@ -84,7 +82,7 @@ async def resume_market(request: web.Request) -> web.Response:
         Role.OPERATOR,
         "resumeMarket",
         admin.ResumeBody,
-        lambda body: SetStatus(_market(request).id, False, checked_reason(body.reason)),
+        lambda body: SetStatus(market_of_write(request).id, False, checked_reason(body.reason)),
     )
 
 
@@ -92,10 +90,21 @@ async def limit_quantity(request: web.Request) -> web.Response:
     """POST /v1/admin/markets/{symbol}/limit"""
 
     def make(body: admin.LimitBody) -> LimitQuantity:
-        market, text = _market(request), body.quantity_limit
+        market, text = market_of_write(request), body.quantity_limit
         return LimitQuantity(market.id, None if text is None else parse_lots(text, market, "quantityLimit"))
 
     return await write(request, Role.MANAGER, "limitQuantity", admin.LimitBody, make)
+
+
+async def set_leverage(request: web.Request) -> web.Response:
+    """POST /v1/admin/markets/{symbol}/leverage"""
+    return await write(
+        request,
+        Role.MANAGER,
+        "setLeverage",
+        admin.LeverageBody,
+        lambda body: SetLeverage(market_of_write(request).id, body.opening_margin_bps),
+    )
 
 
 async def change_settings(request: web.Request) -> web.Response:
@@ -121,10 +130,6 @@ async def get_settings(request: web.Request) -> web.Response:
 
 def exchange_update(core: Core) -> ExchangeUpdate | None:
     return core.exchange_update()
-
-
-def _market(request: web.Request) -> Market:
-    return market_of(request, request.match_info["symbol"], "symbol")
 
 
 # ---------------------------------------------------------------------------------------------------------------------

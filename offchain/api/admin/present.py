@@ -9,15 +9,25 @@ import msgspec
 from offchain.api.present import Presenter, hex_of
 from offchain.api.schemas import admin
 from offchain.catalogue import Catalogue, Listing
+from offchain.domain.actions import Action, ScheduleFee, SetMarketStatus, kind_of
 from offchain.domain.admin import Denied, Facts
 from offchain.domain.administration import name_of
-from offchain.domain.commands import AdminAction
+from offchain.domain.commands import AdminAction, RequestAction
 from offchain.domain.events import Administered, ExchangeUpdate
+from offchain.domain.market import MarketStatus
 from offchain.domain.units import format_units
-from offchain.ports import AuditRow, DeadLetterRow, ItemRow
+from offchain.ports import ActionRow, AuditRow, DeadLetterRow, ItemRow
 
 
 def acted(catalogue: Catalogue, action: AdminAction, result: Administered) -> admin.Acted:
+    if isinstance(action, RequestAction):
+        return admin.Requested(
+            entry=result.entry,
+            action=name_of(action),
+            before=_facts(catalogue, action, result.before),
+            after=_facts(catalogue, action, result.after),
+            action_id=hex_of(action.id),
+        )
     return admin.Acted(
         entry=result.entry,
         action=name_of(action),
@@ -52,6 +62,8 @@ def parameters(catalogue: Catalogue, action: AdminAction) -> dict[str, Any]:
     """What an action was asked with, by the names of the API; what was left out is left out."""
     if isinstance(action, Denied):
         return {"request": action.request}
+    if isinstance(action, RequestAction):
+        return {"actionId": hex_of(action.id), **_terms(catalogue, action.action)}
     given: dict[str, Any] = {}
     for name in action.__struct_fields__:
         value = getattr(action, name)
@@ -66,8 +78,37 @@ def parameters(catalogue: Catalogue, action: AdminAction) -> dict[str, Any]:
     return given
 
 
+def _terms(catalogue: Catalogue, action: Action) -> dict[str, Any]:
+    """What an action on chain is made of, in the registry's integers; the market by its symbol, times in ms."""
+    match action:
+        case SetMarketStatus():
+            status = MarketStatus(action.status).name.lower()
+            return {"market": _symbol(catalogue, action.market), "status": status}
+        case ScheduleFee():
+            return {"feeBps": action.fee_bps, "at": action.at * 1000}
+    given: dict[str, Any] = _plain(action)
+    return given
+
+
+def action(catalogue: Catalogue, row: ActionRow) -> admin.AdminActionInfo:
+    return admin.AdminActionInfo(
+        action_id=hex_of(row.id),
+        action=kind_of(row.action),
+        parameters=_terms(catalogue, row.action),
+        status=row.status,
+        reason=row.reason,
+        tx_hash=hex_of(row.tx_hash) if row.tx_hash else None,
+        target=hex_of(row.target) if row.target else None,
+        data=hex_of(row.data) if row.data else None,
+        created_at=row.created_ms,
+        updated_at=row.updated_ms,
+    )
+
+
 def _facts(catalogue: Catalogue, action: AdminAction, facts: Facts) -> dict[str, Any]:
     shown: dict[str, Any] = dict(facts)
+    if "nextFeeAt" in shown:
+        shown["nextFeeAt"] *= 1000
     if "quantityLimit" in shown:
         shown["quantityLimit"] = _quantity(catalogue, action, facts["quantityLimit"])
     return shown

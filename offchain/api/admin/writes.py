@@ -18,7 +18,7 @@ from offchain.api.admin import present
 from offchain.api.admin.access import actor_of, authenticate, require
 from offchain.api.admin.settings import Role
 from offchain.api.admin.tokens import Administrator
-from offchain.api.handlers.common import answer, read_body
+from offchain.api.handlers.common import answer, market_of, read_body
 from offchain.api.idempotency import key_of, once
 from offchain.api.keys import CATALOGUE, METRICS, STATE
 from offchain.api.problems import ApiCode, ProblemError
@@ -26,6 +26,7 @@ from offchain.domain.admin import Actor, Denied
 from offchain.domain.commands import AdminAction, Administer
 from offchain.domain.errors import Rejection
 from offchain.domain.events import Administered, Result
+from offchain.domain.market import Market
 from offchain.domain.order import Address
 from offchain.intake import IntakeCode, IntakeError, decode_body, shown
 
@@ -38,6 +39,8 @@ UNTOLD = (ApiCode.IDEMPOTENCY_KEY_REUSED, ApiCode.IDEMPOTENCY_KEY_IN_FLIGHT)
 """Refusals about keys: whoever finds them, the core has made no entry yet."""
 
 BodyT = TypeVar("BodyT", bound=msgspec.Struct)
+
+ACTOR = web.RequestKey("actor", Actor)
 
 log = structlog.get_logger(__name__)
 
@@ -55,7 +58,7 @@ async def write(
     `make` raises ProblemError or IntakeError for what is no action. Raises REFUSALS.
     """
     administrator = await authenticate(request)
-    actor = actor_of(request, administrator)
+    actor = request[ACTOR] = actor_of(request, administrator)
     raw = b""
     try:
         raw = await read_body(request)
@@ -76,6 +79,16 @@ async def write(
         if refusal.rejection.code in UNTOLD:
             await _deny(request, actor, name, raw, refusal.rejection)
         raise
+
+
+def actor_of_write(request: web.Request) -> Actor:
+    """Who sent the request that is being written."""
+    return request[ACTOR]
+
+
+def market_of_write(request: web.Request) -> Market:
+    """The market that the address names. Raises ProblemError if there is none."""
+    return market_of(request, request.match_info["symbol"], "symbol")
 
 
 def scope_of(administrator: Administrator) -> Address:

@@ -44,6 +44,58 @@ class LeverageBody(Body, frozen=True):
     10,000; 2,000 is a leverage of 5; null: the market's alone"""
 
 
+class StatusBody(Body, frozen=True):
+    status: str
+    """active | paused | closed, which is for good"""
+
+
+class FeeBody(Body, frozen=True):
+    fee_bps: int
+    """per side, 0 to 50"""
+    at: int
+    """when it begins: a settlement window ahead at least"""
+
+
+class CreateMarketBody(Body, frozen=True):
+    """A market as `GET /v1/markets` shows it, within the bounds of the registry; what a kind has not is left out."""
+
+    symbol: str
+    """1 to 31 of A-Z, 0-9 and -"""
+    kind: str
+    """spot | perp | future | option"""
+    base: str
+    """symbol of a registered asset"""
+    tick_size: str
+    lot_size: str
+    max_price: str
+    max_quantity: str
+    quote: str = "USDC"
+    """symbol of a registered asset, of spot markets"""
+    oracle: str | None = None
+    """of the quote where that is not USDC, of the base of a derivative"""
+    expiry: int | None = None
+    """of futures and options"""
+    strike: str | None = None
+    """of options"""
+    cap: str | None = None
+    """of calls: above the strike"""
+    is_put: bool = False
+    initial_margin_bps: int = 0
+    """of perpetuals and futures, as the four below: twice the maintenance margin to 10,000"""
+    maintenance_margin_bps: int = 0
+    """10 to 5,000"""
+    band_bps: int = 0
+    """below the maintenance margin"""
+    liquidation_fee_bps: int = 0
+    """at most the maintenance margin"""
+    exit_penalty_bps: int = 0
+    """below the maintenance margin"""
+    funding_cap: str | None = None
+    """of perpetuals: the highest rate per hour, at most 0.0005"""
+    funding_period: int = 0
+    """of perpetuals: seconds over which a premium is paid, 3,600 to 86,400"""
+
+
 class RetryBody(Body, frozen=True):
     """An empty object."""
 
@@ -68,6 +120,40 @@ class Acted(Base, frozen=True):
     action: str
     before: dict[str, Any]
     after: dict[str, Any]
+
+
+class Requested(Acted, frozen=True):
+    """What was asked for; `GET /v1/admin/actions/{id}` says how it goes on."""
+
+    action_id: str
+
+
+class AdminActionInfo(Base, frozen=True):
+    """A transaction that an administrator has asked for."""
+
+    action_id: str
+    action: str
+    """createMarket | setMarketStatus | scheduleFee"""
+    parameters: dict[str, Any]
+    """numbers as the contract takes them"""
+    status: str
+    """requested | sent | settled | failed | refused | needsOwner"""
+    reason: str
+    """why it was not done; "" otherwise"""
+    tx_hash: str | None
+    target: str | None
+    """needsOwner: the contract that the owner is to call"""
+    data: str | None
+    """needsOwner: with what"""
+    created_at: int
+    updated_at: int
+
+
+class AdminActionPage(Base, frozen=True):
+    """Newest first."""
+
+    actions: list[AdminActionInfo]
+    next: str | None
 
 
 class Settings(Base, frozen=True):

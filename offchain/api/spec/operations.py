@@ -97,7 +97,8 @@ LETTER = Parameter("id", {"type": "integer", "minimum": 1}, "number of the dead 
 WHO = Parameter(
     "who", {"type": "string", "minLength": 1, "maxLength": 255}, "only of this subject (`sub` of the token)"
 )
-ACTION = Parameter("action", {"type": "string", "enum": list(ACTIONS)}, "only this one")
+ADMIN_ACTION = Parameter("action", {"type": "string", "enum": list(ACTIONS)}, "only this one")
+ASKED = Parameter("id", ACTION_ID, "as answered to the request", required=True, place="path")
 
 ADMIN = "administrator"
 
@@ -122,14 +123,19 @@ def _admin_read(
 
 
 def _admin_write(
-    path: str, summary: str, body: type[msgspec.Struct], parameters: tuple[Parameter, ...] = ()
+    path: str,
+    summary: str,
+    body: type[msgspec.Struct],
+    parameters: tuple[Parameter, ...] = (),
+    *,
+    is_on_chain: bool = False,
 ) -> Operation:
     return Operation(
         "POST",
         path,
         "administration",
         summary,
-        {200: admin.Acted},
+        {202: admin.Requested} if is_on_chain else {200: admin.Acted},
         (*parameters, REQUIRED_KEY),
         body=body,
         description="On record in the audit log, also if it is refused.",
@@ -145,12 +151,24 @@ _ADMINISTRATION = (
     _admin_write("/v1/admin/markets/{symbol}/halt", "Halt a market; cancels work", admin.HaltBody, (SYMBOL,)),
     _admin_write("/v1/admin/markets/{symbol}/resume", "Let a market trade again", admin.ResumeBody, (SYMBOL,)),
     _admin_write("/v1/admin/markets/{symbol}/limit", "Bound the quantity of orders", admin.LimitBody, (SYMBOL,)),
+    _admin_write("/v1/admin/markets/{symbol}/leverage", "Bound the leverage", admin.LeverageBody, (SYMBOL,)),
+    _admin_write("/v1/admin/markets", "Create a market on chain", admin.CreateMarketBody, is_on_chain=True),
+    _admin_write(
+        "/v1/admin/markets/{symbol}/status",
+        "Pause, activate or close a market on chain",
+        admin.StatusBody,
+        (SYMBOL,),
+        is_on_chain=True,
+    ),
+    _admin_write("/v1/admin/fee", "Schedule a fee on chain", admin.FeeBody, is_on_chain=True),
+    _admin_read("/v1/admin/actions", "Transactions asked for, newest first", admin.AdminActionPage, (CURSOR, LIMIT)),
+    _admin_read("/v1/admin/actions/{id}", "How one of them goes on", admin.AdminActionInfo, (ASKED,)),
     _admin_read("/v1/admin/dead-letters", "Batches that the contracts refuse", admin.DeadLetterPage, (CURSOR, LIMIT)),
     _admin_read("/v1/admin/dead-letters/{id}", "One with its fills and their orders", admin.DeadLetterInfo, (LETTER,)),
     _admin_write("/v1/admin/dead-letters/{id}/retry", "Try a parked batch again", admin.RetryBody, (LETTER,)),
     _admin_write("/v1/admin/dead-letters/{id}/bust", "Drop fills for good", admin.BustBody, (LETTER,)),
     _admin_read(
-        "/v1/admin/audit", "What administrators did, newest first", admin.AuditPage, (WHO, ACTION, CURSOR, LIMIT)
+        "/v1/admin/audit", "What administrators did, newest first", admin.AuditPage, (WHO, ADMIN_ACTION, CURSOR, LIMIT)
     ),
 )
 _ACTS = "The operator pays the gas. Sending the same bytes again is safe: it tells how the action stands."

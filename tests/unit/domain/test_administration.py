@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from offchain.domain.actions import OPERATOR, Action, CreateMarket, ScheduleFee, SetMarketStatus
+from offchain.domain.actions import OPERATOR, Action, CreateMarket, DerivativeTerms, ScheduleFee, SetMarketStatus
 from offchain.domain.admin import Actor, ChangeSettings, Denied, HaltAll, LimitQuantity, SetLeverage
 from offchain.domain.administration import ACTIONS, name_of
 from offchain.domain.commands import (
@@ -18,14 +19,24 @@ from offchain.domain.commands import (
     BatchParked,
     BatchRetry,
     Bust,
+    MarketCreated,
+    MarketStatusChanged,
     RequestAction,
     SetStatus,
 )
 from offchain.domain.core import Core
 from offchain.domain.errors import Code, Rejection
-from offchain.domain.events import AdminActed, Administered, CommandRefused, ExchangeUpdate, MarketUpdate
+from offchain.domain.events import (
+    ActionUpdate,
+    AdminActed,
+    Administered,
+    CommandRefused,
+    ExchangeUpdate,
+    MarketUpdate,
+    OrderUpdate,
+)
 from offchain.domain.requests import MAX_REQUESTS, REQUEST_LIFE_MS
-from tests.utils.exchange import BTC, BTC_USDC, BUY, ETH_USDC, IOC, LOT, MAKER, SELL, TAKER, USDC, Exchange
+from tests.utils.exchange import BTC, BTC_USDC, BUY, ETH_USDC, IOC, LOT, MAKER, PERP, SELL, TAKER, USDC, Exchange
 
 ALICE = Actor("https://id.example", "alice", ["ops"], "6f1c", "192.0.2.1")
 BOB = Actor("https://id.example", "bob", ["ops"], "7a2d", "192.0.2.2")
@@ -312,3 +323,152 @@ def test_restored_core_continues_alike(steps: list[tuple[AdminAction, str, Actor
         if result.rejection is not None and not result.repeated:
             assert not exchange.of(MarketUpdate), "what is refused changes nothing"
             assert not exchange.of(ExchangeUpdate)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# On chain
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_transaction_is_asked_for(exchange: Exchange) -> None:
+    result = administer(exchange, asked(CREATE), "k1")
+    assert (result.before, result.after) == ({"actionStatus": ""}, {"actionStatus": "requested"})
+    (update,) = exchange.of(ActionUpdate)
+    assert (update.account, update.kind, update.action) == (OPERATOR, "createMarket", CREATE)
+    assert administer(exchange, asked(CREATE, at_ms=9), "k1").repeated, "when it is asked for again does not matter"
+    assert code_of(administer(exchange, asked(SetMarketStatus(1, 2)), "k1")) == Code.IDEMPOTENCY_KEY_REUSED
+    assert list(exchange.core._state.actions.pending) == [b"\x01" * 32]
+
+
+@pytest.mark.parametrize(("status", "name"), [(2, "paused"), (3, "closed")])
+def test_a_market_that_stops_on_chain_stops_here_at_once(exchange: Exchange, status: int, name: str) -> None:
+    """What would match until the chain says so could not settle."""
+    result = administer(exchange, asked(SetMarketStatus(1, status)))
+    assert (result.before["halted"], result.after["halted"]) == (False, True)
+    assert exchange.core.market_state(1).reason == f"its status on chain becomes {name}"
+    assert exchange.place(MAKER, BUY, 100, 5).status == "rejected"
+    assert not exchange.core.market_state(2).halted
+
+
+def test_a_halt_keeps_its_reason(exchange: Exchange) -> None:
+    administer(exchange, SetStatus(1, True, "maintenance"))
+    administer(exchange, asked(SetMarketStatus(1, 2)))
+    assert exchange.core.market_state(1).reason == "maintenance"
+
+
+NOW = 1_700_000_000
+
+
+@pytest.mark.parametrize(
+    ("request_", "code", "param"),
+    [
+        (asked(SetMarketStatus(9, 2)), Code.UNKNOWN_MARKET, "market"),
+        (asked(SetMarketStatus(1, 1)), Code.REPEATED, "status"),
+        (asked(SetMarketStatus(1, 0)), Code.INVALID_SETTING, "status"),
+        (asked(SetMarketStatus(1, 4)), Code.INVALID_SETTING, "status"),
+        (asked(ScheduleFee(51, NOW + 7_200)), Code.INVALID_SETTING, "feeBps"),
+        (asked(ScheduleFee(10, NOW + 3_599)), Code.INVALID_SETTING, "at"),
+        (asked(ScheduleFee(10, 2**40)), Code.INVALID_SETTING, "at"),
+        (asked(msgspec.structs.replace(CREATE, symbol="BTC-USDC")), Code.INVALID_MARKET, "symbol"),
+        (asked(msgspec.structs.replace(CREATE, base=99)), Code.INVALID_MARKET, "base"),
+        (asked(msgspec.structs.replace(CREATE, tick_size=1)), Code.INVALID_MARKET, "tickSize"),
+        (asked(msgspec.structs.replace(CREATE, kind=1)), Code.INVALID_MARKET, "maintenanceMarginBps"),
+        (asked(msgspec.structs.replace(CREATE, terms=DerivativeTerms(strike=1))), Code.INVALID_MARKET, "strike"),
+        (RequestAction(b"\x01" * 32, MAKER, CREATE, 0), Code.NOT_OWNER, "account"),
+    ],
+)
+def test_what_the_contracts_would_refuse_is_not_asked_for(
+    exchange: Exchange, request_: RequestAction, code: Code, param: str
+) -> None:
+    result = administer(exchange, request_)
+    assert result.rejection is not None
+    assert (result.rejection.code, result.rejection.param) == (code, param)
+    assert not exchange.core._state.actions.pending
+    assert not exchange.core.market_state(1).halted
+
+
+def test_a_closed_market_stays_closed(exchange: Exchange) -> None:
+    exchange.mine(MarketStatusChanged(1, 3, exchange.now_ms // 1000))
+    assert code_of(administer(exchange, asked(SetMarketStatus(1, 1)))) == Code.REPEATED
+
+
+def test_a_fee_is_scheduled_a_window_ahead(exchange: Exchange) -> None:
+    result = administer(exchange, asked(ScheduleFee(10, NOW + 3_600)))
+    assert result.after == {"actionStatus": "requested", "feeBps": 50, "nextFeeBps": 50, "nextFeeAt": 0}
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Leverage
+# ---------------------------------------------------------------------------------------------------------------------
+
+MARGIN = {"market": PERP.id}
+
+
+@pytest.fixture
+def margined(create_exchange: Callable[..., Exchange]) -> Exchange:
+    """With a perpetual of 10 % initial margin, whose index is 100 ticks: a lot is worth 1 USDC."""
+    exchange = create_exchange()
+    exchange.mine(MarketCreated(PERP))
+    exchange.tell_index()
+    return exchange
+
+
+@pytest.mark.parametrize(("lots", "status"), [(19_000, "filled"), (21_000, "rejected")])
+def test_a_taker_grows_within_the_leverage(margined: Exchange, lots: int, status: str) -> None:
+    """At 50 %, 10,000 USDC carry positions up to about 20,000, less the fee."""
+    margined.mine(margined.deposited(MAKER, USDC, 10**12))
+    administer(margined, SetLeverage(PERP.id, 5_000))
+    margined.place(MAKER, SELL, 100, lots, **MARGIN)
+    result = margined.place(TAKER, BUY, 100, lots, tif=IOC, **MARGIN)
+    assert result.status == status
+    if result.rejection is not None:
+        assert result.rejection.code == Code.INSUFFICIENT_MARGIN
+
+
+def test_pieces_add_up(margined: Exchange) -> None:
+    margined.mine(margined.deposited(MAKER, USDC, 10**12))
+    administer(margined, SetLeverage(PERP.id, 5_000))
+    margined.place(MAKER, SELL, 100, 100_000, **MARGIN)
+    statuses = [margined.place(TAKER, BUY, 100, 5_000, tif=IOC, **MARGIN).status for _ in range(5)]
+    assert statuses == ["filled"] * 3 + ["rejected"] * 2, "the fourth lacks what the fees have cost"
+
+
+def test_a_maker_beyond_the_leverage_is_canceled_when_it_is_met(margined: Exchange) -> None:
+    margined.mine(margined.deposited(TAKER, USDC, 10**12))
+    resting = margined.place(MAKER, SELL, 100, 30_000, **MARGIN)
+    administer(margined, SetLeverage(PERP.id, 5_000))
+    margined.place(TAKER, BUY, 100, 30_000, tif=IOC, **MARGIN)
+    ended = [event for event in margined.of(OrderUpdate) if event.order_hash == resting.order_hash]
+    assert [(event.status, event.code) for event in ended] == [("canceled", "insufficientMargin")]
+
+
+def test_closing_needs_no_leverage(margined: Exchange) -> None:
+    margined.mine(margined.deposited(MAKER, USDC, 10**12))
+    margined.place(MAKER, SELL, 100, 30_000, **MARGIN)
+    assert margined.place(TAKER, BUY, 100, 30_000, tif=IOC, **MARGIN).status == "filled"
+    administer(margined, SetLeverage(PERP.id, 10_000))
+    margined.place(MAKER, BUY, 100, 30_000, **MARGIN)
+    assert margined.place(TAKER, SELL, 100, 30_000, tif=IOC, reduce_only=True, **MARGIN).status == "filled"
+
+
+@pytest.mark.parametrize(
+    ("action", "code"),
+    [
+        (SetLeverage(99, 5_000), Code.UNKNOWN_MARKET),
+        (SetLeverage(BTC_USDC.id, 5_000), Code.INVALID_SETTING),
+        (SetLeverage(PERP.id, 999), Code.INVALID_SETTING),
+        (SetLeverage(PERP.id, 10_001), Code.INVALID_SETTING),
+        (SetLeverage(PERP.id, None), Code.REPEATED),
+    ],
+)
+def test_leverage_has_bounds(margined: Exchange, action: SetLeverage, code: Code) -> None:
+    assert code_of(administer(margined, action)) == code
+
+
+def test_the_leverage_is_seen_and_kept(margined: Exchange) -> None:
+    administer(margined, SetLeverage(PERP.id, 2_000))
+    (update,) = margined.of(MarketUpdate)
+    assert update.opening_margin_bps == margined.core.market_state(PERP.id).opening_margin_bps == 2_000
+    assert Core.restore(margined.core.snapshot()).market_state(PERP.id).opening_margin_bps == 2_000
+    administer(margined, SetLeverage(PERP.id, None))
+    assert margined.core.market_state(PERP.id).opening_margin_bps is None
