@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
@@ -118,9 +119,17 @@ async def _parked_fills(desk: Desk) -> list[bytes]:
     return [row.trade.id for row in rows if row.trade is not None and row.item <= last]
 
 
+def _user() -> str:
+    """The system's name for who runs this, or its number where it has none, as in a container."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
+
+
 async def _submit(ingress: Ingress, action: AdminAction) -> None:
     """Act, with an entry in the audit log. Raises Refused."""
-    actor = Actor("console", getpass.getuser(), [], "", "")
+    actor = Actor("console", _user(), [], "", "")
     result = await ingress.submit(Administer(actor, action), TIMEOUT_MS)
     rejection = result.rejection if isinstance(result, Administered) else result
     if isinstance(rejection, Rejection):
