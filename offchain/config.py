@@ -84,6 +84,9 @@ class Config(BaseSettings):
     batch_seconds: float = Field(30.0, gt=0, le=600, description="age of the oldest fill at which a batch is closed")
     gas_percent: int = Field(80, ge=1, le=95, description="part of the transaction gas cap that a batch may use, %")
     max_fee_gwei: int = Field(500, ge=1, description="highest gas price that the operator pays, gwei")
+    payout_poll_seconds: float = Field(
+        60.0, gt=0, description="pause between two looks for withdrawals as CXPT whose window has passed"
+    )
     stuck_seconds: float = Field(60.0, gt=0, description="wait until a transaction is replaced at a higher price")
     settle_poll_ms: int = Field(200, ge=10, le=60_000, description="pause between two looks for what to settle, ms")
 

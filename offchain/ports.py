@@ -328,6 +328,10 @@ class Views(Protocol):
         """Newest first."""
         ...
 
+    async def open_withdrawals(self, kind: int, limit: int) -> list[WithdrawalRow]:
+        """Requests of a kind that are neither released nor settled nor canceled, the oldest first."""
+        ...
+
     async def deposits(self, account: Address, limit: int) -> list[DepositRow]:
         """Newest first."""
         ...

@@ -12,7 +12,14 @@ from offchain.api.problems import ApiCode, ProblemError
 from offchain.api.schemas import actions
 from offchain.api.state import ApiState
 from offchain.catalogue import Catalogue
-from offchain.domain.actions import SignedCancel, SignedCancelAll, SignedDelegate, SignedWithdrawal, kind_of
+from offchain.domain.actions import (
+    SettleWithdrawal,
+    SignedCancel,
+    SignedCancelAll,
+    SignedDelegate,
+    SignedWithdrawal,
+    kind_of,
+)
 from offchain.domain.commands import RequestAction
 from offchain.domain.errors import Rejection
 from offchain.domain.events import ActionResult, ActionUpdate
@@ -83,6 +90,7 @@ def info_of(present: Presenter, row: ActionRow) -> actions.ActionInfo:
     """A trader's action with what was signed."""
     action = row.action
     withdrawal = action if isinstance(action, SignedWithdrawal) else None
+    paid = action if isinstance(action, SignedWithdrawal | SettleWithdrawal) else None
     delegate = action if isinstance(action, SignedDelegate) else None
     numbered = withdrawal or delegate
     return actions.ActionInfo(
@@ -92,8 +100,8 @@ def info_of(present: Presenter, row: ActionRow) -> actions.ActionInfo:
         status=row.status,
         reason=row.reason,
         tx_hash=hex_or_none(row.tx_hash),
-        asset=present.asset_symbol(withdrawal.asset) if withdrawal else None,
-        as_cxpt=withdrawal.kind == AS_CXPT if withdrawal else None,
+        asset=present.asset_symbol(paid.asset) if paid else None,
+        as_cxpt=paid.kind == AS_CXPT if paid else None,
         amount=present.amount(withdrawal.asset, withdrawal.amount) if withdrawal else None,
         order_id=hex_of(action.order_hash) if isinstance(action, SignedCancel) else None,
         epoch=action.epoch if isinstance(action, SignedCancelAll) else None,

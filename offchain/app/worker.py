@@ -22,6 +22,7 @@ from offchain.config import Config, OperatorSecrets
 from offchain.domain.core import Core
 from offchain.indexer import Indexer
 from offchain.jobs.oracle import OracleFollower, OracleSettings
+from offchain.jobs.payouts import Payouts, PayoutSettings
 from offchain.jobs.relay import Relay, RelaySettings
 from offchain.journal.sqlite import SqliteJournal
 from offchain.lane import Lane
@@ -58,6 +59,7 @@ class WorkerProcess:
     metrics: WorkerMetrics
     oracles: OracleFollower
     relay: Relay
+    payouts: Payouts
 
 
 @asynccontextmanager
@@ -97,7 +99,16 @@ async def build_worker(config: Config, secrets: OperatorSecrets) -> AsyncIterato
             SystemClock(),
             OracleSettings(config.oracle_poll_ms / 1000, submit_timeout_ms=config.submit_timeout_ms),
         )
-        yield WorkerProcess(config, deployment, views, ingress, projector, gateway, settler, metrics, oracles, relay)
+        payouts = Payouts(
+            gateway,
+            views,
+            ingress,
+            SystemClock(),
+            PayoutSettings(config.payout_poll_seconds, submit_timeout_ms=config.submit_timeout_ms),
+        )
+        yield WorkerProcess(
+            config, deployment, views, ingress, projector, gateway, settler, metrics, oracles, relay, payouts
+        )
 
 
 def _operator(config: Config, secrets: OperatorSecrets) -> LocalAccount:
@@ -195,6 +206,7 @@ async def _follow_and_settle(worker: WorkerProcess, settling: asyncio.Event) -> 
         tasks.create_task(worker.settler.run())
         tasks.create_task(worker.oracles.run())
         tasks.create_task(worker.relay.run())
+        tasks.create_task(worker.payouts.run())
         await indexer.reached(head)
         log.info("caught up with the chain", block=head)
         worker.ingress.caught_up()

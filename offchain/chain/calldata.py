@@ -11,6 +11,7 @@ from offchain.domain.actions import (
     CreateMarket,
     ScheduleFee,
     SetMarketStatus,
+    SettleWithdrawal,
     SignedCancel,
     SignedCancelAll,
     SignedDelegate,
@@ -39,6 +40,7 @@ FUNCTIONS: dict[str, tuple[str, str, tuple[str, ...]]] = {
         "setDelegateBySig",
         ("address", "address", "uint64", "uint64", "bytes32", "bytes32"),
     ),
+    "settleWithdrawal": ("WithdrawalQueue", "settle", ("address", "uint8", "uint32")),
     "createMarket": ("MarketRegistry", "createMarket", (_MARKET,)),
     "setMarketStatus": ("MarketRegistry", "setStatus", ("uint32", "uint8")),
     "scheduleFee": ("Engine", "scheduleFee", ("uint16", "uint40")),
@@ -78,6 +80,8 @@ def _arguments(account: Address, action: Action) -> tuple[object, ...]:
             return (account, action.epoch, *_halves(action.signature))
         case SignedDelegate():
             return (account, action.delegate, action.valid_until, action.nonce, *_halves(action.signature))
+        case SettleWithdrawal():
+            return (account, action.kind, action.asset)
         case CreateMarket():
             return (_market(action),)
         case SetMarketStatus():

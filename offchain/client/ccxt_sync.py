@@ -50,5 +50,7 @@ def _blocking(name: str) -> Any:
     return call
 
 
-for _name in [name for name in vars(asynchronous) if name.startswith(("fetch_", "create_", "edit_", "cancel_"))]:
+for _name in [
+    name for name in vars(asynchronous) if name.startswith(("fetch_", "create_", "edit_", "cancel_", "withdraw"))
+]:
     setattr(crosspoint, _name, _blocking(_name))

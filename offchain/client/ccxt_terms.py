@@ -80,6 +80,7 @@ HAS = {
     "fetchTrades": True,
     "fetchTradingFees": True,
     "fetchWithdrawals": True,
+    "withdraw": True,
 }
 """What CCXT calls an exchange's capabilities."""
 

@@ -15,6 +15,7 @@ from offchain.api.schemas.stream import OrderMessage
 from offchain.chain import eip712
 from offchain.client.errors import ApiError
 from offchain.client.nonces import NonceKeys
+from offchain.client.onchain import OnChain
 from offchain.client.signing import Number, Signer
 from offchain.client.stream import Message, Stream
 from offchain.client.transport import Transport
@@ -27,7 +28,7 @@ SYNC_LIMIT = 500
 DEFAULT_EXPIRY_SECONDS = 60
 
 
-class Client:
+class Client(OnChain):
     """Asynchronous access to everything that the API offers.
 
     With a private key it signs and places orders and manages their nonces; without one it reads. Prices and quantities
@@ -342,6 +343,10 @@ class Client:
     async def statistics(self) -> figures.Statistics:
         """Volume, trades and fees of every market."""
         return await self._http.request("GET", "/v1/statistics", figures.Statistics)
+
+    async def fees(self) -> http.Fees:
+        """The fee per side, its scheduled change and its maximum."""
+        return await self._http.request("GET", "/v1/fees", http.Fees)
 
     async def prices(self) -> dict[str, http.OraclePrice]:
         """By market symbol: what the markets' oracles say."""

@@ -79,6 +79,14 @@ class SignedDelegate(Base, frozen=True, array_like=True, tag="delegate"):
     signature: bytes
 
 
+class SettleWithdrawal(Base, frozen=True, array_like=True, tag="settleWithdrawal"):
+    """`WithdrawalQueue.settle` of the account's open request, which anyone may call once its window has passed."""
+
+    kind: int
+    """as in `IWithdrawalQueue.Kind`"""
+    asset: int
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # Administrators'
 # ---------------------------------------------------------------------------------------------------------------------
@@ -136,7 +144,7 @@ class ScheduleFee(Base, frozen=True, array_like=True, tag="scheduleFee"):
     at: int
 
 
-TraderAction = SignedWithdrawal | SignedCancel | SignedCancelAll | SignedDelegate
+TraderAction = SignedWithdrawal | SignedCancel | SignedCancelAll | SignedDelegate | SettleWithdrawal
 Action = TraderAction | CreateMarket | SetMarketStatus | ScheduleFee
 
 

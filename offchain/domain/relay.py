@@ -20,6 +20,7 @@ from offchain.domain.actions import (
     DueAction,
     EndedAction,
     PendingAction,
+    SettleWithdrawal,
     SignedCancel,
     SignedCancelAll,
     SignedDelegate,
@@ -136,6 +137,9 @@ def _invalid(state: State, turn: Turn, command: RequestAction) -> Rejection | No
             if action.valid_until * 1000 <= turn.now_ms and action.delegate not in account.delegations:
                 return Rejection(Code.ACTION_EXPIRED, "validUntil", f"validUntil {action.valid_until} has passed")
             return _wrong_nonce(action.nonce, next_nonces(state, account)[1])
+        case SettleWithdrawal():
+            if (action.kind, action.asset) not in state.account(command.account).holds:
+                return Rejection(Code.OUT_OF_ORDER, "kind", "the account has no such request")
     return None
 
 

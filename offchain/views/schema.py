@@ -101,6 +101,7 @@ INDEXES = {
     "deposits_account": "deposits (account, seq)",
     "chain_actions_account": "chain_actions (account, seq)",
     "withdrawals_account": "withdrawals (account, id)",
+    "withdrawals_open": "withdrawals (kind, id) WHERE status = 'requested'",
     "withdrawals_item": "withdrawals (item) WHERE status = 'releasing'",
     **admin.INDEXES,
 }

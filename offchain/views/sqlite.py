@@ -217,6 +217,13 @@ class SqliteViews:
         sql = f"SELECT {WITHDRAWAL_COLUMNS} FROM withdrawals WHERE account = ? ORDER BY id DESC LIMIT ?"
         return await self._rows(schema.withdrawal_row, sql, account, limit)
 
+    async def open_withdrawals(self, kind: int, limit: int) -> list[WithdrawalRow]:
+        """Oldest request first. Raises ValueError for a limit outside 1..MAX_PAGE."""
+        _check_limit(limit, MAX_PAGE)
+        where = "kind = ? AND status = 'requested'"
+        sql = f"SELECT {WITHDRAWAL_COLUMNS} FROM withdrawals WHERE {where} ORDER BY id LIMIT ?"
+        return await self._rows(schema.withdrawal_row, sql, kind, limit)
+
     async def deposits(self, account: Address, limit: int) -> list[DepositRow]:
         """Newest first. Raises ValueError for a limit outside 1..MAX_PAGE."""
         _check_limit(limit, MAX_PAGE)

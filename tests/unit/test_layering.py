@@ -45,7 +45,7 @@ ALLOWED: dict[str, set[str]] = {
         "lane",
     },
     "indexer": {"domain", "metrics", "ports"},
-    "jobs": {"domain", "metrics", "ports", "catalogue", "chain.calldata", "lane"},
+    "jobs": {"domain", "metrics", "ports", "catalogue", "chain.calldata", "chain.eip712", "lane"},
     "verify": {"domain", "ports", "replica"},
     # Adapters.
     "journal": {"domain", "ports"},

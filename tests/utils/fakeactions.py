@@ -16,6 +16,7 @@ from offchain.domain.commands import (
     MarketStatusChanged,
     WithdrawalNonceUsed,
     WithdrawalRequested,
+    WithdrawalSettled,
 )
 from offchain.domain.ledger import KeyState
 from offchain.domain.order import Address, Order
@@ -82,6 +83,7 @@ def _withdraw(chain: FakeChain, values: tuple[Any, ...], tx_hash: bytes) -> Any:
     def change() -> None:
         chain.world.withdrawal_nonces[account] = nonce + 1
         chain.world.requests[account, kind, asset] = amount
+        chain.world.requested_at[account, kind, asset] = chain.now
 
     request = WithdrawalRequested(account, kind, asset, amount, chain.now, tx_hash, 1)
     return [WithdrawalNonceUsed(account, nonce), request], change
@@ -134,6 +136,23 @@ def _delegate(chain: FakeChain, values: tuple[Any, ...], tx_hash: bytes) -> Any:
     return [DelegateSet(account, delegate, until)], change
 
 
+def _settle(chain: FakeChain, values: tuple[Any, ...], tx_hash: bytes) -> Any:
+    account, kind, asset = _address(values[0]), values[1], values[2]
+    requested = chain.world.requests.get((account, kind, asset))
+    if requested is None:
+        raise Reverted("NoRequest", values[0], kind, asset)
+    ready = chain.world.requested_at[account, kind, asset] + WINDOW
+    if chain.now < ready:
+        raise Reverted("WindowOpen", ready)
+    paid = min(requested, chain.ledger.usdc.get(account, 0))
+
+    def change() -> None:
+        del chain.world.requests[account, kind, asset]
+        chain.ledger.usdc[account] -= paid
+
+    return [WithdrawalSettled(account, kind, asset, requested, paid, False, tx_hash, 0)], change
+
+
 def _set_status(chain: FakeChain, values: tuple[Any, ...], tx_hash: bytes) -> Any:
     if not chain.is_owner:
         raise Reverted("OwnableUnauthorizedAccount", "0x" + "00" * 20)
@@ -146,5 +165,6 @@ _HANDLERS = {
     "cancel": _cancel,
     "cancelAll": _cancel_all,
     "delegate": _delegate,
+    "settleWithdrawal": _settle,
     "setMarketStatus": _set_status,
 }

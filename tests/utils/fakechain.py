@@ -61,6 +61,7 @@ class World:
     receipts: dict[bytes, Receipt] = field(default_factory=dict)
     withdrawal_nonces: dict[Address, int] = field(default_factory=dict)
     delegate_nonces: dict[Address, int] = field(default_factory=dict)
+    requested_at: dict[RequestKey, int] = field(default_factory=dict)
 
 
 @dataclass
@@ -151,6 +152,7 @@ class FakeChain:
 
     def request(self, account: Address, kind: int, asset: int, amount: int) -> None:
         self.world.requests[account, kind, asset] = amount
+        self.world.requested_at[account, kind, asset] = self.now
         tx_hash = self._hash(b"request")
         self.pending.append(WithdrawalRequested(account, kind, asset, amount, self.now, tx_hash, len(self.pending)))
 

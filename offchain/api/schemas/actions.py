@@ -23,7 +23,7 @@ class ActionState(Base, frozen=True):
 
 class ActionChange(ActionState, frozen=True):
     kind: str
-    """withdrawal | cancel | cancelAll | delegate"""
+    """withdrawal | cancel | cancelAll | delegate | settleWithdrawal"""
 
 
 class ActionInfo(ActionChange, frozen=True):

@@ -20,11 +20,13 @@ from offchain.domain.actions import (
     SignedCancelAll,
     SignedDelegate,
     SignedWithdrawal,
+    kind_of,
 )
 from offchain.domain.commands import ActionSent, RequestAction
 from offchain.domain.events import ActionResult
 from offchain.domain.market import USDC
 from offchain.domain.order import Order, Side
+from offchain.jobs.payouts import Payouts
 from offchain.jobs.relay import Relay, RelaySettings
 from offchain.lane import Lane, LaneSettings, Party
 from offchain.ports import ActionRow, ChainUnavailable, Overloaded
@@ -134,10 +136,10 @@ async def world(tmp_path: Path, chain: FakeChain, maker: Trader, taker: Trader) 
     await service.views.close()
 
 
-def withdrawal(trader: Trader, world: World, nonce: int = 0, amount: int = 10**9) -> SignedWithdrawal:
+def withdrawal(trader: Trader, world: World, nonce: int = 0, amount: int = 10**9, kind: int = 0) -> SignedWithdrawal:
     expiry = world.chain.now + 3_600
-    digest = eip712.withdraw_digest(DOMAIN, trader.address, 0, USDC, amount, nonce, expiry)
-    return SignedWithdrawal(0, USDC, amount, nonce, expiry, eip712.sign(digest, trader.private_key))
+    digest = eip712.withdraw_digest(DOMAIN, trader.address, kind, USDC, amount, nonce, expiry)
+    return SignedWithdrawal(kind, USDC, amount, nonce, expiry, eip712.sign(digest, trader.private_key))
 
 
 def cancel(trader: Trader, order: Order) -> SignedCancel:
@@ -200,6 +202,32 @@ async def test_a_delegate_is_set(world: World, maker: Trader, taker: Trader) -> 
     await world.go()
     assert await world.status(action_id) == "settled"
     assert [one.delegate for one in world.service.core.delegates(maker.address)] == [taker.address]
+
+
+async def test_a_withdrawal_as_cxpt_is_settled_once_its_window_has_passed(world: World, maker: Trader) -> None:
+    payouts = Payouts(world.chain, world.service.views, world.service, world.service)
+    action_id = await world.request(maker, withdrawal(maker, world, kind=1))
+    await world.go()
+    assert await world.status(action_id) == "settled"
+    for _ in range(3):
+        await payouts.step()
+    assert world.service.core.due_actions() == []
+    world.chain.mine(3_600)
+    await world.service.sync()
+    for _ in range(3):
+        await payouts.step()
+    assert len(world.service.core.due_actions()) == 1
+    await world.go()
+    await payouts.step()
+    assert world.service.core.due_actions() == []
+    assert world.chain.world.requests == {}
+    (row,) = await world.service.views.withdrawals(maker.address, 10)
+    assert (row.status, row.amount) == ("settled", 10**9)
+    rows = (await world.service.views.actions(maker.address, None, 10)).rows
+    assert [(kind_of(one.action), one.status) for one in rows] == [
+        ("settleWithdrawal", "settled"),
+        ("withdrawal", "settled"),
+    ]
 
 
 async def test_what_is_the_owners_is_handed_to_the_owner(world: World) -> None:
