@@ -60,6 +60,10 @@ class Catalogue:
         else:
             self._delegates.discard((update.account, update.delegate))
 
+    def set_delegates(self, delegates: Iterable[DelegateUpdate]) -> None:
+        """These sign, and nobody else."""
+        self._delegates = {(one.account, one.delegate) for one in delegates}
+
     def list_asset(self, asset: Asset) -> None:
         self._assets[asset.id] = asset
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 import re
 from enum import StrEnum
-from typing import Any, NoReturn, TypeVar, get_origin
+from typing import Annotated, Any, NoReturn, TypeVar, get_origin
 
 import msgspec
 
 from offchain.catalogue import Catalogue
 from offchain.chain import eip712
-from offchain.domain.commands import CancelOrder, PlaceOrder
+from offchain.domain.batch import MAX_LEAVES
+from offchain.domain.commands import CancelOrder, PlaceArray, PlaceOrder
 from offchain.domain.errors import Code, Rejection
 from offchain.domain.market import USDC_DECIMALS, Market
 from offchain.domain.order import (
@@ -55,14 +56,19 @@ class IntakeError(Exception):
         super().__init__(f"{code} ({param}): {detail}")
         self.rejection = Rejection(str(code), param, detail)
 
+    def within(self, place: str) -> IntakeError:
+        """The same, of a part of a larger request."""
+        code, param, detail = self.rejection.code, self.rejection.param, self.rejection.detail
+        return IntakeError(code, f"{place}.{param}" if param else place, detail)
+
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Bodies
 # ---------------------------------------------------------------------------------------------------------------------
 
 
-class OrderBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
-    """An order as posted. Decimal strings are in whole units (USDC per base unit, base units)."""
+class OrderTerms(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    """What an order says. Decimal strings are in whole units (USDC per base unit, base units)."""
 
     account: str
     market: str
@@ -74,7 +80,6 @@ class OrderBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     nonce: str
     """the signed u64 in decimal digits: key in the upper 32 bits, sequence in the lower"""
     max_fee_bps: int
-    signature: str
     epoch: int = 0
     expiry: int | None = None
     """Unix seconds; absent for GTC, required otherwise"""
@@ -86,6 +91,20 @@ class OrderBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """quantity that the order replaced by this one may have filled"""
     conversion_limit: str | None = None
     """USDC per whole quote unit; required where the market is not quoted in USDC, and signed"""
+
+
+class OrderBody(OrderTerms, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    """An order as posted."""
+
+    signature: str
+
+
+class ArrayBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    """Orders of one account under one signature."""
+
+    orders: Annotated[list[OrderTerms], msgspec.Meta(min_length=2, max_length=MAX_LEAVES)]
+    """each as in `POST /v1/orders`, without a signature"""
+    signature: str
 
 
 class CancelBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
@@ -163,6 +182,8 @@ _JSON_TYPES: dict[Any, str] = {
     dict: "an object",
     list: "an array",
 }
+_PLACE = re.compile(r"`\$\.(\w+)")
+"""the field that msgspec names"""
 
 
 def _explained(fields: dict[str, Any], shape: type[BodyT], error: Exception) -> IntakeError:
@@ -172,18 +193,19 @@ def _explained(fields: dict[str, Any], shape: type[BodyT], error: Exception) -> 
             return IntakeError(IntakeCode.UNKNOWN_FIELD, shown(name), f"{shown(name)} is not a field of this body")
         wanted = _wanted(known[name].type)
         if type(value) is not wanted and not (value is None and known[name].default is None):
-            given = "null" if value is None else _JSON_TYPES.get(type(value), "an array")
+            given = "null" if value is None else _JSON_TYPES[type(value)]
             hint = ', such as "12.5"' if wanted is str and isinstance(value, int | float) else ""
             detail = f"{name} must be {_JSON_TYPES[wanted]}{hint}, not {given}"
             return IntakeError(IntakeCode.INVALID_TYPE, name, detail)
     for name, spec in known.items():
         if spec.required and name not in fields:
             return IntakeError(IntakeCode.MISSING_FIELD, name, f"{name} is missing")
-    return IntakeError(IntakeCode.INVALID_TYPE, "", str(error))
+    place = _PLACE.search(str(error))
+    return IntakeError(IntakeCode.INVALID_TYPE, place.group(1) if place else "", str(error))
 
 
 def _wanted(annotation: Any) -> type:
-    """The JSON type behind `T` or `T | None`, of which a list is the list's."""
+    """The JSON type behind `T`, `list[T]` or `T | None`."""
     if get_origin(annotation) is list:
         return list
     options: tuple[type, ...] = getattr(annotation, "__args__", ()) or (annotation,)
@@ -297,7 +319,7 @@ def parse_lots(text: str, market: Market, param: str) -> int:
     return _lots(text, market, param, 1)
 
 
-def _expiry(body: OrderBody, time_in_force: TimeInForce, received_ms: int) -> int:
+def _expiry(body: OrderTerms, time_in_force: TimeInForce, received_ms: int) -> int:
     """Unix seconds as signed."""
     if time_in_force is TimeInForce.GTC:
         if body.expiry is not None:
@@ -328,6 +350,39 @@ class Intake:
         """The command for a posted order; IntakeError if there is none."""
         domain = self._domain()
         body = decode_body(raw, OrderBody)
+        command = self._read_terms(body, received_ms)
+        digest = eip712.order_digest(domain, command.order_hash)
+        signature, delegate = self._verified(domain, digest, body.signature, command.order.account)
+        return _signed(command, signature, delegate)
+
+    def place_array(self, raw: Body, received_ms: int) -> PlaceArray:
+        """The command for orders that are signed together; IntakeError, with the place in the array, if there is none.
+
+        One signature covers all of them, so that one which cannot be read refuses all.
+        """
+        domain = self._domain()
+        orders, text = _array_of(raw)
+        commands: list[PlaceOrder] = []
+        for index, fields in enumerate(orders):
+            try:
+                commands.append(self._read_terms(decode_body(fields, OrderTerms), received_ms))
+            except IntakeError as error:
+                raise error.within(f"orders[{index}]") from None
+        hashes = [command.order_hash for command in commands]
+        account = commands[0].order.account
+        for index, command in enumerate(commands):
+            if command.order.account != account:
+                detail = "all orders of an array are of the account that signs it"
+                raise IntakeError(IntakeCode.INVALID_VALUE, f"orders[{index}].account", detail)
+            if command.order_hash in hashes[:index]:
+                detail = f"this order is already number {hashes.index(command.order_hash)} of the array"
+                raise IntakeError(IntakeCode.INVALID_VALUE, f"orders[{index}]", detail)
+        digest = domain.digest(eip712.array_hash(hashes))
+        signature, delegate = self._verified(domain, digest, text, account)
+        return PlaceArray([_signed(command, signature, delegate) for command in commands])
+
+    def _read_terms(self, body: OrderTerms, received_ms: int) -> PlaceOrder:
+        """The command without its signature. Raises IntakeError."""
         account = parse_address(body.account)
         market = self._catalogue.find(body.market)
         if market is None:
@@ -358,20 +413,16 @@ class Intake:
         if body.client_order_id is not None and CLIENT_ORDER_ID.fullmatch(body.client_order_id) is None:
             detail = "clientOrderId must be 1 to 64 letters, digits, dots, hyphens or underscores"
             raise IntakeError(IntakeCode.INVALID_VALUE, "clientOrderId", detail)
-        order_hash = eip712.order_hash(order)
-        digest = eip712.order_digest(domain, order_hash)
-        signature, delegate = self._verified(domain, digest, body.signature, account)
         return PlaceOrder(
             order=order,
-            order_hash=order_hash,
-            signature=signature,
+            order_hash=eip712.order_hash(order),
+            signature=b"",
             received_ms=received_ms,
             order_type=body.type,
             post_only=body.post_only,
             self_trade=self_trade,
             client_order_id=body.client_order_id,
             expect_filled=expected,
-            delegate=delegate,
         )
 
     def cancel(self, raw: Body, order_id: str, received_ms: int) -> CancelOrder:
@@ -409,6 +460,31 @@ class Intake:
         if domain is None:
             raise IntakeError(Code.NOT_CONFIGURED, "", "the exchange is starting; it takes no orders yet")
         return domain
+
+
+def _array_of(raw: Body) -> tuple[list[dict[str, Any]], str]:
+    """The orders and the signature of an array. Raises IntakeError."""
+    fields = decode_object(raw) if isinstance(raw, bytes) else raw
+    for name in fields:
+        if name not in ("orders", "signature"):
+            raise IntakeError(IntakeCode.UNKNOWN_FIELD, shown(name), f"{shown(name)} is not a field of this body")
+    for name, wanted, kind in (("orders", list, "an array"), ("signature", str, "a string")):
+        if name not in fields:
+            raise IntakeError(IntakeCode.MISSING_FIELD, name, f"{name} is missing")
+        if not isinstance(fields[name], wanted):
+            raise IntakeError(IntakeCode.INVALID_TYPE, name, f"{name} must be {kind}")
+    orders = fields["orders"]
+    if not 2 <= len(orders) <= MAX_LEAVES:
+        detail = f"an array has 2 to {MAX_LEAVES} orders, not {len(orders)}"
+        raise IntakeError(IntakeCode.INVALID_VALUE, "orders", detail)
+    for index, order in enumerate(orders):
+        if not isinstance(order, dict):
+            raise IntakeError(IntakeCode.INVALID_TYPE, f"orders[{index}]", f"orders[{index}] must be an object")
+    return orders, fields["signature"]
+
+
+def _signed(command: PlaceOrder, signature: bytes, delegate: Address | None) -> PlaceOrder:
+    return msgspec.structs.replace(command, signature=signature, delegate=delegate)
 
 
 def parse_nonce(text: str) -> int:

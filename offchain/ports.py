@@ -201,6 +201,17 @@ class ActionRow(msgspec.Struct, frozen=True):
     """event sequence of the request; actions page by it"""
 
 
+class ApiKeyRow(msgspec.Struct, frozen=True):
+    id: str
+    label: str
+    scopes: tuple[str, ...]
+    expiry: int
+    """Unix seconds, 0: none"""
+    created_ms: int
+    status: str
+    """active | revoked | expired"""
+
+
 class BatchRow(msgspec.Struct, frozen=True):
     number: int
     status: str
@@ -340,6 +351,10 @@ class Views(Protocol):
 
     async def actions(self, account: Address, before: int | None, limit: int) -> Page[ActionRow]:
         """Newest first; of `actions.OPERATOR` what administrators asked for."""
+        ...
+
+    async def api_keys(self, account: Address, limit: int) -> list[ApiKeyRow]:
+        """Newest first, also those that have ended."""
         ...
 
     async def account_events(self, account: Address, after: int, limit: int) -> list[tuple[int, Event]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from time import perf_counter
@@ -14,7 +15,9 @@ from offchain.api.admin.jwks import Jwks, loader
 from offchain.api.admin.tokens import Verifier
 from offchain.api.answers import AnswerStore
 from offchain.api.breaker import Breaker
+from offchain.api.challenges import Challenges
 from offchain.api.closing import CloseCode
+from offchain.api.credentials import Credentials
 from offchain.api.desk import REFUSALS, Desk, rejection_of
 from offchain.api.handlers.common import charge_address
 from offchain.api.keys import (
@@ -22,6 +25,8 @@ from offchain.api.keys import (
     ADMIN,
     BREAKER,
     CATALOGUE,
+    CHALLENGES,
+    CREDENTIALS,
     DESK,
     HUB,
     IDEMPOTENCY,
@@ -48,6 +53,9 @@ from offchain.domain.errors import Rejection
 from offchain.intake import Intake, shown
 from offchain.tracing import REQUEST_ID as TRACED
 
+SWEEP_SECONDS = 0.25
+"""pause between two looks whether sessions have ended by time"""
+
 REQUEST_ID_HEADER = "X-Request-Id"
 
 log = structlog.get_logger(__name__)
@@ -65,7 +73,9 @@ def init_app(state: ApiState) -> web.Application:
     app[INTAKE] = Intake(catalogue)
     app[PRESENT] = Presenter(catalogue)
     app[READBACK] = Readback(state.views)
-    app[HUB] = Hub(state, catalogue, app[READBACK])
+    app[CHALLENGES] = Challenges(state.settings.max_challenges, state.settings.max_challenges_per_address)
+    app[CREDENTIALS] = Credentials(state.settings.max_sessions, state.settings.max_sessions_per_account)
+    app[HUB] = Hub(state, catalogue, app[READBACK], app[CREDENTIALS])
     app[LIFE] = Life()
     settings = state.settings
     app[BREAKER] = Breaker(settings.breaker_failures, settings.breaker_seconds, state.monotonic, state.metrics)
@@ -77,6 +87,7 @@ def init_app(state: ApiState) -> web.Application:
     app[ACTION_DESK] = ActionDesk(state, app[BREAKER], catalogue)
     app.add_routes(ROUTES)
     app.cleanup_ctx.append(_follow_feed)
+    app.cleanup_ctx.append(_end_sessions)
     app.on_shutdown.append(_close_sockets)
     return app
 
@@ -101,6 +112,20 @@ async def _follow_feed(app: web.Application) -> AsyncIterator[None]:
     await app[HUB].start()
     yield
     await app[HUB].stop()
+
+
+async def _end_sessions(app: web.Application) -> AsyncIterator[None]:
+    """Close the sockets of what has ended by time."""
+
+    async def sweep() -> None:
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            app[CREDENTIALS].sweep(app[STATE].clock.now_ms())
+
+    sweeping = asyncio.create_task(sweep())
+    yield
+    sweeping.cancel()
+    await asyncio.gather(sweeping, return_exceptions=True)
 
 
 async def _close_sockets(app: web.Application) -> None:

@@ -10,13 +10,13 @@ from offchain.api.breaker import Breaker
 from offchain.api.life import Life
 from offchain.api.limits import Limits, Use, exhausted
 from offchain.api.present import Presenter, hex_of
-from offchain.api.problems import ApiCode, ProblemError
+from offchain.api.problems import ApiCode, ProblemError, problem
 from offchain.api.schemas import http
 from offchain.api.state import ApiState
 from offchain.catalogue import Catalogue
-from offchain.domain.commands import CancelOrder, Command, PlaceOrder
-from offchain.domain.errors import Rejection
-from offchain.domain.events import CancelResult, PlaceResult, Result
+from offchain.domain.commands import CancelOrder, Command, PlaceArray, PlaceOrder
+from offchain.domain.errors import Code, Rejection
+from offchain.domain.events import ArrayResult, CancelResult, PlaceResult, Result
 from offchain.domain.order import Address
 from offchain.intake import Body, Intake, IntakeError
 from offchain.ports import Overloaded, Unavailable
@@ -129,11 +129,45 @@ class Desk:
             raise ProblemError(result.code, result.detail, result.param)
         if not isinstance(result, PlaceResult):
             raise TypeError(f"an order was answered with {type(result).__name__}")
-        if result.rejection is not None:
-            rejection = result.rejection
+        return self._placed(command, result), result.repeated
+
+    def _placed(self, command: PlaceOrder, result: PlaceResult) -> http.PlacedOrder:
+        """Raises ProblemError for an order that was rejected."""
+        rejection = result.rejection
+        if rejection is not None:
             raise ProblemError(rejection.code, rejection.detail, rejection.param, order_id=hex_of(command.order_hash))
         market = self._catalogue.market(command.order.market)
-        return self._present.placed(market, result, command.client_order_id), result.repeated
+        return self._present.placed(market, result, command.client_order_id)
+
+    def read_array(self, raw: Body) -> PlaceArray:
+        """Decode orders that are signed together and verify the signature. Raises IntakeError."""
+        started = perf_counter()
+        command = self._intake.place_array(raw, self._state.clock.now_ms())
+        self._state.metrics.order_intake.observe(perf_counter() - started)
+        return command
+
+    async def place_array(self, command: PlaceArray, request_id: str) -> http.BatchResult:
+        """Let the core decide on each order. Raises REFUSALS for the whole array."""
+        self._refuse_while_open(self._breaker.enter())
+        result = await self._submit(command)
+        if isinstance(result, Rejection):
+            raise ProblemError(result.code, result.detail, result.param)
+        if not isinstance(result, ArrayResult):
+            raise TypeError(f"an array was answered with {type(result).__name__}")
+        entries = []
+        for one, decided in zip(command.orders, result.results, strict=True):
+            try:
+                entries.append(http.BatchEntry(order=self._placed(one, decided), problem=None))
+            except ProblemError as refusal:
+                entries.append(self.refused(refusal, request_id))
+        return http.BatchResult(results=entries)
+
+    def refused(self, refusal: Exception, request_id: str) -> http.BatchEntry:
+        """What a batch's answer has of one that was refused, for one of REFUSALS; it is counted."""
+        rejection = rejection_of(refusal)
+        self._state.metrics.refusals.labels(rejection.code).inc()
+        order_id = refusal.order_id if isinstance(refusal, ProblemError) else None
+        return http.BatchEntry(order=None, problem=problem(rejection, request_id, order_id))
 
     # -----------------------------------------------------------------------------------------------------------------
     # Cancels
@@ -149,11 +183,25 @@ class Desk:
     async def cancel(self, command: CancelOrder) -> http.CanceledOrder:
         """Raises REFUSALS."""
         result = await self._submit(command)
+        order_id = hex_of(command.order_hash)
         if isinstance(result, Rejection):
-            raise ProblemError(result.code, result.detail, result.param, order_id=hex_of(command.order_hash))
+            if result.code == Code.NOT_OWNER:
+                # As if it did not exist: nobody learns by asking which orders others have.
+                result = Rejection(Code.UNKNOWN_ORDER, "orderId", f"no open order has the id {order_id}")
+            raise ProblemError(result.code, result.detail, result.param, order_id=order_id)
         if not isinstance(result, CancelResult):
             raise TypeError(f"a cancel was answered with {type(result).__name__}")
         return self._present.canceled(self._catalogue.market(result.market), result)
+
+    # -----------------------------------------------------------------------------------------------------------------
+    # Everything else
+    # -----------------------------------------------------------------------------------------------------------------
+
+    async def change(self, command: Command) -> None:
+        """Let the core decide on what is done or refused. Raises REFUSALS."""
+        result = await self._submit(command)
+        if isinstance(result, Rejection):
+            raise ProblemError(result.code, result.detail, result.param)
 
     async def _submit(self, command: Command) -> Result:
         """Let the core execute `command`, and the breaker know whether it answers. Raises Overloaded, Unavailable."""

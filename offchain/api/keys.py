@@ -8,6 +8,8 @@ from offchain.api.actions import ActionDesk
 from offchain.api.admin.tokens import Verifier
 from offchain.api.answers import AnswerStore
 from offchain.api.breaker import Breaker
+from offchain.api.challenges import Challenges
+from offchain.api.credentials import Credentials, Identity
 from offchain.api.desk import Desk
 from offchain.api.life import Life
 from offchain.api.limits import Limits, Use
@@ -25,6 +27,8 @@ STATE = web.AppKey("state", ApiState)
 ACTION_DESK = web.AppKey("action_desk", ActionDesk)
 BREAKER = web.AppKey("breaker", Breaker)
 CATALOGUE = web.AppKey("catalogue", Catalogue)
+CHALLENGES = web.AppKey("challenges", Challenges)
+CREDENTIALS = web.AppKey("credentials", Credentials)
 DESK = web.AppKey("desk", Desk)
 IDEMPOTENCY = web.AppKey("idempotency", AnswerStore)
 INTAKE = web.AppKey("intake", Intake)
@@ -36,5 +40,7 @@ LIMITS = web.AppKey("limits", Limits)
 METRICS = web.AppKey("metrics", CoreMetrics)
 
 REQUEST_ID = web.RequestKey("request_id", str)
+IDENTITY = web.RequestKey("identity", Identity)
+"""who sent the request, once somebody has asked"""
 USES: web.RequestKey[list[Use]] = web.RequestKey("uses", list)
 """budgets that the request was charged to"""

@@ -11,7 +11,7 @@ from offchain.api.state import Live
 from offchain.catalogue import Listing, listing_of
 from offchain.domain.commands import Configure
 from offchain.domain.core import Core
-from offchain.domain.events import DelegateUpdate, ExchangeUpdate
+from offchain.domain.events import ApiKeyUpdate, DelegateUpdate, ExchangeUpdate
 from offchain.domain.fees import FeeSchedule
 from offchain.domain.market import Asset
 from offchain.domain.order import Address, Side
@@ -31,6 +31,7 @@ class Seed:
     fee_bps: int
     fees: FeeSchedule
     delegates: list[DelegateUpdate]
+    api_keys: list[ApiKeyUpdate]
     assets: list[Asset]
     listings: list[Listing]
     books: list[tuple[Levels, Levels]]
@@ -54,6 +55,7 @@ async def read_seed(live: Live) -> Seed:
             core.fee_bps,
             core.fees,
             core.all_delegates(),
+            core.all_api_keys(),
             list(core.assets.values()),
             listings,
             books,

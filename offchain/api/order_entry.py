@@ -13,10 +13,13 @@ from offchain.api.desk import REFUSALS, Desk
 from offchain.api.operations import only
 from offchain.api.problems import ApiCode, ProblemError
 from offchain.api.schemas import stream
-from offchain.domain.commands import CancelOrder, PlaceOrder
+from offchain.domain.commands import CancelOrder, PlaceArray, PlaceOrder
 from offchain.intake import IntakeCode, IntakeError
 
 RequestId = str | int | None
+
+TRADING = ("place", "placeArray", "cancel")
+"""Operations that change orders."""
 
 log = structlog.get_logger(__name__)
 
@@ -38,7 +41,7 @@ class OrderEntry:
         self._pending: set[asyncio.Task[None]] = set()
 
     def begin(self, request_id: RequestId, message: Mapping[str, Any]) -> None:
-        """Verify what `place` or `cancel` asks for and hand it on; the answer comes later, under the same id.
+        """Verify what one of TRADING asks for and hand it on; the answer comes later, under the same id.
 
         Commands enter the core's queue in the order of their messages. Raises IntakeError for what nobody signed,
         ProblemError for what is too much.
@@ -46,8 +49,11 @@ class OrderEntry:
         if len(self._pending) >= self._limit:
             detail = f"{self._limit} orders and cancels of this socket wait for their answers"
             raise ProblemError(ApiCode.OVERLOADED, detail)
+        answer: Awaitable[msgspec.Struct]
         if message["op"] == "place":
-            answer: Awaitable[msgspec.Struct] = self._place(request_id, self._order(message))
+            answer = self._place(request_id, self._order(message))
+        elif message["op"] == "placeArray":
+            answer = self._place_array(request_id, self._array(message))
         else:
             answer = self._cancel(request_id, self._cancellation(message))
         task = asyncio.create_task(self._finish(request_id, answer))
@@ -61,6 +67,17 @@ class OrderEntry:
             raise IntakeError(IntakeCode.INVALID_TYPE, "order", "order must be an object, as in POST /v1/orders")
         command = self._desk.read_order(order)
         self._desk.check(self._desk.charge("orders", command.order.account), "this account")
+        return command
+
+    def _array(self, message: Mapping[str, Any]) -> PlaceArray:
+        only(message, "op", "id", "array")
+        array = message.get("array")
+        if not isinstance(array, dict):
+            detail = "array must be an object, as in POST /v1/orders/array"
+            raise IntakeError(IntakeCode.INVALID_TYPE, "array", detail)
+        command = self._desk.read_array(array)
+        use = self._desk.charge("orders", command.orders[0].order.account, len(command.orders))
+        self._desk.check(use, "this account")
         return command
 
     def _cancellation(self, message: Mapping[str, Any]) -> CancelOrder:
@@ -77,6 +94,11 @@ class OrderEntry:
         with self._desk.placing():
             placed, _ = await self._desk.place(command)
         return stream.Placed(op="placed", id=request_id, order=placed)
+
+    async def _place_array(self, request_id: RequestId, command: PlaceArray) -> msgspec.Struct:
+        with self._desk.placing(len(command.orders)):
+            placed = await self._desk.place_array(command, "")
+        return stream.PlacedArray(op="placedArray", id=request_id, results=placed.results)
 
     async def _cancel(self, request_id: RequestId, command: CancelOrder) -> msgspec.Struct:
         with self._desk.canceling():

@@ -21,7 +21,9 @@ __all__ = ["PROBLEMS", "ApiCode", "Problem", "ProblemError", "problem", "problem
 
 CONTENT_TYPE = "application/problem+json"
 RETRY_AFTER = "Retry-After"
-CHALLENGE = "WWW-Authenticate"
+WWW_AUTHENTICATE = "WWW-Authenticate"
+
+REALM = 'Bearer realm="crosspoint"'
 
 
 class ApiCode(StrEnum):
@@ -48,11 +50,15 @@ class ApiCode(StrEnum):
     INTERNAL_ERROR = "internalError"
     # administrators
     ADMIN_DISABLED = "adminDisabled"
-    AUTHENTICATION_REQUIRED = "authenticationRequired"
-    INVALID_TOKEN = "invalidToken"
     IDENTITY_UNAVAILABLE = "identityUnavailable"
     NOT_IN_GROUP = "notInGroup"
     UNKNOWN_DEAD_LETTER = "unknownDeadLetter"
+    # who asks
+    AUTHENTICATION_REQUIRED = "authenticationRequired"
+    INVALID_TOKEN = "invalidToken"
+    INSUFFICIENT_SCOPE = "insufficientScope"
+    NOT_YOUR_ACCOUNT = "notYourAccount"
+    UNKNOWN_CHALLENGE = "unknownChallenge"
     # WebSocket
     UPGRADE_REQUIRED = "upgradeRequired"
     UNKNOWN_OPERATION = "unknownOperation"
@@ -106,11 +112,14 @@ PROBLEMS: Mapping[str, Kind] = MappingProxyType(
         ApiCode.SHUTTING_DOWN: Kind(503, "The exchange is shutting down", True),
         ApiCode.INTERNAL_ERROR: Kind(500, "The exchange failed", True),
         ApiCode.ADMIN_DISABLED: Kind(404, "There is no administration here"),
-        ApiCode.AUTHENTICATION_REQUIRED: Kind(401, "A token is required here"),
-        ApiCode.INVALID_TOKEN: Kind(401, "The token is no good"),
         ApiCode.IDENTITY_UNAVAILABLE: Kind(503, "The identity provider cannot be asked", True),
         ApiCode.NOT_IN_GROUP: Kind(403, "The token's groups may not do this"),
         ApiCode.UNKNOWN_DEAD_LETTER: Kind(404, "The dead letter is not known"),
+        ApiCode.AUTHENTICATION_REQUIRED: Kind(401, "This needs a token"),
+        ApiCode.INVALID_TOKEN: Kind(401, "The token is not good, or not any more"),
+        ApiCode.INSUFFICIENT_SCOPE: Kind(403, "The token is not good for this"),
+        ApiCode.NOT_YOUR_ACCOUNT: Kind(403, "The account is not the token's"),
+        ApiCode.UNKNOWN_CHALLENGE: Kind(401, "The message is none that waits for a signature"),
         ApiCode.UPGRADE_REQUIRED: Kind(426, "This address speaks WebSocket"),
         ApiCode.UNKNOWN_OPERATION: Kind(400, "The operation is not known"),
         ApiCode.UNKNOWN_CHANNEL: Kind(404, "The channel does not exist"),
@@ -157,12 +166,17 @@ PROBLEMS: Mapping[str, Kind] = MappingProxyType(
         Code.NOT_OWNER: Kind(403, "The order is another account's"),
         Code.ORDER_NOT_OPEN: Kind(409, "The order has ended"),
         # transactions that the service sends for others
-        Code.UNKNOWN_ACCOUNT: Kind(403, "The account has nothing here"),
+        Code.ACCOUNT_NOT_FUNDED: Kind(403, "The account has nothing here"),
         Code.UNKNOWN_ACTION: Kind(404, "The action is not known"),
         Code.UNKNOWN_ASSET: Kind(404, "The asset is not known"),
         Code.ACTION_EXPIRED: Kind(422, "What was signed has expired"),
         Code.TOO_MANY_ACTIONS: Kind(409, "The account has too many pending actions"),
         Code.ACTION_BACKLOG: Kind(503, "Too many transactions wait to be sent", True),
+        # API keys
+        Code.INVALID_API_KEY: Kind(422, "The API key is not possible"),
+        Code.DUPLICATE_API_KEY: Kind(409, "The request has made an API key before"),
+        Code.TOO_MANY_API_KEYS: Kind(409, "The account has too many API keys"),
+        Code.UNKNOWN_API_KEY: Kind(404, "The API key is not known"),
         # chain and operator commands; a trader meets only notConfigured
         Code.REPEATED: Kind(409, "The command has been applied before"),
         Code.OUT_OF_ORDER: Kind(409, "The command does not follow the last one"),
@@ -178,6 +192,10 @@ PROBLEMS: Mapping[str, Kind] = MappingProxyType(
         Code.UNKNOWN_FILL: Kind(404, "The fill is not known"),
     }
 )
+
+
+_CHALLENGES: Mapping[str, str] = {ApiCode.INVALID_TOKEN: f'{REALM}, error="invalid_token"'}
+"""as in RFC 6750, section 3"""
 
 
 class ProblemError(Exception):
@@ -217,13 +235,7 @@ def problem_response(
     if headers:
         response.headers.update(headers)
     if document.status == 401:
-        response.headers.setdefault(CHALLENGE, _challenge(document.code))
+        response.headers[WWW_AUTHENTICATE] = _CHALLENGES.get(rejection.code, REALM)
     if document.status == 503:
         response.headers.setdefault(RETRY_AFTER, "1")
     return response
-
-
-def _challenge(code: str) -> str:
-    """RFC 6750, section 3: what to send, and that what was sent is no good."""
-    realm = 'Bearer realm="crosspoint"'
-    return f'{realm}, error="invalid_token"' if code == ApiCode.INVALID_TOKEN else realm

@@ -8,16 +8,28 @@ from aiohttp import web
 
 from offchain.api.admin import handlers as admin
 from offchain.api.admin import onchain
-from offchain.api.handlers import accounts, actions, batches, documents, figures, markets, orders, service
+from offchain.api.handlers import (
+    accounts,
+    actions,
+    apikeys,
+    auth,
+    batches,
+    documents,
+    figures,
+    markets,
+    orders,
+    service,
+)
 from offchain.api.websocket import websocket
 
-_ORDER = "/v1/orders/{id:(?!batch$)[^/]+}"
-"""What other methods make of `batch` is no order."""
+_ORDER = "/v1/orders/{id:(?!(?:batch|array)$)[^/]+}"
+"""What other methods make of `batch` and `array` is no order."""
 
 ROUTES: tuple[web.RouteDef, ...] = (
     # orders
     web.post("/v1/orders", orders.place_order),
     web.post("/v1/orders/batch", batches.place_orders),
+    web.post("/v1/orders/array", batches.place_array),
     web.get("/v1/orders", orders.list_orders, allow_head=False),
     web.get(_ORDER, orders.get_order, allow_head=False),
     web.delete(_ORDER, orders.cancel_order),
@@ -28,6 +40,14 @@ ROUTES: tuple[web.RouteDef, ...] = (
     web.post("/v1/account/cancel-all-on-chain", actions.cancel_all_on_chain),
     web.get("/v1/actions", actions.list_actions, allow_head=False),
     web.get("/v1/actions/{id}", actions.get_action, allow_head=False),
+    # signing in
+    web.post("/v1/auth/challenge", auth.create_challenge),
+    web.post("/v1/auth/sessions", auth.create_session),
+    web.get("/v1/auth/session", auth.get_session, allow_head=False),
+    web.delete("/v1/auth/sessions/current", auth.end_session),
+    web.post("/v1/keys", apikeys.create_key),
+    web.get("/v1/keys", apikeys.list_keys, allow_head=False),
+    web.delete("/v1/keys/{id}", apikeys.revoke_key),
     # accounts
     web.get("/v1/account", accounts.get_account, allow_head=False),
     web.get("/v1/balances", accounts.list_balances, allow_head=False),

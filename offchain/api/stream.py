@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -15,6 +16,7 @@ import structlog
 
 from offchain.api.admin.stream import AdminFeed
 from offchain.api.channels import Channel, Sink, Subscription, leave
+from offchain.api.credentials import Credentials
 from offchain.api.livestate import Seed, read_seed, read_trader
 from offchain.api.marketview import MarketView, ViewBroken
 from offchain.api.present import Presenter, hex_of
@@ -26,6 +28,7 @@ from offchain.api.state import ApiState
 from offchain.api.trader import TraderMessages, accounts_of, channel_of
 from offchain.catalogue import Catalogue, Listing
 from offchain.domain.events import (
+    ApiKeyUpdate,
     AssetListed,
     BatchUpdate,
     Configured,
@@ -57,9 +60,10 @@ log = structlog.get_logger(__name__)
 class Hub:
     """Everything that subscribers see comes from here. One event loop."""
 
-    def __init__(self, state: ApiState, catalogue: Catalogue, readback: Readback) -> None:
+    def __init__(self, state: ApiState, catalogue: Catalogue, readback: Readback, credentials: Credentials) -> None:
         self._state = state
         self._catalogue = catalogue
+        self._credentials = credentials
         self._readback = readback
         self._present = Presenter(catalogue)
         self._messages = TraderMessages(catalogue)
@@ -70,6 +74,8 @@ class Hub:
         self._admin = AdminFeed(state.live, catalogue, state.settings.send_queue)
         self._seq = 0
         self._time_ms = 0
+        self._moved = asyncio.Event()
+        """set whenever `seq` has grown"""
         self._tasks: set[asyncio.Task[None]] = set()
         self._resyncs = state.metrics.resyncs
         sent = state.metrics.socket_messages
@@ -99,6 +105,15 @@ class Hub:
     def seq(self) -> int:
         """Last event taken in."""
         return self._seq
+
+    async def reach(self, seq: int, timeout_ms: int) -> bool:
+        """Wait until event `seq` has been taken in, at most `timeout_ms`; whether it has."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_ms / 1000):
+                while self._seq < seq:
+                    self._moved.clear()
+                    await self._moved.wait()
+        return self._seq >= seq
 
     def subscriptions(self) -> dict[str, int]:
         """Subscriptions by kind of channel."""
@@ -175,8 +190,13 @@ class Hub:
                             trades.setdefault(event.market, []).append(self._present.public_trade(event, seq))
                     case TradeBusted():
                         self._bust(event, seq)
-                    case AssetListed() | Configured() | FeeUpdate() | DelegateUpdate():
+                    case AssetListed() | Configured() | FeeUpdate():
                         self._catalogue.apply((event,))
+                    case DelegateUpdate():
+                        self._catalogue.apply((event,))
+                        self._credentials.apply(event)
+                    case ApiKeyUpdate():
+                        self._credentials.apply(event)
                     case MarketUpdate():
                         self._catalogue.apply((event,))
                         self._view_of(event.market, seq, record.time_ms)
@@ -187,6 +207,7 @@ class Hub:
                     self._tell(event, seq)
                 seq += 1
         self._seq = record.last
+        self._moved.set()
         self._time_ms = record.time_ms
         log.debug("published", first=record.first, last=record.last)
         for market, made in trades.items():
@@ -227,6 +248,7 @@ class Hub:
         missed_after, self._seq = self._seq, seed.seq
         self._time_ms = self._state.clock.now_ms()
         self._learn(seed)
+        self._moved.set()
         if missed_after:
             self._resyncs.inc()
         for market, channel in self._depth.items():
@@ -244,8 +266,8 @@ class Hub:
             configured = seed.configuration
             self._catalogue.configure(configured.chain_id, configured.engine, configured.fee_bps)
             self._catalogue.set_fee(seed.fee_bps, seed.fees)
-        for delegate in seed.delegates:
-            self._catalogue.set_delegate(delegate)
+        self._catalogue.set_delegates(seed.delegates)
+        self._credentials.learn(seed.api_keys, seed.delegates)
         for asset in seed.assets:
             self._catalogue.list_asset(asset)
         views = {}

@@ -12,6 +12,7 @@ from offchain.domain.actions import OPERATOR
 from offchain.domain.events import (
     AccountUpdate,
     ActionUpdate,
+    ApiKeyUpdate,
     BalanceUpdate,
     BatchUpdate,
     DelegateUpdate,
@@ -37,7 +38,7 @@ def accounts_of(event: Event) -> tuple[Address, ...]:
     match event:
         case OrderUpdate() | BalanceUpdate() | PositionUpdate() | DepositUpdate() | WithdrawalUpdate():
             return (event.account,)
-        case AccountUpdate() | DelegateUpdate():
+        case AccountUpdate() | DelegateUpdate() | ApiKeyUpdate():
             return (event.account,)
         case ActionUpdate():
             return (event.account,) if event.account != OPERATOR else ()
@@ -89,6 +90,15 @@ class TraderMessages:
                 return stream.DelegateMessage(channel=channel, seq=seq, prev_seq=prev_seq, data=delegate)
             case ActionUpdate():
                 return stream.ActionMessage(channel=channel, seq=seq, prev_seq=prev_seq, data=change_of(event))
+            case ApiKeyUpdate():
+                key = stream.ApiKeyChange(
+                    id=event.id,
+                    label=event.label,
+                    scopes=event.scopes,
+                    expiry=event.expiry or None,
+                    status=event.status,
+                )
+                return stream.ApiKeyMessage(channel=channel, seq=seq, prev_seq=prev_seq, data=key)
             case BatchUpdate():
                 return stream.SettlementMessage(channel=channel, seq=seq, prev_seq=prev_seq, data=_batch(event))
         return None

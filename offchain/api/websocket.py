@@ -11,13 +11,16 @@ import msgspec
 import structlog
 from aiohttp import WSMsgType, web
 
+from offchain.api.access import HEADER, Identity, Scope, check_scope, identify, identity_of, own_account
 from offchain.api.admin.socket import AdminSession
 from offchain.api.closing import CloseCode
+from offchain.api.credentials import Credentials
 from offchain.api.desk import REFUSALS, rejection_of
-from offchain.api.keys import CATALOGUE, DESK, HUB, LIFE, LIMITS, STATE
+from offchain.api.keys import CATALOGUE, CREDENTIALS, DESK, HUB, LIFE, LIMITS, STATE
 from offchain.api.limits import exhausted
-from offchain.api.operations import after_of, channels_of, only, request_id_of
-from offchain.api.order_entry import OrderEntry
+from offchain.api.operations import after_of, channels_of, only, request_id_of, token_of
+from offchain.api.order_entry import TRADING, OrderEntry
+from offchain.api.present import hex_of
 from offchain.api.problems import ApiCode, ProblemError
 from offchain.api.schemas import stream
 from offchain.api.stream import REPLAY_PAGE
@@ -25,6 +28,7 @@ from offchain.domain.market import Market
 from offchain.domain.order import Address
 from offchain.intake import IntakeCode, decode_object, parse_address
 from offchain.metrics import CoreMetrics
+from offchain.ports import Clock
 
 CLOSE_SECONDS = 2.0
 """time for a peer to read our close frame"""
@@ -46,9 +50,18 @@ class Connection:
     """One socket. `offer` never waits; a socket that does not keep up is closed."""
 
     def __init__(
-        self, socket: web.WebSocketResponse, transport: asyncio.Transport | None, limit: int, metrics: CoreMetrics
+        self,
+        socket: web.WebSocketResponse,
+        transport: asyncio.Transport | None,
+        limit: int,
+        metrics: CoreMetrics,
+        credentials: Credentials,
+        clock: Clock,
     ) -> None:
         self._metrics = metrics
+        self._credentials = credentials
+        self._clock = clock
+        self._identity: Identity | None = None
         self._socket = socket
         self._transport = transport
         self._limit = limit
@@ -56,6 +69,44 @@ class Connection:
         self._wake = asyncio.Event()
         self._roomy = asyncio.Event()
         self._closer: asyncio.Task[None] | None = None
+
+    # -----------------------------------------------------------------------------------------------------------------
+    # Who
+    # -----------------------------------------------------------------------------------------------------------------
+
+    @property
+    def identity(self) -> Identity | None:
+        """Who has signed in on this socket; None before. When their token ends, the socket is closed."""
+        return self._identity
+
+    def require(self, scope: str) -> Identity:
+        """Who has signed in, if their token has the scope. Raises ProblemError."""
+        identity = self._identity
+        if identity is None:
+            raise ProblemError(ApiCode.AUTHENTICATION_REQUIRED, "sign in first: signIn with a token", "op")
+        if not self._credentials.is_good(identity, self._clock.now_ms()):
+            raise ProblemError(ApiCode.INVALID_TOKEN, "the token with which this socket has signed in has ended")
+        return check_scope(identity, scope)
+
+    def sign_in(self, identity: Identity) -> None:
+        """Speak for `identity` from now on. Raises ProblemError for another account than before."""
+        if self._identity is not None and self._identity.account != identity.account:
+            detail = "this socket has signed in for another account; use another socket"
+            raise ProblemError(ApiCode.NOT_YOUR_ACCOUNT, detail, "token")
+        self.forget_identity()
+        self._identity = identity
+        self._credentials.watch(identity, self._sign_out)
+
+    def forget_identity(self) -> None:
+        if self._identity is not None:
+            self._credentials.unwatch(self._identity, self._sign_out)
+
+    def _sign_out(self) -> None:
+        self.close(CloseCode.SIGNED_OUT)
+
+    # -----------------------------------------------------------------------------------------------------------------
+    # Messages
+    # -----------------------------------------------------------------------------------------------------------------
 
     def offer(self, frame: bytes) -> None:
         if self._closer is not None:
@@ -126,6 +177,7 @@ class Session:
         self._monotonic = state.monotonic
         self._metrics = state.metrics
         self._connection = connection
+        self._credentials = app[CREDENTIALS]
         self._hub = app[HUB]
         self._catalogue = app[CATALOGUE]
         self._clock = state.clock
@@ -141,7 +193,7 @@ class Session:
             message = decode_object(text.encode())
             request_id = request_id_of(message)
             operation = message.get("op")
-            if operation in ("place", "cancel"):
+            if operation in TRADING:
                 self._trade(request_id, message)
                 return
             self._charge(message)
@@ -155,9 +207,10 @@ class Session:
                 only(message, "op", "id", "channels")
                 self._unsubscribe(request_id, channels_of(message))
             elif operation == "signIn":
-                self._send(await self._admin.sign_in(request_id, message))
+                only(message, "op", "id", "token")
+                await self._sign_in(request_id, token_of(message))
             else:
-                detail = "op must be subscribe, unsubscribe, place, cancel, signIn or ping"
+                detail = f"op must be signIn, subscribe, unsubscribe, {', '.join(TRADING)} or ping"
                 raise ProblemError(ApiCode.UNKNOWN_OPERATION, detail, "op")
         except REFUSALS as refusal:
             self._refuse(request_id, refusal)
@@ -170,6 +223,23 @@ class Session:
         except REFUSALS:
             self._charge(message)
             raise
+
+    async def _sign_in(self, request_id: str | int | None, token: str) -> None:
+        """As the trader, or the administrator, whose token it is: only the latter's are JSON Web Tokens."""
+        if token.count(".") == 2:
+            self._send(await self._admin.sign_in(request_id, token))
+            return
+        identity = identity_of(self._credentials, token, self._clock.now_ms(), "token")
+        self._connection.sign_in(identity)
+        self._send(
+            stream.SignedIn(
+                op="signedIn",
+                id=request_id,
+                account=hex_of(identity.account),
+                scopes=sorted(identity.scopes),
+                expires_at=identity.expires_ms,
+            )
+        )
 
     # -----------------------------------------------------------------------------------------------------------------
     # Channels
@@ -255,7 +325,8 @@ class Session:
         if scope == "admin":
             return scope, self._admin.resolve(name)
         if scope == "trader":
-            return scope, parse_address(rest, "channels")
+            parse_address(rest, "channels")
+            return scope, own_account(self._connection.require(Scope.READ), rest, "channels")
         symbol, _, kind = rest.rpartition(".")
         market = self._catalogue.find(symbol)
         if scope != "market" or kind not in ("depth", "trade") or market is None:
@@ -307,7 +378,10 @@ async def websocket(request: web.Request) -> web.WebSocketResponse:
     if 0 < settings.max_sockets_per_address <= life.sockets_of[address]:
         detail = f"{settings.max_sockets_per_address} sockets of this address are connected"
         raise ProblemError(ApiCode.TOO_MANY_SOCKETS, detail)
-    connection = Connection(socket, request.transport, settings.send_queue, state.metrics)
+    credentials = request.app[CREDENTIALS]
+    connection = Connection(socket, request.transport, settings.send_queue, state.metrics, credentials, state.clock)
+    if HEADER in request.headers:
+        connection.sign_in(identify(request))
     life.connections.add(connection)
     life.sockets_of[address] += 1
     session = Session(connection, request.app)
@@ -317,6 +391,7 @@ async def websocket(request: web.Request) -> web.WebSocketResponse:
         await _serve(socket, connection, session)
     finally:
         session.leave()
+        connection.forget_identity()
         life.connections.discard(connection)
         life.sockets_of[address] -= 1
         if not life.sockets_of[address]:

@@ -149,10 +149,15 @@ def _api_settings(config: Config, deployment: Deployment) -> ApiSettings:
         max_inflight=config.max_inflight,
         max_sockets=config.max_sockets,
         max_sockets_per_address=config.max_sockets_per_address,
+        public_url=config.public_url or "",
+        session_seconds=config.session_seconds,
+        challenge_seconds=config.challenge_seconds,
+        max_sessions=config.max_sessions,
         limit_window_seconds=config.limit_window_seconds,
         limit_keys=config.limit_keys,
         address_requests_per_second=config.limit_address_requests,
         address_cancels_per_second=config.limit_address_cancels,
+        address_sign_ins_per_second=config.limit_address_sign_ins,
         account_orders_per_second=config.limit_account_orders,
         account_cancels_per_second=config.limit_account_cancels,
         account_actions_per_hour=config.limit_account_actions,
@@ -218,8 +223,7 @@ async def _tick(core: CoreProcess) -> None:
     """Let time pass where it changes something, such as an expired order; an idle exchange writes nothing."""
     while True:
         await asyncio.sleep(TICK_SECONDS)
-        due_ms = await core.sequencer.read(lambda state: state.next_due_ms)
-        if due_ms is not None and due_ms <= core.clock.now_ms():
+        if await core.sequencer.read(lambda state: state.is_due(core.clock.now_ms())):
             try:
                 await core.sequencer.submit(Tick(), TICK_TIMEOUT_MS)
             except (Overloaded, Unavailable) as error:

@@ -1,8 +1,9 @@
 """Crosspoint as an exchange of CCXT (https://docs.ccxt.com), so that what trades through it can trade here.
 
 `crosspoint` is asynchronous, as the classes of `ccxt.async_support`; `ccxt_sync` has one that blocks, as those of
-`ccxt`. It works over the exchange's own client: `options` has `url`, and `privateKey` signs. CCXT's users expect that
-orders are made to fit: the price is rounded to the nearest tick, the quantity down to a multiple of the lot.
+`ccxt`. It works over the exchange's own client: `options` has `url`, and `privateKey` signs, for `walletAddress` if it
+is a delegate's; to read alone, `secret` is that of an API key. CCXT's users expect that orders are made to fit: the
+price is rounded to the nearest tick, the quantity down to a multiple of the lot.
 """
 
 from __future__ import annotations
@@ -38,7 +39,13 @@ class crosspoint(Structures, ccxt.async_support.Exchange):  # type: ignore[misc]
     @property
     def client(self) -> Client:
         if self._client is None:
-            self._client = Client(self.options["url"], self.privateKey or None)
+            self._client = Client(
+                self.options["url"],
+                self.privateKey or None,
+                api_key=self.secret or None,
+                account=self.walletAddress or None,
+                sign_in_domain=self.options.get("signInDomain"),
+            )
             self._streams = {}
         return self._client
 

@@ -13,12 +13,14 @@ import aiohttp
 from offchain.api.schemas import figures, http, positions
 from offchain.api.schemas.stream import OrderMessage
 from offchain.chain import eip712
+from offchain.client.auth import Authenticator
 from offchain.client.errors import ApiError
+from offchain.client.identity import Identified, address_from
 from offchain.client.nonces import NonceKeys
 from offchain.client.onchain import OnChain
 from offchain.client.signing import Number, Signer
 from offchain.client.stream import Message, Stream
-from offchain.client.transport import Transport
+from offchain.client.transport import Transport, page_of
 
 ENDED = frozenset({"filled", "canceled", "rejected", "expired"})
 TAKEN_NONCE = frozenset({"staleNonce", "nonceReused", "nonceKeyMarket"})
@@ -28,11 +30,12 @@ SYNC_LIMIT = 500
 DEFAULT_EXPIRY_SECONDS = 60
 
 
-class Client(OnChain):
+class Client(Identified, OnChain):
     """Asynchronous access to everything that the API offers.
 
-    With a private key it signs and places orders and manages their nonces; without one it reads. Prices and quantities
-    are given as `Decimal`, `str` or `int` in whole units and come back as decimal strings.
+    With a private key it signs and places orders, manages their nonces, and signs in by itself to read the account;
+    the key may be a delegate's. With an API key it reads without a private key. With neither, it sees what is public.
+    Prices and quantities are given as `Decimal`, `str` or `int` in whole units and come back as decimal strings.
     """
 
     def __init__(
@@ -40,15 +43,23 @@ class Client(OnChain):
         url: str,
         private_key: bytes | str | None = None,
         *,
+        api_key: str | None = None,
+        account: str | None = None,
+        sign_in_domain: str | None = None,
         session: aiohttp.ClientSession | None = None,
         timeout: float = 10.0,
         retries: int = 3,
     ) -> None:
-        """`url` without path; `timeout` in seconds per attempt. Raises ValueError for an invalid key."""
+        """`url` without path; `timeout` in seconds per attempt. Raises ValueError for an invalid key or address.
+
+        `account` is the key's own, unless the key is a delegate's. `sign_in_domain` is what the exchange calls itself
+        where that is not the host and port of `url`.
+        """
         key = bytes.fromhex(private_key.removeprefix("0x")) if isinstance(private_key, str) else private_key
         self._key = key
-        self._account = "0x" + eip712.address_of(key).hex() if key is not None else None
+        self._of = address_from(account) if account is not None else eip712.address_of(key) if key is not None else None
         self._http = Transport(url, session, timeout, retries)
+        self._auth = Authenticator(self._http, url, key, api_key, self._of, sign_in_domain)
         self._markets: http.Markets | None = None
         self._signer: Signer | None = None
         self._epoch = 0
@@ -65,13 +76,6 @@ class Client(OnChain):
 
     async def close(self) -> None:
         await self._http.close()
-
-    @property
-    def account(self) -> str:
-        """The address that signs. Raises ValueError for a client without a key."""
-        if self._account is None:
-            raise ValueError("this client has no private key")
-        return self._account
 
     # -----------------------------------------------------------------------------------------------------------------
     # Trading
@@ -240,7 +244,7 @@ class Client(OnChain):
                 await self._learn(identities, (), 1)
                 await self._learn(identities, ("open", "partiallyFilled"), SYNC_PAGES)
                 self._epoch = (await self.account_state()).epoch
-                self._signer = Signer(self._key, markets)
+                self._signer = Signer(self._key, markets, self._of)
         return self._signer
 
     async def _learn(self, markets: dict[str, int], statuses: tuple[str, ...], pages: int) -> None:
@@ -265,53 +269,50 @@ class Client(OnChain):
         return self._markets
 
     async def order(self, order_id: str) -> http.OrderInfo:
-        return await self._http.request("GET", f"/v1/orders/{order_id}", http.OrderInfo)
+        return await self._auth.request("GET", f"/v1/orders/{order_id}", http.OrderInfo)
 
     async def orders(
         self,
         *,
-        account: str | None = None,
         market: str | None = None,
         status: Sequence[str] = (),
         client_order_id: str | None = None,
         cursor: str | None = None,
         limit: int | None = None,
     ) -> http.OrderPage:
-        """Newest first; by default this client's own."""
-        query = self._query(account, cursor, limit)
+        """Newest first."""
+        query = page_of(cursor, limit)
         if market is not None:
             query["market"] = market
         if status:
             query["status"] = ",".join(status)
         if client_order_id is not None:
             query["clientOrderId"] = client_order_id
-        return await self._http.request("GET", "/v1/orders", http.OrderPage, query=query)
+        return await self._auth.request("GET", "/v1/orders", http.OrderPage, query=query)
 
-    async def fills(
-        self, *, account: str | None = None, cursor: str | None = None, limit: int | None = None
-    ) -> http.FillPage:
-        return await self._http.request("GET", "/v1/fills", http.FillPage, query=self._query(account, cursor, limit))
+    async def fills(self, *, cursor: str | None = None, limit: int | None = None) -> http.FillPage:
+        return await self._auth.request("GET", "/v1/fills", http.FillPage, query=page_of(cursor, limit))
 
-    async def account_state(self, *, account: str | None = None) -> http.Account:
+    async def account_state(self) -> http.Account:
         """The epoch that orders sign, and who else signs for the account."""
-        return await self._http.request("GET", "/v1/account", http.Account, query=self._query(account))
+        return await self._auth.request("GET", "/v1/account", http.Account)
 
-    async def balances(self, *, account: str | None = None) -> dict[str, http.Balance]:
+    async def balances(self) -> dict[str, http.Balance]:
         """By asset symbol."""
-        answer = await self._http.request("GET", "/v1/balances", http.Balances, query=self._query(account))
+        answer = await self._auth.request("GET", "/v1/balances", http.Balances)
         return {balance.asset: balance for balance in answer.balances}
 
-    async def positions(self, *, account: str | None = None) -> dict[str, positions.Position]:
+    async def positions(self) -> dict[str, positions.Position]:
         """By market symbol."""
-        answer = await self._http.request("GET", "/v1/positions", positions.Positions, query=self._query(account))
+        answer = await self._auth.request("GET", "/v1/positions", positions.Positions)
         return {position.market: position for position in answer.positions}
 
-    async def deposits(self, *, account: str | None = None) -> list[http.Deposit]:
-        answer = await self._http.request("GET", "/v1/deposits", http.Deposits, query=self._query(account))
+    async def deposits(self) -> list[http.Deposit]:
+        answer = await self._auth.request("GET", "/v1/deposits", http.Deposits)
         return answer.deposits
 
-    async def withdrawals(self, *, account: str | None = None) -> list[http.Withdrawal]:
-        answer = await self._http.request("GET", "/v1/withdrawals", http.Withdrawals, query=self._query(account))
+    async def withdrawals(self) -> list[http.Withdrawal]:
+        answer = await self._auth.request("GET", "/v1/withdrawals", http.Withdrawals)
         return answer.withdrawals
 
     async def orderbook(self, market: str, *, depth: int | None = None) -> http.Book:
@@ -319,7 +320,7 @@ class Client(OnChain):
         return await self._http.request("GET", f"/v1/orderbook/{market}", http.Book, query=query)
 
     async def trades(self, market: str, *, cursor: str | None = None, limit: int | None = None) -> http.TradePage:
-        query = _page(cursor, limit)
+        query = page_of(cursor, limit)
         return await self._http.request("GET", f"/v1/trades/{market}", http.TradePage, query=query)
 
     async def candles(
@@ -360,29 +361,14 @@ class Client(OnChain):
     async def status(self) -> http.Status:
         return await self._http.request("GET", "/v1/status", http.Status)
 
-    def _query(self, account: str | None, cursor: str | None = None, limit: int | None = None) -> dict[str, str]:
-        return {"account": account or self.account} | _page(cursor, limit)
-
     # -----------------------------------------------------------------------------------------------------------------
     # Stream
     # -----------------------------------------------------------------------------------------------------------------
 
     def subscribe(self, *channels: str) -> Stream:
         """Messages of `channels`, across lost connections: `async for message in client.subscribe(...)`."""
-        return Stream(self._http, channels, self._observe)
-
-    @property
-    def trader_channel(self) -> str:
-        """The channel of this client's account."""
-        return f"trader.{self.account}"
+        return Stream(self._http, self._auth, channels, self._observe)
 
     def _observe(self, message: Message) -> None:
         if isinstance(message, OrderMessage) and message.data.status in ENDED:
             self._nonces.ended(message.data.order_id)
-
-
-def _page(cursor: str | None, limit: int | None) -> dict[str, str]:
-    query = {} if cursor is None else {"cursor": cursor}
-    if limit is not None:
-        query["limit"] = str(limit)
-    return query

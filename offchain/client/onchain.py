@@ -6,9 +6,10 @@ import time
 from abc import abstractmethod
 
 from offchain.api.schemas import actions, http
+from offchain.client.auth import Authenticator
 from offchain.client.nonces import NonceKeys
 from offchain.client.signing import Number, Signer
-from offchain.client.transport import Transport
+from offchain.client.transport import Transport, page_of
 
 WITHDRAWAL_SECONDS = 3_600
 """for the request of a withdrawal to be mined, unless an expiry is given"""
@@ -18,6 +19,7 @@ class OnChain:
     """Part of `Client`. Answers tell how the transaction stands; `action` and the stream tell how it goes on."""
 
     _http: Transport
+    _auth: Authenticator
     _nonces: NonceKeys
 
     @abstractmethod
@@ -27,10 +29,7 @@ class OnChain:
     async def markets(self, *, refresh: bool = False) -> http.Markets: ...
 
     @abstractmethod
-    async def account_state(self, *, account: str | None = None) -> http.Account: ...
-
-    @abstractmethod
-    def _query(self, account: str | None, cursor: str | None = None, limit: int | None = None) -> dict[str, str]: ...
+    async def account_state(self) -> http.Account: ...
 
     async def withdraw(
         self, asset: str, amount: Number, *, as_cxpt: bool = False, expiry: int | None = None
@@ -84,11 +83,9 @@ class OnChain:
 
     async def action(self, action_id: str) -> actions.ActionInfo:
         """How a transaction stands. Raises ApiError."""
-        return await self._http.request("GET", f"/v1/actions/{action_id}", actions.ActionInfo)
+        return await self._auth.request("GET", f"/v1/actions/{action_id}", actions.ActionInfo)
 
-    async def actions(
-        self, *, account: str | None = None, cursor: str | None = None, limit: int | None = None
-    ) -> actions.ActionPage:
-        """Newest first; by default this client's own."""
-        query = self._query(account, cursor, limit)
-        return await self._http.request("GET", "/v1/actions", actions.ActionPage, query=query)
+    async def actions(self, *, cursor: str | None = None, limit: int | None = None) -> actions.ActionPage:
+        """Newest first."""
+        query = page_of(cursor, limit)
+        return await self._auth.request("GET", "/v1/actions", actions.ActionPage, query=query)

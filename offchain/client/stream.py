@@ -20,6 +20,7 @@ from offchain.api.schemas.stream import (
     TraderSnapshot,
     TradesMessage,
 )
+from offchain.client.auth import Authenticator
 from offchain.client.book import OrderBook
 from offchain.client.errors import ApiError, BookDiverged
 from offchain.client.transport import Transport
@@ -62,13 +63,20 @@ class Stream:
     refuses a subscription.
     """
 
-    def __init__(self, transport: Transport, channels: Sequence[str], observe: Callable[[Any], None]) -> None:
+    def __init__(
+        self, transport: Transport, auth: Authenticator, channels: Sequence[str], observe: Callable[[Any], None]
+    ) -> None:
         if not channels:
             raise ValueError("name at least one channel")
         self._transport = transport
+        self._auth = auth
+        self._is_private = any(channel.startswith("trader.") for channel in channels)
+        self._refused: str | None = None
+        """the token that the exchange knows no more"""
         self._observe = observe
         self._have: dict[str, int] = dict.fromkeys(channels, 0)
         self._decoders = {channel: _decoder(channel) for channel in channels}
+        self._token: str | None = None
         self._mending: set[str] = set()
         self._connections = 0
         self._messages = self._run()
@@ -101,6 +109,8 @@ class Stream:
                     self._transport.address("/v1/ws"), heartbeat=HEARTBEAT_SECONDS, max_msg_size=MAX_MESSAGE_BYTES
                 ) as socket:
                     self._connections += 1
+                    if self._is_private:
+                        await self._sign_in(socket)
                     for channel in self._have:
                         await self._subscribe(socket, channel)
                     async for message in self._receive(socket):
@@ -110,6 +120,15 @@ class Stream:
                 pass  # whatever it was, a new connection is the answer
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+
+    async def _sign_in(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        try:
+            self._token = await self._auth.token(self._refused)
+        except ApiError as error:
+            if error.retryable:
+                raise _Lost from error
+            raise
+        await socket.send_str(msgspec.json.encode({"op": "signIn", "token": self._token}).decode())
 
     async def _subscribe(self, socket: aiohttp.ClientWebSocketResponse, channel: str) -> None:
         self._mending.add(channel)
@@ -124,6 +143,9 @@ class Stream:
                 continue
             envelope = _ENVELOPE.decode(frame.data)
             if envelope.op == "error":
+                if envelope.code == "invalidToken":
+                    self._refused = self._token
+                    raise _Lost
                 if envelope.code in RETRYABLE:
                     raise _Lost
                 raise ApiError(0, envelope.code, envelope.detail, param=envelope.param)

@@ -8,7 +8,8 @@ from __future__ import annotations
 import msgspec
 
 from offchain.domain.clearing import BPS
-from offchain.domain.events import BalanceUpdate, PlaceResult
+from offchain.domain.commands import PlaceOrder
+from offchain.domain.events import ApiKeyUpdate, BalanceUpdate, PlaceResult
 from offchain.domain.market import USDC, Kind, Market
 from offchain.domain.oracle import notional_up
 from offchain.domain.order import Address, Order, OrderHash, OrderStatus, Side
@@ -125,6 +126,7 @@ class LiveOrder:
         "reserved",
         "status",
         "ticket",
+        "waiting",
     )
 
     def __init__(
@@ -153,6 +155,8 @@ class LiveOrder:
         self.ticket = 0
         """place in the queue of its price level; 0 while the order does not rest"""
         self.status = OrderStatus.OPEN
+        self.waiting: PlaceOrder | None = None
+        """what to execute once its trigger is reached; None: it does not wait"""
 
     @property
     def remaining(self) -> int:
@@ -164,7 +168,9 @@ class LiveOrder:
         return self.status is OrderStatus.OPEN or self.status is OrderStatus.PARTIALLY_FILLED
 
     def reserve_up(self, fee_bps: int) -> None:
-        """Reserve for what is open, in place of what was reserved before."""
+        """Reserve for what is open, in place of what was reserved before. What waits reserves nothing."""
+        if self.waiting is not None:
+            return
         market, order, remaining = self.market, self.order, self.quantity - self.filled
         if market.derivative is None:
             limit = order.conversion_limit
@@ -203,8 +209,10 @@ class Account:
 
     __slots__ = (
         "address",
+        "api_keys",
         "balances",
         "client_order_ids",
+        "deadline_ms",
         "delegate_nonce",
         "delegations",
         "ended_keys",
@@ -234,6 +242,8 @@ class Account:
         """on chain: what the next signed delegate carries"""
         self.ended_keys: dict[tuple[int, int], int] = {}
         """by (instrument, nonce key): the highest sequence that was canceled on chain, and with it all below"""
+        self.deadline_ms = 0
+        """when all its orders end, Unix milliseconds; 0: never"""
         self.delegations: dict[Address, Delegation] = {}
         self.balances: dict[int, Balance] = {}
         self.orders: dict[OrderHash, LiveOrder] = {}
@@ -241,6 +251,8 @@ class Account:
         self.nonce_keys: dict[int, NonceKey] = {}
         self.holds: dict[tuple[int, int], Hold] = {}
         """by (withdrawal kind, asset)"""
+        self.api_keys: dict[str, ApiKeyUpdate] = {}
+        """the active ones"""
 
     def balance(self, asset: int) -> Balance:
         balance = self.balances.get(asset)

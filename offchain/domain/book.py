@@ -44,6 +44,11 @@ class BookSide:
     def __len__(self) -> int:
         return len(self._levels)
 
+    @property
+    def best(self) -> int | None:
+        """The best price; None if there is no order."""
+        return self._sign * self._keys[0] if self._keys else None
+
     def crossing(self, limit: int) -> Iterator[tuple[int, Level]]:
         """Levels that an order on the other side with `limit` would meet, best first."""
         worst = self._sign * limit

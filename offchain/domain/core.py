@@ -9,12 +9,14 @@ import msgspec
 
 from offchain.domain import (
     administration,
+    apikeys,
     batches,
     bust,
     chain,
     control,
     duties,
     ending,
+    guards,
     prices,
     relay,
     rollback,
@@ -33,19 +35,28 @@ from offchain.domain.commands import (
     BatchSent,
     Bust,
     CancelOrder,
+    CancelOrders,
     ChainBlock,
     ChainRollback,
     Command,
     Configure,
+    ConnectionLost,
+    CreateApiKey,
+    PlaceArray,
     PlaceOrder,
     Price,
     RequestAction,
+    RevokeApiKey,
+    SetDeadline,
     SetStatus,
     Tick,
+    WatchConnection,
 )
 from offchain.domain.errors import Code, Rejection
 from offchain.domain.events import (
     AccountUpdate,
+    ApiKeyUpdate,
+    ArrayResult,
     BalanceUpdate,
     CommandRefused,
     DelegateUpdate,
@@ -60,13 +71,19 @@ from offchain.domain.oracle import OraclePrice
 from offchain.domain.order import Address, OrderStatus
 from offchain.domain.positionview import PositionView, view_position
 from offchain.domain.state import MarketState, State, Turn
+from offchain.domain.triggers import next_ready
 
 _HANDLERS: dict[type, Callable[[State, Turn, Any], Result]] = {
     PlaceOrder: trading.place,
+    PlaceArray: trading.place_array,
     CancelOrder: ending.cancel,
     RequestAction: relay.request,
     ActionSent: relay.sent,
     ActionEnded: relay.end,
+    CancelOrders: ending.cancel_many,
+    SetDeadline: guards.set_deadline,
+    WatchConnection: guards.watch,
+    ConnectionLost: guards.lose_connection,
     ChainBlock: chain.apply_block,
     ChainRollback: rollback.roll_back,
     Price: prices.set_price,
@@ -79,9 +96,16 @@ _HANDLERS: dict[type, Callable[[State, Turn, Any], Result]] = {
     SetStatus: control.set_status,
     Administer: administration.administer,
     Tick: ending.tick,
+    CreateApiKey: apikeys.create,
+    RevokeApiKey: apikeys.revoke,
 }
 
 _NOT_CONFIGURED = Rejection(Code.NOT_CONFIGURED, "", "the exchange is not configured yet")
+
+
+def _unconfigured(command: PlaceOrder) -> PlaceResult:
+    status, quantity = OrderStatus.REJECTED, command.order.quantity
+    return PlaceResult(command.order_hash, status, quantity, 0, [], _NOT_CONFIGURED)
 
 
 class MarketView(msgspec.Struct, frozen=True):
@@ -168,16 +192,19 @@ class Core:
         result = _HANDLERS[type(command)](self._state, turn, command)
         if turn.positions:
             ending.trim(self._state, turn)
+        if turn.prints is not None or self._state.ready:
+            trading.run_triggers(self._state, turn)
         if type(result) is Rejection:
             turn.events.append(CommandRefused(result))
         return result, turn.finish()
 
     def _refuse_unconfigured(self, command: Command, turn: Turn) -> tuple[Result, list[Event]]:
         turn.events.append(CommandRefused(_NOT_CONFIGURED))
-        if not isinstance(command, PlaceOrder):
-            return _NOT_CONFIGURED, turn.events
-        status, quantity = OrderStatus.REJECTED, command.order.quantity
-        return PlaceResult(command.order_hash, status, quantity, 0, [], _NOT_CONFIGURED), turn.events
+        if isinstance(command, PlaceOrder):
+            return _unconfigured(command), turn.events
+        if isinstance(command, PlaceArray):
+            return ArrayResult([_unconfigured(one) for one in command.orders]), turn.events
+        return _NOT_CONFIGURED, turn.events
 
     # -----------------------------------------------------------------------------------------------------------------
     # Snapshots
@@ -229,13 +256,23 @@ class Core:
     def next_due_ms(self) -> int | None:
         """When time alone changes something, so that a Tick is due; None if nothing is known.
 
-        An order expires, a delegate's time ends, the fee changes.
+        An order expires, a delegate's or an API key's time ends, the fee changes, an account's deadline passes.
         """
-        seconds = [self._state.timed[0][0]] if self._state.timed else []
+        times = [self._state.timed[0][0] * 1000] if self._state.timed else []
         due = duties.next_due(self._state)
         if due is not None:
-            seconds.append(due)
-        return min(seconds) * 1000 if seconds else None
+            times.append(due)
+        return min(times, default=None)
+
+    def is_due(self, now_ms: int) -> bool:
+        """Whether a Tick would change something: time has come, or orders that prices have woken up are left over."""
+        due = self.next_due_ms
+        return (due is not None and due <= now_ms) or next_ready(self._state, now_ms) is not None
+
+    @property
+    def watched_connections(self) -> list[bytes]:
+        """Connections whose loss ends orders."""
+        return list(self._state.watched)
 
     def market_state(self, market: int) -> MarketView:
         """Raises KeyError for an unknown market."""
@@ -261,7 +298,7 @@ class Core:
         """By market: those that are open, here or on chain, or were and have brought something."""
         known = [(venue, venue.positions.get(account)) for venue in self._state.markets.values()]
         return [
-            view_position(venue, position, self._state.index(venue.market, now_ms))
+            view_position(self._state, venue, position, now_ms)
             for venue, position in known
             if position is not None and position.is_known
         ]
@@ -293,6 +330,15 @@ class Core:
     def all_delegates(self) -> list[DelegateUpdate]:
         """Who signs for anybody."""
         return [DelegateUpdate(account, delegate, until) for until, account, delegate in self._state.delegations]
+
+    def api_keys(self, account: Address) -> list[ApiKeyUpdate]:
+        """The account's that are active, in order of their making."""
+        known = self._state.accounts.get(account)
+        return list(known.api_keys.values()) if known is not None else []
+
+    def all_api_keys(self) -> list[ApiKeyUpdate]:
+        """Everybody's that are active."""
+        return [key for account in self._state.accounts.values() for key in account.api_keys.values()]
 
     def open_orders(self, account: Address, market: int | None = None) -> list[LiveOrder]:
         """In order of entry."""

@@ -41,6 +41,31 @@ class OrderUpdate(Base, frozen=True, array_like=True, tag="orderUpdate"):
     """why it ended, where it did not fill"""
 
 
+class OrderTriggered(Base, frozen=True, array_like=True, tag="orderTriggered"):
+    """A waiting order works from now on; what becomes of it follows."""
+
+    order_hash: OrderHash
+    account: Address
+    market: int
+    price: int
+    """the price that woke it up, micro-USDC per lot"""
+
+
+class DeadlineUpdate(Base, frozen=True, array_like=True, tag="deadlineUpdate"):
+    """When all orders of the account end; 0: not at all. It is 0 again once they have."""
+
+    account: Address
+    at_ms: int
+
+
+class ConnectionUpdate(Base, frozen=True, array_like=True, tag="connectionUpdate"):
+    """Whether all orders of the account end when this connection is lost; not any more once they have."""
+
+    account: Address
+    connection: bytes
+    watched: bool
+
+
 class Trade(Base, frozen=True, array_like=True, tag="trade"):
     """A fill, which is also a settlement item."""
 
@@ -262,6 +287,26 @@ class ActionUpdate(Base, frozen=True, array_like=True, tag="actionUpdate"):
     """needsOwner: with what"""
 
 
+class ApiKeyUpdate(Base, frozen=True, array_like=True, tag="apiKeyUpdate"):
+    """An API key was made, or has ended."""
+
+    account: Address
+    id: str
+    secret_hash: bytes
+    """SHA-256"""
+    label: str
+    scopes: list[str]
+    expiry: int
+    """Unix seconds; the key is dead from then on. 0: it has no end"""
+    created_ms: int
+    status: str
+    """active | revoked | expired"""
+
+    @property
+    def is_active(self) -> bool:
+        return self.status == "active"
+
+
 class Diverged(Base, frozen=True, array_like=True, tag="diverged"):
     """The chain settled something else than what was matched. All markets halt; an operator must look."""
 
@@ -282,6 +327,9 @@ class Ticked(Base, frozen=True, array_like=True, tag="ticked"):
 
 Event = (
     OrderUpdate
+    | OrderTriggered
+    | DeadlineUpdate
+    | ConnectionUpdate
     | Trade
     | TradeBusted
     | BalanceUpdate
@@ -304,6 +352,7 @@ Event = (
     | Diverged
     | CommandRefused
     | Ticked
+    | ApiKeyUpdate
 )
 
 
@@ -326,6 +375,14 @@ class PlaceResult(Base, frozen=True, array_like=True, tag="placed"):
     """why it ended, where it neither filled nor rests"""
     repeated: bool = False
     """the order had been executed before; this is what was answered then"""
+    waiting: bool = False
+    """it sleeps until its trigger is reached"""
+
+
+class ArrayResult(Base, frozen=True, array_like=True, tag="placedArray"):
+    """The answer to each order of an array, in its order."""
+
+    results: list[PlaceResult]
 
 
 class CancelResult(Base, frozen=True, array_like=True, tag="canceled"):
@@ -347,6 +404,12 @@ class ActionResult(Base, frozen=True, array_like=True, tag="action"):
     """it had been requested before"""
 
 
+class OrdersCanceled(Base, frozen=True, array_like=True, tag="canceledOrders"):
+    order_hashes: list[OrderHash]
+    remaining: int
+    """open orders that fit as well, for another command"""
+
+
 class Done(Base, frozen=True, array_like=True, tag="done"):
     """The command was applied."""
 
@@ -363,4 +426,4 @@ class Administered(Base, frozen=True, array_like=True, tag="administered"):
     """the request had been executed before; this is what was answered then"""
 
 
-Result = PlaceResult | CancelResult | ActionResult | Administered | Done | Rejection
+Result = PlaceResult | ArrayResult | CancelResult | OrdersCanceled | ActionResult | Administered | Done | Rejection

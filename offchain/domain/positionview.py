@@ -9,11 +9,11 @@ import msgspec
 
 from offchain.domain.clearing import BPS, PositionState, accrue, ceil_div, equity, maintenance_margin_up
 from offchain.domain.events import PositionUpdate
+from offchain.domain.mark import mark_price
 from offchain.domain.market import Kind, Market
 from offchain.domain.options import short_lots
-from offchain.domain.order import Side
 from offchain.domain.positions import Position
-from offchain.domain.state import MarketState
+from offchain.domain.state import MarketState, State
 
 
 class PositionView(msgspec.Struct, frozen=True):
@@ -36,22 +36,22 @@ class PositionView(msgspec.Struct, frozen=True):
     """the index at which it is; None if none is"""
 
 
-def view_position(venue: MarketState, position: Position, index: int | None) -> PositionView:
-    """`index`: I now, None if it is not known."""
+def view_position(state: State, venue: MarketState, position: Position, now_ms: int) -> PositionView:
+    """A position of a market at a time (Unix milliseconds)."""
     now, market = position.current, venue.market
-    mark = mark_price(venue, None if market.kind == Kind.OPTION else index)
-    state = accrue(now.state, venue.clearing.funding)
-    owed = now.quote - state.quote
+    mark, index = mark_price(state, venue, now_ms), state.index(market, now_ms)
+    accrued = accrue(now.state, venue.clearing.funding)
+    owed = now.quote - accrued.quote
     unrealised = None if mark is None and now.size else now.size * (mark or 0) - now.cost - owed
     if market.kind == Kind.OPTION:
         return PositionView(position.update(), mark, unrealised, market.terms.collateral * short_lots(now.size))
     value = maintenance = None
     if index is not None:
-        value = equity(state, index)
+        value = equity(accrued, index)
         maintenance = maintenance_margin_up(now.size, index, market.terms.maintenance_margin_bps)
-    liquidation = liquidation_price(market, state)
+    liquidation = liquidation_price(market, accrued)
     return PositionView(
-        position.update(), mark, unrealised, state.quote + now.cost, index, value, maintenance, liquidation
+        position.update(), mark, unrealised, accrued.quote + now.cost, index, value, maintenance, liquidation
     )
 
 
@@ -63,11 +63,3 @@ def liquidation_price(market: Market, position: PositionState) -> int | None:
     if size < 0 and quote > 0:
         return quote * BPS // (-size * (BPS + margin_bps))
     return None
-
-
-def mark_price(venue: MarketState, index: int | None) -> int | None:
-    """The middle of the best bid and offer; where one of both is missing, the last trade's price, else the index."""
-    bids, asks = (venue.book.side(side).depth(1) for side in (Side.BUY, Side.SELL))
-    if bids and asks:
-        return (bids[0][0] + asks[0][0]) // 2
-    return venue.last_price or index

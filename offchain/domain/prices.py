@@ -26,6 +26,9 @@ def set_price(state: State, turn: Turn, command: Price) -> Done | Rejection:
     price = OraclePrice(command.round, command.price, command.updated_at, command.valid_until, turn.now_ms)
     state.prices[command.oracle] = price
     turn.events.append(PriceUpdate(command.oracle, price))
+    for venue in state.markets.values():
+        if venue.waiting is not None and venue.market.oracle == command.oracle:
+            turn.note(venue)
     if known is not None and known.round == price.round:
         _drop_replaced(state, turn, command, known)
     return Done()

@@ -103,7 +103,7 @@ def _unwelcome(state: State, command: RequestAction) -> Rejection | None:
         return Rejection(Code.TOO_MANY_ACTIONS, "account", detail)
     if command.account != OPERATOR and not _has_funds(state, command.account):
         detail = f"0x{command.account.hex()} has neither a balance nor a position here"
-        return Rejection(Code.UNKNOWN_ACCOUNT, "account", detail)
+        return Rejection(Code.ACCOUNT_NOT_FUNDED, "account", detail)
     return None
 
 

@@ -13,8 +13,8 @@ from offchain.domain.account import Account, Delegation, Hold, LiveOrder, NonceK
 from offchain.domain.actions import EndedAction, PendingAction
 from offchain.domain.blocks import BlockRecord, ChainView
 from offchain.domain.codec import Codec
-from offchain.domain.commands import Configure
-from offchain.domain.events import PlaceResult, Trade
+from offchain.domain.commands import Configure, PlaceOrder
+from offchain.domain.events import ApiKeyUpdate, PlaceResult, Trade
 from offchain.domain.fees import FeeSchedule
 from offchain.domain.ledger import ClearingMarket
 from offchain.domain.market import Asset, Market
@@ -25,7 +25,7 @@ from offchain.domain.positions import Holding
 from offchain.domain.requests import Request
 from offchain.domain.state import MarketState, State
 
-VERSION = 6
+VERSION = 8
 """Of the snapshot's form; another form has another number."""
 
 
@@ -43,6 +43,7 @@ class _Order(msgspec.Struct, array_like=True):
     ticket: int
     status: OrderStatus
     delegate: Address | None
+    waiting: PlaceOrder | None
 
 
 class _NonceKey(msgspec.Struct, array_like=True):
@@ -71,6 +72,8 @@ class _Account(msgspec.Struct, array_like=True):
     ending_epoch: int | None
     nonces: tuple[int, int]
     """of signed withdrawal requests, of signed delegates"""
+    deadline_ms: int
+    api_keys: list[ApiKeyUpdate]
 
 
 class _Market(msgspec.Struct, array_like=True):
@@ -88,6 +91,8 @@ class _Market(msgspec.Struct, array_like=True):
     """(account, settled, current)"""
     quantity_limit: int | None
     opening_margin_bps: int | None
+    ready: list[tuple[OrderHash, int]]
+    """orders that have waited, with the price that has reached them"""
 
 
 class _Fill(msgspec.Struct, array_like=True):
@@ -148,6 +153,8 @@ class _Snapshot(msgspec.Struct, array_like=True):
     actions: list[PendingAction]
     next_action: int
     ended_actions: list[EndedAction]
+    watched: list[tuple[bytes, Address]]
+    """(connection, account)"""
 
 
 class _Head(msgspec.Struct, array_like=True):
@@ -213,6 +220,7 @@ def encode(state: State) -> bytes:
             actions=list(state.actions.pending.values()),
             next_action=state.actions.next_number,
             ended_actions=list(state.actions.ended.values()),
+            watched=list(state.watched.items()),
         )
     )
 
@@ -243,7 +251,8 @@ def _write_market(venue: MarketState) -> _Market:
     status = (venue.status, venue.status_at, venue.operator_halt)
     limits = (venue.quantity_limit, venue.opening_margin_bps)
     clearing = (venue.clearing, venue.pool, venue.last_price)
-    return _Market(venue.market, *status, bids, asks, *clearing, positions, *limits)
+    ready = [(order_hash, price) for order_hash, (_, price) in venue.waiting.ready.items()] if venue.waiting else []
+    return _Market(venue.market, *status, bids, asks, *clearing, positions, *limits, ready)
 
 
 def _write_account(account: Account) -> _Account:
@@ -270,6 +279,8 @@ def _write_account(account: Account) -> _Account:
         list(account.delegations.items()),
         account.ending_epoch,
         (account.withdrawal_nonce, account.delegate_nonce),
+        account.deadline_ms,
+        list(account.api_keys.values()),
     )
 
 
@@ -284,6 +295,7 @@ def _write_order(live: LiveOrder) -> _Order:
         live.ticket,
         live.status,
         live.delegate,
+        live.waiting,
     )
 
 
@@ -311,6 +323,7 @@ def decode(data: bytes) -> State:
     state.exchange_halt = saved.exchange_halt
     state.administration.entries = saved.admin_entries
     state.administration.requests = {request.name: request for request in saved.admin_requests}
+    state.watched = dict(saved.watched)
     state.chain = _read_chain(saved.chain)
     state.actions.next_number = saved.next_action
     state.actions.pending = {one.id: one for one in saved.actions}
@@ -342,6 +355,9 @@ def _read_chain(saved: _Chain) -> ChainView:
 def _read_account(state: State, saved: _Account) -> None:
     account = state.account(saved.address)
     account.epoch = saved.epoch
+    account.deadline_ms = saved.deadline_ms
+    if saved.deadline_ms:
+        state.deadlines.add((saved.deadline_ms, saved.address))
     for asset, settled, unsettled, reserved, held in saved.balances:
         balance = account.balance(asset)
         balance.settled, balance.unsettled, balance.reserved, balance.held = settled, unsettled, reserved, held
@@ -354,6 +370,10 @@ def _read_account(state: State, saved: _Account) -> None:
         account.delegations[delegate] = delegation
         if delegation.counted:
             state.delegations.add((delegation.counted, account.address, delegate))
+    for api_key in saved.api_keys:
+        account.api_keys[api_key.id] = api_key
+        if api_key.expiry:
+            state.api_key_ends.add((api_key.expiry, account.address, api_key.id))
     for one in saved.nonce_keys:
         key = account.nonce_keys[one.key] = NonceKey(saved.address, one.key)
         key.market, key.sequence, key.order_hash = one.market, one.sequence, one.order_hash
@@ -368,6 +388,7 @@ def _read_order(state: State, saved: _Order) -> LiveOrder:
     live.quantity = saved.quantity
     live.filled, live.reserved, live.status = saved.filled, saved.reserved, saved.status
     live.ticket = saved.ticket
+    live.waiting = saved.waiting
     return live
 
 
@@ -379,7 +400,9 @@ def _read_open_orders(state: State, saved: _Snapshot, orders: dict[OrderHash, Li
         live.account.nonce_keys[live.order.key].working = live
         if live.client_order_id is not None:
             live.account.client_order_ids[live.client_order_id] = live.order_hash
-        if live.order.reduce_only:
+        if live.waiting is not None:
+            state.markets[live.order.market].put_to_sleep(live, live.ticket)
+        elif live.order.reduce_only:
             state.markets[live.order.market].position(live.order.account).reducing[live.order_hash] = live
         if live.order.expiry != NO_EXPIRY:
             state.timed.add((live.order.expiry, live.order_hash))
@@ -388,8 +411,17 @@ def _read_open_orders(state: State, saved: _Snapshot, orders: dict[OrderHash, Li
         for order_hash in [*market.bids, *market.asks]:
             live = orders[order_hash]
             book.side(live.order.side).add(live, live.ticket)
+        _read_ready(state, market, orders)
     for order_hash, address, key in saved.known_orders:
         state.known_orders[order_hash] = state.account(address).nonce_keys[key]
+
+
+def _read_ready(state: State, saved: _Market, orders: dict[OrderHash, LiveOrder]) -> None:
+    waiting = state.markets[saved.market.id].waiting
+    for order_hash, price in saved.ready:
+        assert waiting is not None, "an order that is ready has waited"
+        waiting.make_ready(orders[order_hash], price)
+        state.ready[saved.market.id] = None
 
 
 def _read_outbox(state: State, saved: _Outbox, orders: dict[OrderHash, LiveOrder]) -> None:

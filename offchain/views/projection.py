@@ -8,8 +8,8 @@ from typing import Any
 
 from offchain.domain import events as e
 from offchain.domain.actions import OPERATOR
-from offchain.domain.commands import Command, PlaceOrder, Tick
-from offchain.domain.order import Address
+from offchain.domain.commands import Command, PlaceArray, PlaceOrder, Tick
+from offchain.domain.order import Address, OrderHash
 from offchain.ports import Record
 from offchain.views.admin import AdminWriter
 from offchain.views.candles import CandleWriter
@@ -29,11 +29,11 @@ SETTLEMENT_OF_BATCH = {
 # A repeated order whose refusal was not remembered must not hide what became of it; a refused one may come again.
 _PLACE = """
     INSERT INTO orders (signed, hash, signature, order_type, post_only, self_trade, client_order_id, status, filled,
-        code, created_ms, updated_ms, seq, account, market, quantity)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        code, created_ms, updated_ms, seq, account, market, quantity, array)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (hash) DO UPDATE SET status = excluded.status, filled = excluded.filled, code = excluded.code,
-        signature = excluded.signature, order_type = excluded.order_type, post_only = excluded.post_only,
-        self_trade = excluded.self_trade, client_order_id = excluded.client_order_id,
+        signature = excluded.signature, array = excluded.array, order_type = excluded.order_type,
+        post_only = excluded.post_only, self_trade = excluded.self_trade, client_order_id = excluded.client_order_id,
         quantity = excluded.quantity, created_ms = excluded.created_ms, updated_ms = excluded.updated_ms,
         seq = excluded.seq
     WHERE status = 'rejected'
@@ -50,7 +50,10 @@ class Projection:
         self._admin = AdminWriter(connection)
         self._command: Command = Tick()
         self._time_ms = 0
-        self._placed: PlaceOrder | None = None
+        self._placed: dict[OrderHash, PlaceOrder] = {}
+        """orders of the command at hand that were not told of yet"""
+        self._array: bytes | None = None
+        """hashes of the orders that it signs together"""
         self._told: list[tuple[Address, int, bytes]] = []
         self._handlers: dict[type, Callable[[int, Any], None]] = {
             e.OrderUpdate: self._order,
@@ -63,6 +66,7 @@ class Projection:
             e.AccountUpdate: self._account,
             e.DelegateUpdate: self._account,
             e.ActionUpdate: self._action,
+            e.ApiKeyUpdate: self._api_key,
             e.BatchUpdate: self._batch,
             e.AssetListed: self._asset,
             e.MarketUpdate: self._market,
@@ -85,12 +89,21 @@ class Projection:
         seq = record.first
         for command, happened in zip(record.commands, record.events, strict=True):
             self._command = command
-            self._placed = command if isinstance(command, PlaceOrder) else None
+            self._take(command)
             for event in happened:
                 handler = self._handlers.get(type(event))
                 if handler is not None:
                     handler(seq, event)
                 seq += 1
+
+    def _take(self, command: Command) -> None:
+        if isinstance(command, PlaceOrder):
+            self._placed, self._array = {command.order_hash: command}, None
+        elif isinstance(command, PlaceArray):
+            self._placed = {one.order_hash: one for one in command.orders}
+            self._array = b"".join(one.order_hash for one in command.orders)
+        elif self._placed:
+            self._placed = {}
 
     def _tell(self, seq: int, event: e.Event, *accounts: Address) -> None:
         data = EVENTS.encode(event)
@@ -99,9 +112,8 @@ class Projection:
     # Orders and trades ------------------------------------------------------------------------------------------------
 
     def _order(self, seq: int, event: e.OrderUpdate) -> None:
-        placed = self._placed
-        if placed is not None and placed.order_hash == event.order_hash:
-            self._placed = None
+        placed = self._placed.pop(event.order_hash, None)
+        if placed is not None:
             self._place(seq, placed, event)
         else:
             self._run(
@@ -129,6 +141,7 @@ class Projection:
             order.account,
             order.market,
             event.quantity,
+            self._array,
         )
         self._run(_PLACE, row)
 
@@ -215,6 +228,17 @@ class Projection:
             self._run(f"UPDATE chain_actions SET {columns} WHERE id = ?", (*news, self._time_ms, event.id))
         if event.account != OPERATOR:
             self._tell(seq, event, event.account)
+
+    def _api_key(self, seq: int, event: e.ApiKeyUpdate) -> None:
+        if event.is_active:
+            scopes = " ".join(event.scopes)
+            row = (event.account, event.id, event.secret_hash, event.label, scopes, event.expiry, event.created_ms)
+            self._run("INSERT INTO api_keys VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", (*row, event.status, seq))
+        else:
+            # An id may be used again when its key has ended.
+            sql = "UPDATE api_keys SET status = ? WHERE account = ? AND id = ? AND status = 'active'"
+            self._run(sql, (event.status, event.account, event.id))
+        self._tell(seq, event, event.account)
 
     # Settlement -------------------------------------------------------------------------------------------------------
 

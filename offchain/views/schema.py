@@ -10,18 +10,16 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
-import msgspec
-
 from offchain.domain.actions import Action
 from offchain.domain.codec import Codec
 from offchain.domain.events import Event
 from offchain.domain.market import Asset, Market
 from offchain.domain.oracle import Conversion
 from offchain.domain.order import Order, OrderStatus
-from offchain.ports import ActionRow, BatchRow, DepositRow, OrderRow, TradeRow, WithdrawalRow
+from offchain.ports import ActionRow, ApiKeyRow, BatchRow, DepositRow, OrderRow, TradeRow, WithdrawalRow
 from offchain.views import admin, candles
 
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 9
 """Raise it with every change below: older files are emptied and filled again from the journal."""
 
 ORDERS = Codec[Order](Order)
@@ -41,7 +39,7 @@ TABLES = {
         hash BLOB PRIMARY KEY, seq INTEGER NOT NULL, account BLOB NOT NULL, market INTEGER NOT NULL,
         status TEXT NOT NULL, filled INTEGER NOT NULL, code TEXT NOT NULL, client_order_id TEXT, signed BLOB NOT NULL,
         signature BLOB NOT NULL, order_type TEXT NOT NULL, post_only INTEGER NOT NULL, self_trade TEXT NOT NULL,
-        created_ms INTEGER NOT NULL, updated_ms INTEGER NOT NULL, quantity INTEGER NOT NULL
+        created_ms INTEGER NOT NULL, updated_ms INTEGER NOT NULL, quantity INTEGER NOT NULL, array BLOB
     )""",
     "trades": """(
         item INTEGER PRIMARY KEY, id BLOB NOT NULL, market INTEGER NOT NULL, maker_hash BLOB NOT NULL,
@@ -82,6 +80,11 @@ TABLES = {
         tx_hash BLOB NOT NULL, target BLOB NOT NULL, data BLOB NOT NULL, created_ms INTEGER NOT NULL,
         updated_ms INTEGER NOT NULL, seq INTEGER NOT NULL
     ) WITHOUT ROWID""",
+    "api_keys": """(
+        account BLOB NOT NULL, id TEXT NOT NULL, secret_hash BLOB NOT NULL, label TEXT NOT NULL, scopes TEXT NOT NULL,
+        expiry INTEGER NOT NULL, created_ms INTEGER NOT NULL, status TEXT NOT NULL, seq INTEGER NOT NULL,
+        PRIMARY KEY (account, seq)
+    ) WITHOUT ROWID""",
     "candles": candles.TABLE,
     "account_events": """(
         account BLOB NOT NULL, seq INTEGER NOT NULL, event BLOB NOT NULL, PRIMARY KEY (account, seq)
@@ -108,7 +111,7 @@ INDEXES = {
 
 ORDER_COLUMNS = (
     "signed, hash, signature, order_type, post_only, self_trade, client_order_id, status, filled, code, created_ms, "
-    "updated_ms, seq, quantity"
+    "updated_ms, seq, quantity, array"
 )
 TRADE_COLUMNS = (
     "item, id, market, maker_hash, taker_hash, maker, taker, taker_side, price, quantity, maker_fee, taker_fee, "
@@ -117,6 +120,7 @@ TRADE_COLUMNS = (
 WITHDRAWAL_COLUMNS = "account, kind, asset, amount, status, item, tx_hash, updated_ms"
 DEPOSIT_COLUMNS = "account, asset, amount, status, tx_hash, log_index, block, updated_ms, seq"
 ACTION_COLUMNS = "id, account, action, status, reason, tx_hash, target, data, created_ms, updated_ms, seq"
+API_KEY_COLUMNS = "id, label, scopes, expiry, created_ms, status"
 BATCH_COLUMNS = "number, status, first, last, matched_at, tx_hash, gas_used, reason, updated_ms"
 
 
@@ -138,10 +142,12 @@ def create(connection: sqlite3.Connection) -> None:
 
 def order_row(columns: Sequence[Any]) -> OrderRow:
     """From ORDER_COLUMNS."""
-    signed, order_hash, signature, order_type, post_only, *rest, quantity = columns
+    signed, order_hash, signature, order_type, post_only, *rest, quantity, array = columns
     order = ORDERS.decode(signed)
-    row = OrderRow(order, order_hash, signature, order_type, bool(post_only), *rest)
-    return row if quantity == order.quantity else msgspec.structs.replace(row, quantity=quantity)
+    hashes = () if array is None else tuple(array[at : at + 32] for at in range(0, len(array), 32))
+    lots = None if quantity == order.quantity else quantity
+    values: list[Any] = [order, order_hash, signature, order_type, bool(post_only), *rest, hashes, False, lots]
+    return OrderRow(*values)
 
 
 def trade_row(columns: Sequence[Any]) -> TradeRow:
@@ -167,6 +173,12 @@ def action_row(columns: Sequence[Any]) -> ActionRow:
     """From ACTION_COLUMNS."""
     values: list[Any] = [*columns[:2], ACTIONS.decode(columns[2]), *columns[3:]]
     return ActionRow(*values)
+
+
+def api_key_row(columns: Sequence[Any]) -> ApiKeyRow:
+    """From API_KEY_COLUMNS."""
+    key_id, label, scopes, *rest = columns
+    return ApiKeyRow(key_id, label, tuple(scopes.split()), *rest)
 
 
 def batch_row(columns: Sequence[Any]) -> BatchRow:

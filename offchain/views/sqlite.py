@@ -18,6 +18,7 @@ from offchain.domain.events import BalanceUpdate, Event
 from offchain.domain.order import Address, OrderHash, OrderStatus
 from offchain.ports import (
     ActionRow,
+    ApiKeyRow,
     AuditQuery,
     AuditRow,
     BatchRow,
@@ -38,6 +39,7 @@ from offchain.views import admin, candles, schema
 from offchain.views.projection import Projection
 from offchain.views.schema import (
     ACTION_COLUMNS,
+    API_KEY_COLUMNS,
     BATCH_COLUMNS,
     DEPOSIT_COLUMNS,
     EVENTS,
@@ -240,6 +242,12 @@ class SqliteViews:
         """Newest request first. Raises ValueError for a limit outside 1..MAX_PAGE."""
         sql = f"SELECT {ACTION_COLUMNS} FROM chain_actions WHERE account = ? AND seq < ? ORDER BY seq DESC LIMIT ?"
         return await self._page(schema.action_row, sql, [account, _before(before)], limit)
+
+    async def api_keys(self, account: Address, limit: int) -> list[ApiKeyRow]:
+        """Newest first, also those that have ended. Raises ValueError for a limit outside 1..MAX_PAGE."""
+        _check_limit(limit, MAX_PAGE)
+        sql = f"SELECT {API_KEY_COLUMNS} FROM api_keys WHERE account = ? ORDER BY seq DESC LIMIT ?"
+        return await self._rows(schema.api_key_row, sql, account, limit)
 
     async def account_events(self, account: Address, after: int, limit: int) -> list[tuple[int, Event]]:
         """Events that concern `account` after sequence `after`, oldest first; ValueError for a limit out of bounds."""

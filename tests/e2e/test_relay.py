@@ -218,7 +218,7 @@ async def test_what_is_wrong_gets_its_documented_answer(exchange):
                 await taker.action("0x" + "11" * 32)
             stranger = Account.create()
             async with Client(exchange.url, bytes(stranger.key)) as newcomer:
-                with pytest.raises(ApiError, match="unknownAccount"):
+                with pytest.raises(ApiError, match="accountNotFunded"):
                     await newcomer.withdraw("USDC", 1)
 
 

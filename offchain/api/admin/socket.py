@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 from aiohttp import web
 
@@ -13,11 +12,10 @@ from offchain.api.admin.settings import Role
 from offchain.api.admin.tokens import Administrator
 from offchain.api.channels import Sink
 from offchain.api.keys import CATALOGUE, HUB, STATE
-from offchain.api.operations import only
 from offchain.api.problems import ApiCode, ProblemError
 from offchain.api.schemas import stream
 from offchain.domain.market import Market
-from offchain.intake import IntakeCode, shown
+from offchain.intake import shown
 
 Ended = Callable[[ProblemError], None]
 """Called when the token ends, after the channels were left."""
@@ -33,12 +31,8 @@ class AdminSession:
         self._administrator: Administrator | None = None
         self._timer: asyncio.TimerHandle | None = None
 
-    async def sign_in(self, request_id: str | int | None, message: Mapping[str, Any]) -> stream.AdminSignedIn:
+    async def sign_in(self, request_id: str | int | None, token: str) -> stream.AdminSignedIn:
         """Believe a token from now until it ends. Raises ProblemError."""
-        only(message, "op", "id", "token")
-        token = message.get("token")
-        if not isinstance(token, str) or not token:
-            raise ProblemError(IntakeCode.INVALID_VALUE, "token must be the identity provider's token", "token")
         administrator = await identify(self._app, token, "token")
         require(administrator, Role.VIEWER)
         self._administrator = administrator

@@ -8,9 +8,9 @@ import structlog
 from aiohttp import web
 
 from offchain.actionintake import parse_action_id
+from offchain.api.access import account_of
 from offchain.api.actions import info_of
 from offchain.api.handlers.common import (
-    account_of,
     answer,
     charge_account,
     cursor,
@@ -25,7 +25,7 @@ from offchain.api.keys import ACTION_DESK, DESK, PRESENT, REQUEST_ID, STATE
 from offchain.api.present import hex_of
 from offchain.api.problems import ProblemError
 from offchain.api.schemas import actions
-from offchain.domain.actions import OPERATOR, kind_of
+from offchain.domain.actions import kind_of
 from offchain.domain.commands import RequestAction
 from offchain.domain.errors import Code
 from offchain.intake import parse_order_id
@@ -86,11 +86,12 @@ async def _request(request: web.Request, command: RequestAction) -> web.Response
 
 async def get_action(request: web.Request) -> web.Response:
     """GET /v1/actions/{id}"""
-    parameters(request)
+    account = account_of(request, parameters(request))
     action_id = parse_action_id(request.match_info["id"])
     await read_own_writes(request)
     row = await request.app[STATE].views.action(action_id)
-    if row is None or row.account == OPERATOR:
+    # Another account's action is answered like none, so that nobody learns whether it exists.
+    if row is None or row.account != account:
         raise ProblemError(Code.UNKNOWN_ACTION, f"no action has the id {hex_of(action_id)}", "id")
     return answer(info_of(request.app[PRESENT], row))
 
@@ -98,7 +99,7 @@ async def get_action(request: web.Request) -> web.Response:
 async def list_actions(request: web.Request) -> web.Response:
     """GET /v1/actions"""
     query = parameters(request, "account", "cursor", "limit")
-    account = account_of(query)
+    account = account_of(request, query)
     before, limit = position_of(query, "actions"), limit_of(request, query)
     await read_own_writes(request)
     page = await request.app[STATE].views.actions(account, before, limit)

@@ -8,13 +8,13 @@ import msgspec
 import structlog
 from aiohttp import web
 
-from offchain.api.desk import REFUSALS, Desk, rejection_of
+from offchain.api.desk import REFUSALS, Desk
 from offchain.api.handlers.common import answer, charge_account, read_body
 from offchain.api.idempotency import key_of, once
-from offchain.api.keys import DESK, METRICS, REQUEST_ID, STATE
-from offchain.api.problems import ProblemError, problem
+from offchain.api.keys import DESK, REQUEST_ID, STATE
+from offchain.api.problems import ProblemError
 from offchain.api.schemas import http
-from offchain.domain.commands import PlaceOrder
+from offchain.domain.commands import PlaceArray, PlaceOrder
 from offchain.intake import IntakeCode, IntakeError
 
 log = structlog.get_logger(__name__)
@@ -52,6 +52,25 @@ async def place_orders(request: web.Request) -> web.Response:
         log.debug("accepted", request_id=request[REQUEST_ID], orders=len(commands), account="0x" + account.hex())
         charge_account(request, "orders", account, len(commands))
         return await once(request, account, raw, lambda _: _answer(request, desk, reads))
+
+
+async def place_array(request: web.Request) -> web.Response:
+    """POST /v1/orders/array
+
+    As a batch, but under one signature: one that cannot be read refuses all, and the core decides on all at once.
+    """
+    desk, settings = request.app[DESK], request.app[STATE].settings
+    raw = await read_body(request, settings.max_batch_bytes)
+    command = desk.read_array(raw)
+    account, count = command.orders[0].order.account, len(command.orders)
+    with desk.placing(count):
+        log.debug("accepted", request_id=request[REQUEST_ID], orders=count, account="0x" + account.hex())
+        charge_account(request, "orders", account, count)
+        return await once(request, account, raw, lambda _: _answer_array(request, desk, command))
+
+
+async def _answer_array(request: web.Request, desk: Desk, command: PlaceArray) -> web.Response:
+    return answer(await desk.place_array(command, request[REQUEST_ID]))
 
 
 def _bodies(raw: bytes, most: int, largest: int) -> list[bytes]:
@@ -92,8 +111,5 @@ async def _decide_one(request: web.Request, desk: Desk, read: Read) -> http.Batc
             raise read
         placed, _ = await desk.place(read)
     except REFUSALS as refusal:
-        rejection = rejection_of(refusal)
-        request.app[METRICS].refusals.labels(rejection.code).inc()
-        order_id = refusal.order_id if isinstance(refusal, ProblemError) else None
-        return http.BatchEntry(order=None, problem=problem(rejection, request[REQUEST_ID], order_id))
+        return desk.refused(refusal, request[REQUEST_ID])
     return http.BatchEntry(order=placed, problem=None)

@@ -17,7 +17,7 @@ from offchain.api.problems import ApiCode, ProblemError
 from offchain.domain.errors import Code
 from offchain.domain.market import Market
 from offchain.domain.order import Address
-from offchain.intake import CLIENT_ORDER_ID, parse_address, shown
+from offchain.intake import CLIENT_ORDER_ID, shown
 
 _ENCODER = msgspec.json.Encoder()
 _COUNT = re.compile(r"[1-9][0-9]{0,5}", re.ASCII)
@@ -67,13 +67,6 @@ def parameters(request: web.Request, *known: str) -> Mapping[str, str]:
         name = next(name for name in query if len(query.getall(name)) > 1)
         raise ProblemError(ApiCode.INVALID_PARAMETER, f"{name} is given more than once", name)
     return query
-
-
-def account_of(query: Mapping[str, str]) -> Address:
-    text = query.get("account")
-    if text is None:
-        raise ProblemError(ApiCode.INVALID_PARAMETER, "account is missing", "account")
-    return parse_address(text)
 
 
 def market_of(request: web.Request, symbol: str, param: str) -> Market:
@@ -160,6 +153,12 @@ def charge_address(request: web.Request) -> None:
     if request.path not in UNLIMITED:
         app = request.app
         _charge(request, app[LIMITS].use_address(request, app[STATE].monotonic()), "this address")
+
+
+def charge_sign_in(request: web.Request) -> None:
+    """Charge the address for a challenge, a sign-in or an API key. ProblemError if its budget is used up."""
+    app = request.app
+    _charge(request, app[LIMITS].use_sign_in(request, app[STATE].monotonic()), "this address")
 
 
 def charge_account(request: web.Request, budget: str, account: Address, cost: int = 1) -> None:

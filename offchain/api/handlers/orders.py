@@ -5,9 +5,9 @@ from __future__ import annotations
 import structlog
 from aiohttp import web
 
+from offchain.api.access import Scope, account_of, require
 from offchain.api.desk import Desk
 from offchain.api.handlers.common import (
-    account_of,
     answer,
     charge_account,
     choices_of,
@@ -73,10 +73,12 @@ async def _cancel(desk: Desk, command: CancelOrder) -> web.Response:
 async def get_order(request: web.Request) -> web.Response:
     """GET /v1/orders/{id}"""
     parameters(request)
+    account = require(request, Scope.READ).account
     order_hash = parse_order_id(request.match_info["id"])
     await read_own_writes(request)
     row = await request.app[STATE].views.order(order_hash)
-    if row is None:
+    # Another account's order is answered like none, so that nobody learns whether it exists.
+    if row is None or row.order.account != account:
         raise ProblemError(Code.UNKNOWN_ORDER, f"no order has the id {hex_of(order_hash)}", "id")
     return answer(request.app[PRESENT].order(row))
 
@@ -84,7 +86,7 @@ async def get_order(request: web.Request) -> web.Response:
 async def list_orders(request: web.Request) -> web.Response:
     """GET /v1/orders"""
     query = parameters(request, "account", "market", "status", "clientOrderId", "cursor", "limit")
-    account = account_of(query)
+    account = account_of(request, query)
     market = market_of(request, query["market"], "market").id if "market" in query else None
     wanted = OrderQuery(market, choices_of(query, "status", STATUSES), client_order_id_of(query))
     before, limit = position_of(query, "orders"), limit_of(request, query)

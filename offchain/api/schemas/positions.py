@@ -22,7 +22,7 @@ class PositionChange(Base, frozen=True):
 class Position(PositionChange, frozen=True):
     kind: str
     mark_price: str | None
-    """the middle of the best bid and offer, else the last price, else the index; null if there is none"""
+    """what it is worth per whole base unit, see Mark in the manual; null if nobody knows"""
     unrealised_pnl: str | None
     """USDC, at the mark"""
     margin: str

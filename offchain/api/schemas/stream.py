@@ -10,7 +10,9 @@ from __future__ import annotations
 from offchain.api.schemas.actions import ActionChange
 from offchain.api.schemas.base import Base, Sparse
 from offchain.api.schemas.http import (
+    ArrayBody,
     Balance,
+    BatchEntry,
     CanceledOrder,
     Delegate,
     Deposit,
@@ -201,6 +203,22 @@ class ActionMessage(Base, frozen=True, tag="actionUpdate", tag_field="type"):
     data: ActionChange
 
 
+class ApiKeyChange(Base, frozen=True):
+    id: str
+    label: str
+    scopes: list[str]
+    expiry: int | None
+    """Unix seconds"""
+    status: str
+
+
+class ApiKeyMessage(Base, frozen=True, tag="apiKeyUpdate", tag_field="type"):
+    channel: str
+    seq: int
+    prev_seq: int
+    data: ApiKeyChange
+
+
 class SettlementMessage(Base, frozen=True, tag="settlementUpdate", tag_field="type"):
     channel: str
     seq: int
@@ -228,6 +246,7 @@ TraderUpdate = (
     | AccountMessage
     | DelegateMessage
     | ActionMessage
+    | ApiKeyMessage
     | SettlementMessage
 )
 TraderMessage = TraderSnapshot | ResumedMessage | TraderUpdate
@@ -254,6 +273,17 @@ class AdminSignedIn(Base, frozen=True):
     """when the token ends, and with it the channels `admin.…`"""
 
 
+class SignedIn(Base, frozen=True):
+    """Acknowledges `signIn`: the socket speaks for the account until it is closed, with 4001 when the token ends."""
+
+    op: str
+    id: str | int | None
+    account: str
+    scopes: list[str]
+    expires_at: int | None
+    """null: an API key without an end"""
+
+
 class Pong(Base, frozen=True):
     op: str
     id: str | int | None
@@ -278,6 +308,14 @@ class Placed(Base, frozen=True):
     order: PlacedOrder
 
 
+class PlacedArray(Base, frozen=True):
+    """Answers `placeArray`: one result for each order, in their order."""
+
+    op: str
+    id: str | int | None
+    results: list[BatchEntry]
+
+
 class Canceled(Base, frozen=True):
     """Answers `cancel`."""
 
@@ -289,6 +327,14 @@ class Canceled(Base, frozen=True):
 # ---------------------------------------------------------------------------------------------------------------------
 # From the client; a session decodes these itself, to name what is wrong
 # ---------------------------------------------------------------------------------------------------------------------
+
+
+class SignIn(Sparse, frozen=True, tag="signIn", tag_field="op"):
+    """Needed before `subscribe` to a trader channel, unless the header `Authorization` was sent on connecting."""
+
+    token: str
+    """of a session, or the secret of an API key"""
+    id: str | int | None = None
 
 
 class Subscribe(Sparse, frozen=True, tag="subscribe", tag_field="op"):
@@ -304,12 +350,6 @@ class Unsubscribe(Sparse, frozen=True, tag="unsubscribe", tag_field="op"):
     id: str | int | None = None
 
 
-class SignIn(Sparse, frozen=True, tag="signIn", tag_field="op"):
-    token: str
-    """an administrator's, from the identity provider"""
-    id: str | int | None = None
-
-
 class Ping(Sparse, frozen=True, tag="ping", tag_field="op"):
     id: str | int | None = None
 
@@ -319,6 +359,14 @@ class Place(Sparse, frozen=True, tag="place", tag_field="op"):
 
     order: OrderBody
     """as in `POST /v1/orders`"""
+    id: str | int | None = None
+
+
+class PlaceArray(Sparse, frozen=True, tag="placeArray", tag_field="op"):
+    """Place orders that are signed together."""
+
+    array: ArrayBody
+    """as in `POST /v1/orders/array`"""
     id: str | int | None = None
 
 

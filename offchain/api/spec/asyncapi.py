@@ -32,8 +32,25 @@ CHANNELS: dict[str, Channel] = {
     "control": Channel(
         "/v1/ws",
         "What a client asks for, and the answers. A refusal closes nothing.",
-        (stream.Subscribed, stream.AdminSignedIn, stream.Placed, stream.Canceled, stream.Pong, stream.StreamError),
-        (stream.Subscribe, stream.Unsubscribe, stream.SignIn, stream.Place, stream.Cancel, stream.Ping),
+        (
+            stream.SignedIn,
+            stream.AdminSignedIn,
+            stream.Subscribed,
+            stream.Placed,
+            stream.PlacedArray,
+            stream.Canceled,
+            stream.Pong,
+            stream.StreamError,
+        ),
+        (
+            stream.SignIn,
+            stream.Subscribe,
+            stream.Unsubscribe,
+            stream.Place,
+            stream.PlaceArray,
+            stream.Cancel,
+            stream.Ping,
+        ),
     ),
     "depth": Channel(
         "market.{symbol}.depth",
@@ -46,7 +63,8 @@ CHANNELS: dict[str, Channel] = {
     ),
     "trader": Channel(
         "trader.{address}",
-        "Everything that concerns one account. Nothing is left out, also over a reconnection with `after`.",
+        "Everything that concerns the account that has signed in on the socket. Nothing is left out, also over a "
+        "reconnection with `after`.",
         get_args(stream.TraderMessage),
         parameters=("address",),
     ),

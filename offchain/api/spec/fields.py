@@ -8,7 +8,7 @@ from typing import Any
 
 from offchain.api.problems import PROBLEMS
 from offchain.domain.actions import ActionStatus
-from offchain.domain.order import OrderStatus
+from offchain.domain.order import MAX_TIMED_EXPIRY, OrderStatus
 
 Schema = Mapping[str, Any]
 
@@ -25,6 +25,7 @@ FIELDS: Mapping[str, Schema] = MappingProxyType(
     {
         "account": ADDRESS,
         "delegate": ADDRESS,
+        "signer": ADDRESS,
         "verifyingContract": ADDRESS,
         "orderId": _HASH,
         "tradeId": _HASH,
@@ -109,6 +110,11 @@ TYPED: Mapping[tuple[str, str], Schema] = MappingProxyType(
         ("WithdrawalBody", "expiry"): {"minimum": 0, "maximum": 2**64 - 1},
         ("DelegateBody", "validUntil"): {"minimum": 0, "maximum": 2**64 - 1},
         ("CancelAllBody", "epoch"): {"minimum": 0, "maximum": 2**32 - 1},
+        ("ApiKey", "status"): {"enum": ["active", "revoked", "expired"]},
+        ("RevokedApiKey", "status"): {"enum": ["revoked"]},
+        ("ApiKeyChange", "status"): {"enum": ["active", "revoked", "expired"]},
+        ("ApiKeyBody", "label"): {"pattern": "^[ -~]{1,64}$"},
+        ("ApiKeyBody", "expiry"): {"minimum": 1, "maximum": MAX_TIMED_EXPIRY},
         ("Problem", "code"): {"enum": sorted(PROBLEMS)},
         ("OrderBody", "maxFeeBps"): {"minimum": 0, "maximum": 65_535},
         ("OrderBody", "epoch"): {"minimum": 0, "maximum": 2**32 - 1},

@@ -56,10 +56,11 @@ def _operation(operation: Operation, by_type: dict[Any, dict[str, Any]]) -> dict
     }
     if operation.description:
         described["description"] = operation.description
-    if operation.security is not None:
-        described["security"] = [{operation.security: []}]
     if operation.parameters:
         described["parameters"] = [_parameter(each) for each in operation.parameters]
+    if operation.scope is not None:
+        # The scopes of a scheme that is not OAuth are informative, as OpenAPI 3.1 says.
+        described["security"] = [{operation.scheme: [operation.scope] if operation.scope else []}]
     if operation.body is not None:
         described["requestBody"] = {"required": True, "content": {JSON: {"schema": by_type[operation.body]}}}
     return described

@@ -12,8 +12,10 @@ from typing import Any
 
 import msgspec
 
+from offchain.api.admin.settings import Role
+from offchain.api.credentials import Scope
 from offchain.api.handlers.figures import DEFAULT_CANDLES, INTERVALS, LATEST_MS, MAX_CANDLES
-from offchain.api.schemas import actions, admin, figures, http, positions
+from offchain.api.schemas import actions, admin, auth, figures, http, positions
 from offchain.api.spec.fields import ACTION_ID, ADDRESS, ORDER_ID
 from offchain.api.state import ApiSettings
 from offchain.domain.administration import ACTIONS
@@ -48,8 +50,10 @@ class Operation:
     description: str = ""
     notes: Mapping[int, str] = field(default_factory=lambda: MappingProxyType({}))
     """what a status means, where that is not plain"""
-    security: str | None = None
-    """the scheme of `SECURITY` that it takes"""
+    scope: str | None = None
+    """of the token that is needed, "" if any does; None: no token is needed"""
+    scheme: str = "bearer"
+    """of `SECURITY`, to which the token belongs"""
 
     @property
     def id(self) -> str:
@@ -62,7 +66,7 @@ def _count(name: str, default: int, largest: int, description: str) -> Parameter
     return Parameter(name, schema, description)
 
 
-ACCOUNT = Parameter("account", ADDRESS, "whose", required=True)
+ACCOUNT = Parameter("account", ADDRESS, "the token's own account, which it is without this parameter too")
 ORDER = Parameter("id", ORDER_ID, "the order's EIP-712 struct hash", required=True, place="path")
 ACTION = Parameter("id", ACTION_ID, "the EIP-712 digest of what was signed", required=True, place="path")
 SYMBOL = Parameter("symbol", {"type": "string", "minLength": 1}, "such as `BTC-USDC`", required=True, place="path")
@@ -104,14 +108,20 @@ ADMIN = "administrator"
 
 SECURITY: Mapping[str, Schema] = MappingProxyType(
     {
+        "bearer": {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "The token of a session, or the secret of an API key.",
+        },
         ADMIN: {
             "type": "http",
             "scheme": "bearer",
             "bearerFormat": "JWT",
             "description": "A token of the identity provider, RS256 or ES256; its groups decide what it may do.",
-        }
+        },
     }
 )
+KEY = Parameter("id", {"type": "string", "pattern": "^[0-9a-f]{16}$"}, "the key's id", required=True, place="path")
 
 _READS = "Includes everything that was executed when the request arrived, or what half a second of waiting brings."
 
@@ -119,7 +129,7 @@ _READS = "Includes everything that was executed when the request arrived, or wha
 def _admin_read(
     path: str, summary: str, body: type[msgspec.Struct], parameters: tuple[Parameter, ...] = ()
 ) -> Operation:
-    return Operation("GET", path, "administration", summary, {200: body}, parameters, security=ADMIN)
+    return Operation("GET", path, "administration", summary, {200: body}, parameters, scope=Role.VIEWER, scheme=ADMIN)
 
 
 def _admin_write(
@@ -128,6 +138,7 @@ def _admin_write(
     body: type[msgspec.Struct],
     parameters: tuple[Parameter, ...] = (),
     *,
+    role: Role = Role.MANAGER,
     is_on_chain: bool = False,
 ) -> Operation:
     return Operation(
@@ -139,17 +150,29 @@ def _admin_write(
         (*parameters, REQUIRED_KEY),
         body=body,
         description="On record in the audit log, also if it is refused.",
-        security=ADMIN,
+        scope=role,
+        scheme=ADMIN,
     )
 
+
+_HALTS = Role.OPERATOR
 
 _ADMINISTRATION = (
     _admin_read("/v1/admin/settings", "Limits of orders, from the core itself", admin.Settings),
     _admin_write("/v1/admin/settings", "Change limits of orders", admin.SettingsBody),
-    _admin_write("/v1/admin/halt", "Halt all markets; cancels work", admin.HaltBody),
-    _admin_write("/v1/admin/resume", "Let all markets trade that are not halted by themselves", admin.ResumeBody),
-    _admin_write("/v1/admin/markets/{symbol}/halt", "Halt a market; cancels work", admin.HaltBody, (SYMBOL,)),
-    _admin_write("/v1/admin/markets/{symbol}/resume", "Let a market trade again", admin.ResumeBody, (SYMBOL,)),
+    _admin_write("/v1/admin/halt", "Halt all markets; cancels work", admin.HaltBody, role=_HALTS),
+    _admin_write(
+        "/v1/admin/resume",
+        "Let all markets trade that are not halted by themselves",
+        admin.ResumeBody,
+        role=Role.OPERATOR,
+    ),
+    _admin_write(
+        "/v1/admin/markets/{symbol}/halt", "Halt a market; cancels work", admin.HaltBody, (SYMBOL,), role=Role.OPERATOR
+    ),
+    _admin_write(
+        "/v1/admin/markets/{symbol}/resume", "Let a market trade again", admin.ResumeBody, (SYMBOL,), role=Role.OPERATOR
+    ),
     _admin_write("/v1/admin/markets/{symbol}/limit", "Bound the quantity of orders", admin.LimitBody, (SYMBOL,)),
     _admin_write("/v1/admin/markets/{symbol}/leverage", "Bound the leverage", admin.LeverageBody, (SYMBOL,)),
     _admin_write("/v1/admin/markets", "Create a market on chain", admin.CreateMarketBody, is_on_chain=True),
@@ -165,8 +188,12 @@ _ADMINISTRATION = (
     _admin_read("/v1/admin/actions/{id}", "How one of them goes on", admin.AdminActionInfo, (ASKED,)),
     _admin_read("/v1/admin/dead-letters", "Batches that the contracts refuse", admin.DeadLetterPage, (CURSOR, LIMIT)),
     _admin_read("/v1/admin/dead-letters/{id}", "One with its fills and their orders", admin.DeadLetterInfo, (LETTER,)),
-    _admin_write("/v1/admin/dead-letters/{id}/retry", "Try a parked batch again", admin.RetryBody, (LETTER,)),
-    _admin_write("/v1/admin/dead-letters/{id}/bust", "Drop fills for good", admin.BustBody, (LETTER,)),
+    _admin_write(
+        "/v1/admin/dead-letters/{id}/retry", "Try a parked batch again", admin.RetryBody, (LETTER,), role=Role.OPERATOR
+    ),
+    _admin_write(
+        "/v1/admin/dead-letters/{id}/bust", "Drop fills for good", admin.BustBody, (LETTER,), role=Role.OPERATOR
+    ),
     _admin_read(
         "/v1/admin/audit", "What administrators did, newest first", admin.AuditPage, (WHO, ADMIN_ACTION, CURSOR, LIMIT)
     ),
@@ -198,6 +225,16 @@ OPERATIONS: tuple[Operation, ...] = (
         description="Each is decided on by itself, in the order given; the answer has one result for each.",
     ),
     Operation(
+        "POST",
+        "/v1/orders/array",
+        "orders",
+        "Place two to ten orders under one signature, such as quotes",
+        {200: http.BatchResult},
+        (IDEMPOTENCY_KEY,),
+        body=http.ArrayBody,
+        description="All are decided on at one time, each by itself; the answer has one result for each.",
+    ),
+    Operation(
         "GET",
         "/v1/orders",
         "orders",
@@ -205,8 +242,18 @@ OPERATIONS: tuple[Operation, ...] = (
         {200: http.OrderPage},
         (ACCOUNT, MARKET, STATUS, CLIENT_ORDER_ID, CURSOR, LIMIT),
         description=_READS,
+        scope=Scope.READ,
     ),
-    Operation("GET", "/v1/orders/{id}", "orders", "One order", {200: http.OrderInfo}, (ORDER,), description=_READS),
+    Operation(
+        "GET",
+        "/v1/orders/{id}",
+        "orders",
+        "One order",
+        {200: http.OrderInfo},
+        (ORDER,),
+        description=_READS,
+        scope=Scope.READ,
+    ),
     Operation(
         "DELETE",
         "/v1/orders/{id}",
@@ -269,15 +316,96 @@ OPERATIONS: tuple[Operation, ...] = (
         {200: actions.ActionPage},
         (ACCOUNT, CURSOR, LIMIT),
         description=_READS,
+        scope=Scope.READ,
     ),
     Operation(
-        "GET", "/v1/actions/{id}", "actions", "One of them", {200: actions.ActionInfo}, (ACTION,), description=_READS
+        "GET",
+        "/v1/actions/{id}",
+        "actions",
+        "One of them",
+        {200: actions.ActionInfo},
+        (ACTION,),
+        description=_READS,
+        scope=Scope.READ,
+    ),
+    # signing in
+    Operation(
+        "POST",
+        "/v1/auth/challenge",
+        "signing in",
+        "A message to sign (EIP-4361)",
+        {201: auth.Challenge},
+        body=auth.ChallengeBody,
+        description="Good for one sign-in within a few minutes. A delegate signs in for its account.",
+    ),
+    Operation(
+        "POST",
+        "/v1/auth/sessions",
+        "signing in",
+        "Sign in with the message and its signature",
+        {201: auth.OpenedSession},
+        body=auth.SessionBody,
+        description="Sessions live in memory: after a restart of the service one signs in again.",
+    ),
+    Operation("GET", "/v1/auth/session", "signing in", "Who the token speaks for", {200: auth.SessionInfo}, scope=""),
+    Operation(
+        "DELETE",
+        "/v1/auth/sessions/current",
+        "signing in",
+        "Sign out",
+        {204: ""},
+        notes={204: "the token is good no more"},
+        scope="",
+    ),
+    Operation(
+        "POST",
+        "/v1/keys",
+        "signing in",
+        "Make an API key",
+        {201: auth.CreatedApiKey},
+        (REQUIRED_KEY,),
+        body=auth.ApiKeyBody,
+        description="The secret is shown once. Keys survive restarts.",
+        scope=Scope.KEYS,
+    ),
+    Operation(
+        "GET",
+        "/v1/keys",
+        "signing in",
+        "API keys, newest first, also those that have ended",
+        {200: auth.ApiKeys},
+        (LIMIT,),
+        description=_READS,
+        scope=Scope.KEYS,
+    ),
+    Operation(
+        "DELETE",
+        "/v1/keys/{id}",
+        "signing in",
+        "Revoke an API key",
+        {200: auth.RevokedApiKey},
+        (KEY, REQUIRED_KEY),
+        scope=Scope.KEYS,
     ),
     # accounts
     Operation(
-        "GET", "/v1/account", "accounts", "Epoch and delegates, from the core itself", {200: http.Account}, (ACCOUNT,)
+        "GET",
+        "/v1/account",
+        "accounts",
+        "Epoch and delegates, from the core itself",
+        {200: http.Account},
+        (ACCOUNT,),
+        scope=Scope.READ,
     ),
-    Operation("GET", "/v1/balances", "accounts", "Balances, from the core itself", {200: http.Balances}, (ACCOUNT,)),
+    Operation(
+        "GET",
+        "/v1/balances",
+        "accounts",
+        "Balances, from the core itself",
+        {200: http.Balances},
+        (ACCOUNT,),
+        scope=Scope.READ,
+    ),
     Operation(
         "GET",
         "/v1/positions",
@@ -285,6 +413,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "Positions in derivative markets, from the core itself",
         {200: positions.Positions},
         (ACCOUNT,),
+        scope=Scope.READ,
     ),
     Operation(
         "GET",
@@ -294,6 +423,7 @@ OPERATIONS: tuple[Operation, ...] = (
         {200: http.FillPage},
         (ACCOUNT, CURSOR, LIMIT),
         description=_READS,
+        scope=Scope.READ,
     ),
     Operation(
         "GET",
@@ -303,6 +433,7 @@ OPERATIONS: tuple[Operation, ...] = (
         {200: http.Deposits},
         (ACCOUNT, LIMIT),
         description=_READS,
+        scope=Scope.READ,
     ),
     Operation(
         "GET",
@@ -312,6 +443,7 @@ OPERATIONS: tuple[Operation, ...] = (
         {200: http.Withdrawals},
         (ACCOUNT, LIMIT),
         description=_READS,
+        scope=Scope.READ,
     ),
     # markets
     Operation("GET", "/v1/markets", "markets", "Markets, assets, fee and the signing domain", {200: http.Markets}),

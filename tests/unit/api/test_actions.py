@@ -31,6 +31,7 @@ from tests.unit.api.exchange import (
     USDC_UNIT,
     Exchange,
     Trader,
+    bearer,
     create_body,
     create_order,
 )
@@ -108,7 +109,7 @@ async def test_a_withdrawal_is_taken_and_shown(exchange: Exchange, api: Api) -> 
     digest = eip712.withdraw_digest(DOMAIN, MAKER.address, 0, USDC, 100 * USDC_UNIT, 0, LATER)
     action_id = "0x" + digest.hex()
     assert (status, state) == (202, {"actionId": action_id, "status": "requested", "reason": "", "txHash": None})
-    shown = await (await api.get(f"/v1/actions/{action_id}")).json()
+    shown = await (await api.get(f"/v1/actions/{action_id}", headers=bearer(api, MAKER))).json()
     assert shown == state | {
         "account": MAKER.account,
         "kind": "withdrawal",
@@ -123,9 +124,11 @@ async def test_a_withdrawal_is_taken_and_shown(exchange: Exchange, api: Api) -> 
         "createdAt": NOW_MS,
         "updatedAt": NOW_MS,
     }
-    listed = await (await api.get(f"/v1/actions?account={MAKER.account}")).json()
+    listed = await (await api.get("/v1/actions", headers=bearer(api, MAKER))).json()
     assert listed == {"actions": [shown], "next": None}
-    assert (await (await api.get(f"/v1/actions?account={TAKER.account}")).json())["actions"] == []
+    assert (await (await api.get("/v1/actions", headers=bearer(api, TAKER))).json())["actions"] == []
+    response = await api.get(f"/v1/actions/{action_id}", headers=bearer(api, TAKER))
+    assert (response.status, (await response.json())["code"]) == (404, "unknownAction")
 
 
 async def test_other_assets_are_withdrawn_in_their_units(exchange: Exchange, api: Api) -> None:
@@ -134,12 +137,12 @@ async def test_other_assets_are_withdrawn_in_their_units(exchange: Exchange, api
     body = withdrawal(kind=1, nonce=1, asCxpt=True)
     status, state = await post(api, WITHDRAW, body)
     assert status == 202
-    shown = await (await api.get(f"/v1/actions/{state['actionId']}")).json()
+    shown = await (await api.get(f"/v1/actions/{state['actionId']}", headers=bearer(api, MAKER))).json()
     assert (shown["asset"], shown["asCxpt"], shown["amount"]) == ("USDC", True, "100")
 
 
 async def test_progress_is_told(exchange: Exchange, api: Api, connect: Connect) -> None:
-    socket = await connect()
+    socket = await connect(MAKER)
     await socket.subscribe(f"trader.{MAKER.account}")
     _, state = await post(api, WITHDRAW, withdrawal())
     action_id, tx_hash = bytes.fromhex(state["actionId"][2:]), b"\x07" * 32
@@ -162,7 +165,7 @@ async def test_what_settled_is_known_for_good(exchange: Exchange, api: Api) -> N
     _, state = await post(api, CANCEL_ALL, cancel_all())
     action_id = bytes.fromhex(state["actionId"][2:])
     await exchange.submit(ActionEnded(action_id, ActionStatus.SETTLED, tx_hash=b"\x07" * 32))
-    await (await api.get("/v1/actions/" + state["actionId"])).json()
+    await (await api.get("/v1/actions/" + state["actionId"], headers=bearer(api, MAKER))).json()
     exchange.core._state.actions.ended.clear()
     assert (await post(api, CANCEL_ALL, cancel_all()))[0] == 200
     assert exchange.core.due_actions() == []
@@ -172,7 +175,7 @@ async def test_what_was_refused_may_be_asked_for_again(exchange: Exchange, api: 
     _, state = await post(api, WITHDRAW, withdrawal())
     action_id = bytes.fromhex(state["actionId"][2:])
     await exchange.submit(ActionEnded(action_id, ActionStatus.REFUSED, "WrongNonce(1, 0)"))
-    shown = await (await api.get("/v1/actions/" + state["actionId"])).json()
+    shown = await (await api.get("/v1/actions/" + state["actionId"], headers=bearer(api, MAKER))).json()
     assert (shown["status"], shown["reason"]) == ("refused", "WrongNonce(1, 0)")
     assert await post(api, WITHDRAW, withdrawal()) == (202, state)
 
@@ -180,14 +183,14 @@ async def test_what_was_refused_may_be_asked_for_again(exchange: Exchange, api: 
 async def test_a_delegate_is_asked_for(exchange: Exchange, api: Api) -> None:
     status, state = await post(api, DELEGATES, delegation())
     assert (status, state["status"]) == (202, "requested")
-    shown = await (await api.get("/v1/actions/" + state["actionId"])).json()
+    shown = await (await api.get("/v1/actions/" + state["actionId"], headers=bearer(api, MAKER))).json()
     assert (shown["kind"], shown["delegate"], shown["validUntil"]) == ("delegate", TAKER.account, LATER)
 
 
 async def test_nonces_are_shown(exchange: Exchange, api: Api) -> None:
     await exchange.block(WithdrawalNonceUsed(MAKER.address, 6), DelegateSet(MAKER.address, TAKER.address, LATER))
     await post(api, WITHDRAW, withdrawal(nonce=7))
-    account = await (await api.get(f"/v1/account?account={MAKER.account}")).json()
+    account = await (await api.get("/v1/account", headers=bearer(api, MAKER))).json()
     assert (account["withdrawalNonce"], account["delegateNonce"]) == ("8", "1")
 
 
@@ -207,9 +210,9 @@ async def test_a_cancel_on_chain_cancels_here_at_once(exchange: Exchange, api: A
     body = {"account": MAKER.account, "signature": MAKER.sign_cancel(order_id)}
     status, state = await post(api, f"/v1/orders/{order_id}/cancel-on-chain", body)
     assert (status, state["status"]) == (202, "requested")
-    order = await (await api.get(f"/v1/orders/{order_id}")).json()
+    order = await (await api.get(f"/v1/orders/{order_id}", headers=bearer(api, MAKER))).json()
     assert (order["status"], order["code"]) == ("canceled", "user")
-    shown = await (await api.get("/v1/actions/" + state["actionId"])).json()
+    shown = await (await api.get("/v1/actions/" + state["actionId"], headers=bearer(api, MAKER))).json()
     assert (shown["kind"], shown["orderId"]) == ("cancel", order_id)
 
 
@@ -237,7 +240,7 @@ async def test_a_cancel_on_chain_is_the_owners(api: Api) -> None:
 async def test_a_cancel_of_all_ends_everything_here_at_once(exchange: Exchange, api: Api) -> None:
     order_id = await place(api)
     assert (await post(api, CANCEL_ALL, cancel_all()))[0] == 202
-    assert (await (await api.get(f"/v1/orders/{order_id}")).json())["status"] == "canceled"
+    assert (await (await api.get(f"/v1/orders/{order_id}", headers=bearer(api, MAKER))).json())["status"] == "canceled"
     late = create_body(MAKER, create_order(MAKER, nonce=2 << 32))
     assert (await code_of(api, "/v1/orders", late))[:2] == (409, "epochBumpPending")
     await exchange.block(EpochBumped(MAKER.address, 1))
@@ -273,14 +276,14 @@ async def test_cancels_are_taken_while_the_service_starts(exchange: Exchange, ap
         (WITHDRAW, withdrawal(quanta=2 * 10**12, amount="2000000"), (422, "insufficientBalance", "amount")),
         (WITHDRAW, withdrawal(nonce=1), (422, "invalidNonce", "nonce")),
         (WITHDRAW, withdrawal(nonce=-1 % 2**64), (422, "invalidNonce", "nonce")),
-        (WITHDRAW, withdrawal(STRANGER), (403, "unknownAccount", "account")),
+        (WITHDRAW, withdrawal(STRANGER), (403, "accountNotFunded", "account")),
         (WITHDRAW, withdrawal(more=1), (400, "unknownField", "more")),
         (DELEGATES, delegation(signer=TAKER), (403, "signerMismatch", "signature")),
         (DELEGATES, delegation(nonce=1), (422, "invalidNonce", "nonce")),
         (DELEGATES, delegation(delegate="0x" + "00" * 20), (400, "invalidAddress", "delegate")),
         (DELEGATES, delegation(delegate="0x12"), (400, "invalidAddress", "delegate")),
         (DELEGATES, delegation(validUntil=-1), (400, "invalidNumber", "validUntil")),
-        (DELEGATES, delegation(STRANGER), (403, "unknownAccount", "account")),
+        (DELEGATES, delegation(STRANGER), (403, "accountNotFunded", "account")),
         (CANCEL_ALL, cancel_all(epoch=1), (409, "staleEpoch", "epoch")),
         (CANCEL_ALL, cancel_all(signer=TAKER), (403, "signerMismatch", "signature")),
         (CANCEL_ALL, cancel_all(epoch=0, signature="0x"), (400, "invalidSignature", "signature")),
@@ -311,13 +314,13 @@ async def test_a_used_nonce_is_stale(exchange: Exchange, api: Api) -> None:
 
 @pytest.mark.parametrize("action_id", ["0x12", "12" * 33, "0x" + "zz" * 32, "0x" + "11" * 31 + " 1"])
 async def test_ids_have_a_form(api: Api, action_id: str) -> None:
-    response = await api.get(f"/v1/actions/{action_id}")
+    response = await api.get(f"/v1/actions/{action_id}", headers=bearer(api, MAKER))
     assert (response.status, (await response.json())["code"]) == (400, "invalidActionId")
 
 
 async def test_what_is_not_a_traders_is_not_shown(exchange: Exchange, api: Api) -> None:
     await exchange.submit(RequestAction(b"\x01" * 32, OPERATOR, ScheduleFee(10, LATER), NOW_MS))
-    response = await api.get("/v1/actions/0x" + "01" * 32)
+    response = await api.get("/v1/actions/0x" + "01" * 32, headers=bearer(api, MAKER))
     assert (response.status, (await response.json())["code"]) == (404, "unknownAction")
 
 

@@ -16,7 +16,7 @@ from offchain.domain.commands import Administer, BatchClosed, BatchParked
 from offchain.domain.events import AdminActed
 from tests.unit.api.administrator import Administrator, problem_of
 from tests.unit.api.conftest import Api, CreateExchange
-from tests.unit.api.exchange import BTC_USDC, MAKER, NOW_MS, Exchange, create_body, create_order
+from tests.unit.api.exchange import BTC_USDC, MAKER, NOW_MS, Exchange, bearer, create_body, create_order
 from tests.unit.api.sockets import place, trade
 from tests.unit.api.test_metrics import scrape
 from tests.utils.identity import ISSUER, MANAGERS, OPERATORS, VIEWERS, Provider
@@ -274,7 +274,7 @@ async def test_a_parked_batch_is_busted(exchange: Exchange, api: Api, operator: 
     assert (done["before"]["fills"], done["after"]["fills"]) == (1, 0)
     shown = await operator.get("/dead-letters/1")
     assert (shown["deadLetter"]["status"], shown["fills"]) == ("reopened", [])
-    fills = await (await api.get("/v1/fills", params={"account": MAKER.account})).json()
+    fills = await (await api.get("/v1/fills", headers=bearer(api, MAKER))).json()
     assert [(fill["tradeId"], fill["settlement"]["state"]) for fill in fills["fills"]] == [(fill_id, "busted")]
     assert await problem_of(await operator.post("/dead-letters/1/retry")) == (409, "invalidBatch", "id")
     (entry,) = (await operator.get("/audit", action="bustFills"))["entries"]

@@ -139,7 +139,8 @@ async def test_unknown_markets_have_no_channel(socket: Socket) -> None:
     ("message", "expected"),
     [
         ({"token": "abc"}, ("invalidToken", "token")),
-        ({"token": ""}, ("invalidValue", "token")),
+        ({"token": ""}, ("invalidToken", "token")),
+        ({"token": "a.b.c"}, ("invalidToken", "token")),
         ({"token": 7}, ("invalidValue", "token")),
         ({}, ("invalidValue", "token")),
         ({"token": "abc", "secret": 1}, ("unknownField", "secret")),

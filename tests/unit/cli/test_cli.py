@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from offchain.api.keys import CREDENTIALS
 from offchain.api.schemas.http import PublicTrade, checksum
 from offchain.api.schemas.stream import Depth, DepthSnapshot
 from offchain.cli.watch import draw
@@ -91,6 +92,33 @@ async def test_acting_needs_a_key(run, arguments):
     result = await run(*arguments)
     assert result.exit_code == 1
     assert "private key" in result.output
+
+
+async def test_api_keys_read_until_they_are_revoked(ask, run):
+    made = await ask("keys", "create", "my bot", "--days", "30", trader=MAKER)
+    assert (made["key"]["label"], made["key"]["scopes"]) == ("my bot", ["read"])
+    assert len(await ask("balances", api_key=made["secret"])) == 2
+    result = await run("buy", "BTC-USDC", "1", "1", api_key=made["secret"])
+    assert (result.exit_code, "private key" in result.output) == (1, True)
+    shown = await run("keys", "list", trader=MAKER)
+    assert (made["key"]["id"] in shown.output, made["secret"] in shown.output) == (True, False)
+    (revoked,) = await ask("keys", "revoke", made["key"]["id"], trader=MAKER)
+    assert revoked["status"] == "revoked"
+    result = await run("balances", api_key=made["secret"])
+    assert (result.exit_code, "invalidToken" in result.output) == (1, True)
+    assert await ask("keys", "list", trader=TAKER) == []
+
+
+async def test_a_new_key_shows_its_secret_once(run, ask):
+    result = await run("keys", "create", "bot", "--cancel", trader=MAKER)
+    secret = result.output.splitlines()[1].split()[1]
+    assert len(await ask("balances", api_key=secret)) == 2
+    assert [key["scopes"] for key in await ask("keys", "list", trader=MAKER)] == [["read", "cancel"]]
+
+
+async def test_commands_leave_no_session_behind(exchange, ask):
+    await ask("balances", trader=MAKER)
+    assert exchange.app[CREDENTIALS].sessions == 0
 
 
 async def test_nobody_answers(run):

@@ -143,13 +143,13 @@ def test_hashes_are_bounded(exchange: Exchange) -> None:
 
 
 def test_a_stranger_is_refused(exchange: Exchange) -> None:
-    assert code_of(request(exchange, SignedDelegate(OTHER, LATER, 0, SIGNATURE), STRANGER)) == Code.UNKNOWN_ACCOUNT
+    assert code_of(request(exchange, SignedDelegate(OTHER, LATER, 0, SIGNATURE), STRANGER)) == Code.ACCOUNT_NOT_FUNDED
     assert STRANGER not in set(exchange.core.accounts())
 
 
 def test_an_account_without_balance_is_refused(exchange: Exchange) -> None:
     exchange.mine(exchange.deposited(STRANGER, USDC, 0))
-    assert code_of(request(exchange, SignedCancelAll(0, SIGNATURE), STRANGER)) == Code.UNKNOWN_ACCOUNT
+    assert code_of(request(exchange, SignedCancelAll(0, SIGNATURE), STRANGER)) == Code.ACCOUNT_NOT_FUNDED
 
 
 def test_pending_actions_of_an_account_are_bounded(exchange: Exchange) -> None:
