@@ -29,6 +29,7 @@ from offchain.domain.matching import plan
 from offchain.domain.order import NO_EXPIRY, Order, SelfTrade, TimeInForce
 from tests.utils.scenario import MARKET
 
+GTC, SELF_TRADE, FEE_BPS = int(TimeInForce.GTC), SelfTrade.EXPIRE_MAKER, 50
 MIDDLE = 500_000
 BUY, SELL = 0, 1
 ROUNDS = 3
@@ -43,8 +44,6 @@ class Operation(NamedTuple):
     price: int
     quantity: int
     cancels: int | None = None
-    order: Order | None = None
-    """the same as the core gets it: decoded and verified by intake"""
 
 
 class Engine(Protocol):
@@ -71,32 +70,34 @@ class Ours:
         self._balances = [account.balance(0) for account in self._accounts]
 
     def add(self, number: int, operation: Operation) -> None:
-        side, price, quantity, *_ = operation
+        side, quantity = operation.side, operation.quantity
         account = self._accounts[side]
-        order = Order(account.address, 1, side, TimeInForce.GTC, False, price, quantity, number << 32, 0, NO_EXPIRY, 50)
-        live = LiveOrder(order, b"", account, self._balances[side], MARKET, None)
-        makers = self._book.side(1 - side)
-        planned = plan(makers, order, quantity, 0, SelfTrade.EXPIRE_MAKER, None, 50)
+        order = Order(
+            account.address, 1, side, GTC, False, operation.price, quantity, number << 32, 0, NO_EXPIRY, FEE_BPS
+        )
+        live = LiveOrder(order, b"", account, self._balances[side], MARKET, quantity)
+        makers = self._book.sides[1 - side]
+        planned = plan(makers, order, quantity, 0, SELF_TRADE, None, FEE_BPS)
         for maker, lots, _ in planned.steps:
             self.fills += 1
             self.lots += lots
-            maker.filled += lots
             live.filled += lots
-            if maker.filled == maker.quantity:
+            if lots < maker.quantity - maker.filled:
+                maker.filled += lots
                 makers.reduce(maker.order.price, lots)
-                makers.remove(maker)
-                del self._open[maker.order.nonce >> 32]
             else:
-                makers.reduce(maker.order.price, lots)
+                makers.remove(maker)
+                maker.filled += lots
+                del self._open[maker.order.nonce >> 32]
         if planned.remaining:
             self._tickets += 1
-            self._book.side(side).add(live, self._tickets)
+            self._book.sides[side].add(live, self._tickets)
             self._open[number] = live
 
     def cancel(self, number: int) -> None:
         live = self._open.pop(number, None)
         if live is not None:
-            self._book.side(live.order.side).remove(live)
+            self._book.sides[live.order.side].remove(live)
 
 
 class LightMatchingEngine:
@@ -107,8 +108,7 @@ class LightMatchingEngine:
         self._engine = light.LightMatchingEngine()
 
     def add(self, number: int, operation: Operation) -> None:
-        side, price, quantity, *_ = operation
-        order, trades = self._engine.add_order("X", price, quantity, side + 1)
+        order, trades = self._engine.add_order("X", operation.price, operation.quantity, operation.side + 1)
         assert order.order_id == number
         for trade in trades:
             if trade.order_id != order.order_id:
@@ -129,8 +129,7 @@ class PyOrderBook:
         self._orders: dict[int, pyorderbook.Order] = {}
 
     def add(self, number: int, operation: Operation) -> None:
-        side, price, quantity, *_ = operation
-        order = (pyorderbook.ask if side else pyorderbook.bid)("X", price, quantity)
+        order = (pyorderbook.ask if operation.side else pyorderbook.bid)("X", operation.price, operation.quantity)
         self._orders[number] = order
         for trade in self._book.match(order).trades:
             self.fills += 1
@@ -163,8 +162,7 @@ def create_operations(count: int, seed: int = 1) -> list[Operation]:
         distance = -chance.randint(0, 20) if kind >= 0.9 else chance.randint(1, 200)
         price = middle + (distance if side else -distance)
         orders += 1
-        terms = (ADDRESSES[side], 1, side, TimeInForce.GTC, False, price, quantity, orders << 32, 0, NO_EXPIRY, 50)
-        operations.append(Operation(side, price, quantity, order=Order(*terms)))
+        operations.append(Operation(side, price, quantity))
     return operations
 
 

@@ -114,6 +114,14 @@ class Catalogue:
         """Markets that are no spot markets."""
         return {market for market, listing in self._by_id.items() if listing.market.kind != Kind.SPOT}
 
+    def options_on(self, underlying: str) -> list[Listing]:
+        """Options whose symbols begin with a name, such as BTC, in order of their ids."""
+        return [
+            listing
+            for listing in self.markets
+            if listing.market.kind == Kind.OPTION and listing.market.symbol.partition("-")[0] == underlying
+        ]
+
     @property
     def markets(self) -> list[Listing]:
         """In order of their ids."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Collection
 from enum import StrEnum
 from typing import Annotated, Any, NoReturn, TypeVar, get_origin
 
@@ -143,12 +144,33 @@ def _no_constant(name: str) -> NoReturn:
 _MAX_BRACKETS = 16
 
 _JSON = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant)
+"""Careful: it finds repeated fields, and says where a body is no JSON."""
+
+_FAST_JSON = msgspec.json.Decoder()
+"""Takes nothing that the careful one refuses, except repeated fields."""
+
+
+def _members(value: Any) -> int:
+    """Fields of all objects in a JSON value."""
+    if type(value) is dict:
+        return len(value) + sum(_members(each) for each in value.values() if type(each) is dict or type(each) is list)
+    if type(value) is list:
+        return sum(map(_members, value))
+    return 0
 
 
 def decode_object(raw: bytes) -> dict[str, Any]:
     """A JSON object without repeated fields; anything else is an IntakeError."""
-    if raw.count(b"[") + raw.count(b"{") > _MAX_BRACKETS:
+    brackets = raw.count(b"[") + raw.count(b"{")
+    if brackets > _MAX_BRACKETS:
         raise IntakeError(IntakeCode.MALFORMED_JSON, "", f"the body has more than {_MAX_BRACKETS} opening brackets")
+    try:
+        value = _FAST_JSON.decode(raw)
+        # Every field has a colon. If there are more of them, a field is repeated, or a text has one.
+        if type(value) is dict and (len(value) if brackets == 1 else _members(value)) == raw.count(b":"):
+            return value
+    except (ValueError, RecursionError):
+        pass  # what follows says why
     try:
         value = _JSON.decode(raw.decode("utf-8"))
     except UnicodeDecodeError as error:
@@ -227,8 +249,10 @@ _HASH = re.compile(r"0x[0-9a-fA-F]{64}", re.ASCII)
 _SIGNATURE = re.compile(r"0x(?:[0-9a-fA-F]{128}|[0-9a-fA-F]{130})", re.ASCII)
 CLIENT_ORDER_ID = re.compile(r"[A-Za-z0-9._\-]{1,64}", re.ASCII)
 
-_SIDES = {"buy": Side.BUY, "sell": Side.SELL}
-_TIMES_IN_FORCE = {tif.name: tif for tif in TimeInForce}
+# Plain numbers: looking a member up on its class costs more than comparing with it.
+_SIDES = {"buy": int(Side.BUY), "sell": int(Side.SELL)}
+_TIMES_IN_FORCE = {tif.name: int(tif) for tif in TimeInForce}
+_GTC = int(TimeInForce.GTC)
 _SELF_TRADES = {mode.value: mode for mode in SelfTrade}
 
 
@@ -251,11 +275,17 @@ def parse_signature(text: str) -> bytes:
     return bytes.fromhex(text[2:])
 
 
-def _choice(options: dict[str, Any], text: str, param: str, code: str) -> Any:
-    chosen = options.get(text)
-    if chosen is None:
-        raise IntakeError(code, param, f"{param} must be one of {', '.join(options)}")
-    return chosen
+def _no_choice(options: Collection[str], param: str, code: str) -> IntakeError:
+    return IntakeError(code, param, f"{param} must be one of {', '.join(options)}")
+
+
+def _check_market_order(order_type: str, time_in_force: int) -> None:
+    """Of everything but limit orders. Raises IntakeError."""
+    if order_type != "market":
+        raise IntakeError(IntakeCode.INVALID_VALUE, "type", "type must be one of limit, market")
+    if time_in_force != TimeInForce.IOC:
+        detail = "a market order is IOC, with its worst price signed"
+        raise IntakeError(Code.INVALID_TIME_IN_FORCE, "timeInForce", detail)
 
 
 def bounded(value: int, largest: int, param: str, code: str = IntakeCode.INVALID_NUMBER) -> int:
@@ -263,6 +293,9 @@ def bounded(value: int, largest: int, param: str, code: str = IntakeCode.INVALID
     if not 0 <= value <= largest:
         raise IntakeError(code, param, f"{param} must be from 0 to {largest}")
     return value
+
+
+_MAX_EPOCH, _MAX_FEE_BPS = 2**32 - 1, 2**16 - 1
 
 
 def parse_number(text: str, decimals: int, param: str) -> int:
@@ -319,15 +352,16 @@ def parse_lots(text: str, market: Market, param: str) -> int:
     return _lots(text, market, param, 1)
 
 
-def _expiry(body: OrderTerms, time_in_force: TimeInForce, received_ms: int) -> int:
+def _expiry(body: OrderTerms, time_in_force: int, received_ms: int) -> int:
     """Unix seconds as signed."""
-    if time_in_force is TimeInForce.GTC:
+    if time_in_force == _GTC:
         if body.expiry is not None:
             raise IntakeError(Code.INVALID_EXPIRY, "expiry", "a GTC order has no expiry; it signs 2^64-1")
         return NO_EXPIRY
     if body.expiry is None:
-        raise IntakeError(IntakeCode.MISSING_FIELD, "expiry", f"expiry is missing; {time_in_force.name} needs one")
-    bounded(body.expiry, MAX_TIMED_EXPIRY, "expiry", Code.INVALID_EXPIRY)
+        raise IntakeError(IntakeCode.MISSING_FIELD, "expiry", f"expiry is missing; {body.time_in_force} needs one")
+    if not 0 <= body.expiry <= MAX_TIMED_EXPIRY:
+        raise IntakeError(Code.INVALID_EXPIRY, "expiry", f"expiry must be from 0 to {MAX_TIMED_EXPIRY}")
     if body.expiry * 1000 <= received_ms:
         raise IntakeError(Code.ORDER_EXPIRED, "expiry", f"the order expired at {body.expiry}, now is {received_ms} ms")
     return body.expiry
@@ -388,28 +422,31 @@ class Intake:
         if market is None:
             detail = f"there is no market {shown(body.market)!r}; GET /v1/markets lists them"
             raise IntakeError(Code.UNKNOWN_MARKET, "market", detail)
-        time_in_force = _choice(_TIMES_IN_FORCE, body.time_in_force, "timeInForce", Code.INVALID_TIME_IN_FORCE)
-        if body.type not in ("limit", "market"):
-            raise IntakeError(IntakeCode.INVALID_VALUE, "type", "type must be one of limit, market")
-        if body.type == "market" and time_in_force is not TimeInForce.IOC:
-            detail = "a market order is IOC, with its worst price signed"
-            raise IntakeError(Code.INVALID_TIME_IN_FORCE, "timeInForce", detail)
+        time_in_force = _TIMES_IN_FORCE.get(body.time_in_force)
+        if time_in_force is None:
+            raise _no_choice(_TIMES_IN_FORCE, "timeInForce", Code.INVALID_TIME_IN_FORCE)
+        if body.type != "limit":
+            _check_market_order(body.type, time_in_force)
+        side, self_trade = _SIDES.get(body.side), _SELF_TRADES.get(body.self_trade_prevention)
+        if side is None:
+            raise _no_choice(_SIDES, "side", Code.INVALID_SIDE)
         order = Order(
             account=account,
             market=market.id,
-            side=_choice(_SIDES, body.side, "side", Code.INVALID_SIDE),
+            side=side,
             time_in_force=time_in_force,
             reduce_only=body.reduce_only,
             price=_price(body.price, market),
             quantity=_lots(body.quantity, market, "quantity", 1),
             nonce=parse_nonce(body.nonce),
-            epoch=bounded(body.epoch, 2**32 - 1, "epoch"),
+            epoch=bounded(body.epoch, _MAX_EPOCH, "epoch"),
             expiry=_expiry(body, time_in_force, received_ms),
-            max_fee_bps=bounded(body.max_fee_bps, 2**16 - 1, "maxFeeBps"),
+            max_fee_bps=bounded(body.max_fee_bps, _MAX_FEE_BPS, "maxFeeBps"),
             conversion_limit=_conversion_limit(body.conversion_limit, market),
         )
         expected = None if body.expect_filled is None else _lots(body.expect_filled, market, "expectFilled", 0)
-        self_trade = _choice(_SELF_TRADES, body.self_trade_prevention, "selfTradePrevention", IntakeCode.INVALID_VALUE)
+        if self_trade is None:
+            raise _no_choice(_SELF_TRADES, "selfTradePrevention", IntakeCode.INVALID_VALUE)
         if body.client_order_id is not None and CLIENT_ORDER_ID.fullmatch(body.client_order_id) is None:
             detail = "clientOrderId must be 1 to 64 letters, digits, dots, hyphens or underscores"
             raise IntakeError(IntakeCode.INVALID_VALUE, "clientOrderId", detail)
@@ -445,7 +482,7 @@ class Intake:
             detail = "signature is no valid signature; its s must be low and its v 0, 1, 27 or 28"
             raise IntakeError(IntakeCode.INVALID_SIGNATURE, "signature", detail)
         if signer == account:
-            return eip712.compact(signature), None
+            return signature if len(signature) == 64 else eip712.compact(signature), None
         if self._catalogue.is_delegate(account, signer):
             return eip712.compact(signature), signer
         detail = (

@@ -17,7 +17,7 @@ from offchain.domain.events import AdminActed, BalanceUpdate, Event, Result
 from offchain.domain.oracle import Conversion
 from offchain.domain.order import Address, Order, OrderHash
 
-RULES_VERSION = 2
+RULES_VERSION = 3
 """Version of the rules by which commands are executed; a journal is replayed under the version it was written with."""
 
 
@@ -150,6 +150,28 @@ class CandleRow(msgspec.Struct, frozen=True):
     """sum of price * quantity"""
     fees: int
     trades: int
+
+
+class SampleRow(msgspec.Struct, frozen=True, array_like=True):
+    """Mark and index of a perpetual or a future at a time, micro-USDC per lot."""
+
+    time_ms: int
+    mark: int
+    index: int
+
+
+class FundingRow(msgspec.Struct, frozen=True):
+    """An hour's funding of a perpetual as it was accrued on chain."""
+
+    market: int
+    hour: int
+    """Unix time / 3600"""
+    rate: int
+    """1e-8 per hour; longs pay a positive one"""
+    index: int
+    """at the full hour, micro-USDC per lot"""
+    funding: int
+    """the funding index from then on, micro-USDC per lot x 2^32"""
 
 
 class MarketFigures(msgspec.Struct, frozen=True):
@@ -303,13 +325,29 @@ class Views(Protocol):
         """Newest first."""
         ...
 
-    async def candles(self, market: int, interval_ms: int, since_ms: int | None, limit: int) -> list[CandleRow]:
-        """Oldest first: the first `limit` that start at `since_ms` or later, else the newest ones. Those without a
-        trade are left out. ValueError unless the interval is a multiple of a minute and divides a day."""
+    async def candles(
+        self, market: int, interval_ms: int, since_ms: int | None, limit: int, price: str = "last"
+    ) -> list[CandleRow]:
+        """Of the `price` "last", "mark" or "index". Oldest first: the first `limit` that start at `since_ms` or later,
+        else the newest ones. Those without a trade or a sample are left out. ValueError unless the interval is a
+        multiple of a minute and divides a day."""
+        ...
+
+    async def samples(self, market: int, since_ms: int) -> list[SampleRow]:
+        """Mark and index of a perpetual or a future since a time, oldest first; of the last two days."""
+        ...
+
+    async def funding(self, market: int, since_hour: int | None, limit: int) -> list[FundingRow]:
+        """Oldest first: the first `limit` from `since_hour` on, else the newest ones."""
         ...
 
     async def figures(self, markets: Sequence[int], since_ms: int) -> list[MarketFigures]:
         """Of each of the markets, since the minute that `since_ms` is in. For up to a day; more is read slowly."""
+        ...
+
+    async def volumes(self, markets: Sequence[int], since_ms: int) -> dict[int, int]:
+        """Lots that were traded in each of the markets since the minute that `since_ms` is in; without those where
+        nothing was. For up to a day."""
         ...
 
     async def account_trades(self, account: Address, before: int | None, limit: int) -> Page[TradeRow]: ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from time import perf_counter
@@ -35,6 +36,7 @@ from offchain.api.keys import (
     LIMITS,
     METRICS,
     PRESENT,
+    RATES,
     READBACK,
     REQUEST_ID,
     STATE,
@@ -44,6 +46,7 @@ from offchain.api.life import Life
 from offchain.api.limits import Limits, Use, headers
 from offchain.api.present import Presenter
 from offchain.api.problems import RETRY_AFTER, ApiCode, ProblemError, problem_response
+from offchain.api.rates import Rates
 from offchain.api.readback import Readback
 from offchain.api.routes import ROUTES
 from offchain.api.state import ApiState
@@ -57,6 +60,9 @@ SWEEP_SECONDS = 0.25
 """pause between two looks whether sessions have ended by time"""
 
 REQUEST_ID_HEADER = "X-Request-Id"
+
+_IDS = random.Random(secrets.randbits(128))
+"""Names need to be distinct, not secret; the system's own randomness is a call into it."""
 
 log = structlog.get_logger(__name__)
 
@@ -75,7 +81,8 @@ def init_app(state: ApiState) -> web.Application:
     app[READBACK] = Readback(state.views)
     app[CHALLENGES] = Challenges(state.settings.max_challenges, state.settings.max_challenges_per_address)
     app[CREDENTIALS] = Credentials(state.settings.max_sessions, state.settings.max_sessions_per_account)
-    app[HUB] = Hub(state, catalogue, app[READBACK], app[CREDENTIALS])
+    app[RATES] = Rates(state.views)
+    app[HUB] = Hub(state, catalogue, app[READBACK], app[CREDENTIALS], app[RATES])
     app[LIFE] = Life()
     settings = state.settings
     app[BREAKER] = Breaker(settings.breaker_failures, settings.breaker_seconds, state.monotonic, state.metrics)
@@ -141,7 +148,7 @@ async def _close_sockets(app: web.Application) -> None:
 async def _respond(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Give every request an id, and every failure a problem document; count and time them."""
     started = perf_counter()
-    request_id = secrets.token_hex(8)
+    request_id = f"{_IDS.getrandbits(64):016x}"
     request[REQUEST_ID] = request_id
     TRACED.set(request_id)
     uses: list[Use] = []

@@ -14,6 +14,7 @@ from offchain.api.desk import Desk
 from offchain.api.life import Life
 from offchain.api.limits import Limits, Use
 from offchain.api.present import Presenter
+from offchain.api.rates import Rates
 from offchain.api.readback import Readback
 from offchain.api.state import ApiState
 from offchain.api.stream import Hub
@@ -33,6 +34,7 @@ DESK = web.AppKey("desk", Desk)
 IDEMPOTENCY = web.AppKey("idempotency", AnswerStore)
 INTAKE = web.AppKey("intake", Intake)
 PRESENT = web.AppKey("present", Presenter)
+RATES = web.AppKey("rates", Rates)
 READBACK = web.AppKey("readback", Readback)
 HUB = web.AppKey("hub", Hub)
 LIFE = web.AppKey("life", Life)

@@ -5,17 +5,17 @@ The view follows committed events and is published at each flush, so that everyb
 
 from __future__ import annotations
 
-from itertools import islice
-from typing import Any, NamedTuple
+from collections import deque
 
 import msgspec
-from sortedcontainers import SortedDict  # type: ignore[import-untyped,unused-ignore]
 
-from offchain.api.schemas.http import Book, Level, checksum
+from offchain.api.publishedside import PublishedSide
+from offchain.api.schemas.http import CHECKSUM_LEVELS, Book, checksum
 from offchain.api.schemas.stream import Depth, DepthSnapshot, DepthUpdate
 from offchain.domain.market import Market
 from offchain.domain.order import Side
-from offchain.domain.units import format_units
+
+DEPTH_RING, DEPTH_RING_BYTES = 1_024, 524_288
 
 _ENCODER = msgspec.json.Encoder()
 
@@ -24,16 +24,48 @@ class ViewBroken(Exception):
     """A change does not fit the book that the view holds; the view must be filled again from the core."""
 
 
-class _Published(NamedTuple):
-    lots: int
-    level: Level
+class _Ring:
+    """The latest updates, each with the `seq` that it follows."""
+
+    def __init__(self, messages: int, size: int) -> None:
+        self._kept: deque[tuple[int, bytes]] = deque(maxlen=messages)
+        self._free = size
+
+    def add(self, previous: int, frame: bytes) -> None:
+        if len(self._kept) == self._kept.maxlen:
+            self._drop()
+        self._kept.append((previous, frame))
+        self._free -= len(frame)
+        while self._free < 0 and self._kept:
+            self._drop()
+
+    def after(self, seq: int) -> list[bytes] | None:
+        """Those that follow the message `seq`; None unless the one after it is kept."""
+        missed = []
+        for previous, frame in reversed(self._kept):
+            missed.append(frame)
+            if previous <= seq:
+                return missed[::-1] if previous == seq else None
+        return None
+
+    def _drop(self) -> None:
+        self._free += len(self._kept.popleft()[1])
 
 
 class MarketView:
     """Levels by price as they are (`change`), and as last published (`flush`)."""
 
-    def __init__(self, market: Market, depth_levels: int, seq: int, time_ms: int) -> None:
-        """An empty book as of event `seq`; at most `depth_levels` price levels per side are published."""
+    def __init__(
+        self,
+        market: Market,
+        depth_levels: int,
+        seq: int,
+        time_ms: int,
+        ring: int = DEPTH_RING,
+        ring_bytes: int = DEPTH_RING_BYTES,
+    ) -> None:
+        """An empty book as of event `seq`; at most `depth_levels` price levels per side are published, and of the
+        updates at most the latest `ring` are kept, or as many as have `ring_bytes`."""
         self.market = market
         self.channel = f"market.{market.symbol}.depth"
         self.seq = seq
@@ -41,10 +73,10 @@ class MarketView:
         self._time_ms = time_ms
         self._depth_levels = depth_levels
         self._dirty = False
-        # Keys are prices, negated for bids, so that both sides iterate best first.
-        self._levels: tuple[Any, Any] = (SortedDict(), SortedDict())
-        self._published: list[dict[int, _Published]] = [{}, {}]
-        self._snapshot: bytes | None = None
+        self._sides = tuple(PublishedSide(market, side, depth_levels) for side in (Side.BUY, Side.SELL))
+        self._snapshots: dict[bool, bytes] = {}
+        """encoded, by whether they say `resync`"""
+        self._ring = _Ring(ring, ring_bytes)
 
     def fill(self, side: int, levels: list[tuple[int, int]]) -> None:
         """Start from these (price, lots), which are then published with `flush`."""
@@ -53,14 +85,8 @@ class MarketView:
 
     def change(self, side: int, price: int, lots: int) -> None:
         """Add `lots`, which may be negative, to the level at `price` (micro-USDC per lot). Raises ViewBroken."""
-        levels = self._levels[side]
-        key = -price if side == Side.BUY else price
-        size = levels.get(key, 0) + lots
-        if size > 0:
-            levels[key] = size
-        elif size == 0:
-            levels.pop(key, None)
-        else:
+        size = self._sides[side].change(price, lots)
+        if size < 0:
             raise ViewBroken(f"{self.market.symbol}: {size} lots at {price} on side {side}")
         self._dirty = True
 
@@ -69,20 +95,26 @@ class MarketView:
         if not self._dirty:
             return None
         self._dirty = False
-        bids, asks = self._publish(Side.BUY), self._publish(Side.SELL)
+        bids, asks = (side.publish() for side in self._sides)
         if not bids and not asks:
             return None
-        previous, self.seq, self._time_ms, self._snapshot = self.seq, seq, time_ms, None
+        previous, self.seq, self._time_ms = self.seq, seq, time_ms
+        self._snapshots.clear()
         depth = Depth(bids=bids, asks=asks, checksum=self.checksum())
-        return _ENCODER.encode(DepthUpdate(channel=self.channel, seq=seq, prev_seq=previous, time=time_ms, data=depth))
+        update = DepthUpdate(channel=self.channel, seq=seq, prev_seq=previous, time=time_ms, data=depth)
+        frame = _ENCODER.encode(update)
+        self._ring.add(previous, frame)
+        return frame
+
+    def missed(self, after: int) -> list[bytes] | None:
+        """The encoded updates that follow the message `after`; None if they are not kept, or it is none of ours."""
+        return [] if after == self.seq else self._ring.after(after)
 
     def snapshot(self, *, resync: bool = False) -> bytes:
         """The encoded published book."""
-        if resync:
-            return self._encode_snapshot(True)
-        if self._snapshot is None:
-            self._snapshot = self._encode_snapshot(False)
-        return self._snapshot
+        if resync not in self._snapshots:
+            self._snapshots[resync] = self._encode_snapshot(resync)
+        return self._snapshots[resync]
 
     def book(self, depth: int) -> Book:
         """The best `depth` levels per side of the published book."""
@@ -90,45 +122,20 @@ class MarketView:
             market=self.market.symbol,
             seq=self.seq,
             time=self._time_ms,
-            bids=self._side(Side.BUY, depth),
-            asks=self._side(Side.SELL, depth),
+            bids=self._sides[Side.BUY].levels(depth),
+            asks=self._sides[Side.SELL].levels(depth),
             checksum=self.checksum(),
         )
 
     def checksum(self) -> int:
         """As `schemas.http.checksum`, of the published book."""
-        return checksum(*((entry.level for entry in side.values()) for side in self._published))
-
-    def _side(self, side: int, depth: int) -> list[Level]:
-        return [entry.level for entry in islice(self._published[side].values(), depth)]
+        return checksum(*(side.levels(CHECKSUM_LEVELS) for side in self._sides))
 
     def _encode_snapshot(self, resync: bool) -> bytes:
         depth = Depth(
-            bids=self._side(Side.BUY, self._depth_levels),
-            asks=self._side(Side.SELL, self._depth_levels),
+            bids=self._sides[Side.BUY].levels(self._depth_levels),
+            asks=self._sides[Side.SELL].levels(self._depth_levels),
             checksum=self.checksum(),
         )
         message = DepthSnapshot(channel=self.channel, seq=self.seq, time=self._time_ms, data=depth, resync=resync)
         return _ENCODER.encode(message)
-
-    def _publish(self, side: int) -> list[Level]:
-        """Make the published levels of one side those of the book; the levels that changed."""
-        old = self._published[side]
-        new: dict[int, _Published] = {}
-        changes: list[Level] = []
-        for key, lots in islice(self._levels[side].items(), self._depth_levels):
-            entry = old.pop(key, None)
-            if entry is None or entry.lots != lots:
-                entry = _Published(lots, self._level(abs(key), lots))
-                changes.append(entry.level)
-            new[key] = entry
-        changes.extend((entry.level[0], "0") for entry in old.values())
-        self._published[side] = new
-        return changes
-
-    def _level(self, price: int, lots: int) -> Level:
-        market = self.market
-        return (
-            format_units(market.price_per_unit(price), market.price_decimals),
-            format_units(lots * market.lot_size, market.decimals),
-        )

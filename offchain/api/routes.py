@@ -14,6 +14,7 @@ from offchain.api.handlers import (
     apikeys,
     auth,
     batches,
+    derivatives,
     documents,
     figures,
     markets,
@@ -64,6 +65,9 @@ ROUTES: tuple[web.RouteDef, ...] = (
     web.get("/v1/tickers/{symbol}", figures.get_ticker, allow_head=False),
     web.get("/v1/statistics", figures.get_statistics, allow_head=False),
     web.get("/v1/fees", markets.get_fees, allow_head=False),
+    web.get("/v1/funding/{symbol}", derivatives.get_funding, allow_head=False),
+    web.get("/v1/open-interest", derivatives.get_open_interest, allow_head=False),
+    web.get("/v1/options", derivatives.get_options, allow_head=False),
     web.get("/v1/prices", markets.list_prices, allow_head=False),
     web.get("/v1/time", markets.get_time, allow_head=False),
     # administration

@@ -59,6 +59,12 @@ class ApiSettings:
     """price levels per side that are published"""
     depth_flush_ms: int = 25
     """time over which changes of a book are collected into one message"""
+    depth_ring: int = 1_024
+    """depth messages per market that are kept for those who come back"""
+    depth_ring_bytes: int = 524_288
+    """and their size"""
+    price_flush_ms: int = 1_000
+    """time over which changes of marks and rates of funding are collected into one message"""
     max_sockets: int = 1_000
     max_sockets_per_address: int = 0
     """sockets of one address; 0: as many as there are"""

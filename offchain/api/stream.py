@@ -20,7 +20,9 @@ from offchain.api.credentials import Credentials
 from offchain.api.livestate import Seed, read_seed, read_trader
 from offchain.api.marketview import MarketView, ViewBroken
 from offchain.api.present import Presenter, hex_of
+from offchain.api.pricechannels import PriceChannels
 from offchain.api.problems import ApiCode, ProblemError
+from offchain.api.rates import Rates
 from offchain.api.readback import Readback
 from offchain.api.schemas import stream
 from offchain.api.schemas.http import PublicTrade
@@ -30,6 +32,7 @@ from offchain.catalogue import Catalogue, Listing
 from offchain.domain.events import (
     ApiKeyUpdate,
     AssetListed,
+    BalanceUpdate,
     BatchUpdate,
     Configured,
     DelegateUpdate,
@@ -60,13 +63,21 @@ log = structlog.get_logger(__name__)
 class Hub:
     """Everything that subscribers see comes from here. One event loop."""
 
-    def __init__(self, state: ApiState, catalogue: Catalogue, readback: Readback, credentials: Credentials) -> None:
+    def __init__(
+        self,
+        state: ApiState,
+        catalogue: Catalogue,
+        readback: Readback,
+        credentials: Credentials,
+        rates: Rates,
+    ) -> None:
         self._state = state
         self._catalogue = catalogue
         self._credentials = credentials
         self._readback = readback
         self._present = Presenter(catalogue)
         self._messages = TraderMessages(catalogue)
+        self.prices = PriceChannels(state, self._present, rates)
         self._views: dict[int, MarketView] = {}
         self._depth: dict[int, Channel] = {}
         self._trades: dict[int, Channel] = {}
@@ -94,6 +105,7 @@ class Hub:
         await self._fill()
         self._spawn(self._run(records))
         self._spawn(self._flush())
+        self._spawn(self.prices.run())
 
     async def stop(self) -> None:
         tasks = list(self._tasks)
@@ -122,6 +134,7 @@ class Hub:
             "trade": sum(len(channel.subscriptions) for channel in self._trades.values()),
             "trader": sum(len(channel.subscriptions) for channel in self._traders.values()),
             "admin": self._admin.subscriptions(),
+            **self.prices.subscriptions(),
         }
 
     def view(self, market: int) -> MarketView:
@@ -181,28 +194,15 @@ class Hub:
         trades: dict[int, list[PublicTrade]] = {}
         for events in record.events:
             for event in events:
-                match event:
-                    case OrderUpdate():
-                        if event.depth_change:
-                            self._views[event.market].change(event.side, event.price, event.depth_change)
-                    case Trade():
-                        if event.market in self._trades:
-                            trades.setdefault(event.market, []).append(self._present.public_trade(event, seq))
-                    case TradeBusted():
-                        self._bust(event, seq)
-                    case AssetListed() | Configured() | FeeUpdate():
-                        self._catalogue.apply((event,))
-                    case DelegateUpdate():
-                        self._catalogue.apply((event,))
-                        self._credentials.apply(event)
-                    case ApiKeyUpdate():
-                        self._credentials.apply(event)
-                    case MarketUpdate():
-                        self._catalogue.apply((event,))
-                        self._view_of(event.market, seq, record.time_ms)
-                        self._admin_sent.inc(self._admin.apply(event, seq))
-                    case ExchangeUpdate():
-                        self._admin_sent.inc(self._admin.apply(event, seq))
+                # By frequency: most events are of orders and balances.
+                if isinstance(event, OrderUpdate):
+                    if event.depth_change:
+                        self._views[event.market].change(event.side, event.price, event.depth_change)
+                elif isinstance(event, Trade):
+                    if event.market in self._trades:
+                        trades.setdefault(event.market, []).append(self._present.public_trade(event, seq))
+                elif not isinstance(event, BalanceUpdate):
+                    self._take_rare(event, seq, record.time_ms)
                 if self._traders:
                     self._tell(event, seq)
                 seq += 1
@@ -214,6 +214,24 @@ class Hub:
             channel = self._trades[market]
             message = stream.TradeMessage(channel=channel.name, seq=made[-1].seq, prev_seq=channel.last, data=made)
             self._trade_sent.inc(channel.send(made[-1].seq, _ENCODER.encode(message)))
+
+    def _take_rare(self, event: Event, seq: int, time_ms: int) -> None:
+        match event:
+            case TradeBusted():
+                self._bust(event, seq)
+            case AssetListed() | Configured() | FeeUpdate():
+                self._catalogue.apply((event,))
+            case DelegateUpdate():
+                self._catalogue.apply((event,))
+                self._credentials.apply(event)
+            case ApiKeyUpdate():
+                self._credentials.apply(event)
+            case MarketUpdate():
+                self._catalogue.apply((event,))
+                self._view_of(event.market, seq, time_ms)
+                self._admin_sent.inc(self._admin.apply(event, seq))
+            case ExchangeUpdate():
+                self._admin_sent.inc(self._admin.apply(event, seq))
 
     def _bust(self, event: TradeBusted, seq: int) -> None:
         channel = self._trades.get(event.market)
@@ -234,9 +252,12 @@ class Hub:
     def _view_of(self, market: Market, seq: int, time_ms: int) -> MarketView:
         view = self._views.get(market.id)
         if view is None:
-            view = MarketView(market, self._state.settings.depth_levels, seq, time_ms)
-            self._views[market.id] = view
+            view = self._views[market.id] = self._empty_view(market, seq, time_ms)
         return view
+
+    def _empty_view(self, market: Market, seq: int, time_ms: int) -> MarketView:
+        settings = self._state.settings
+        return MarketView(market, settings.depth_levels, seq, time_ms, settings.depth_ring, settings.depth_ring_bytes)
 
     # -----------------------------------------------------------------------------------------------------------------
     # Starting, and starting again after a gap
@@ -279,7 +300,7 @@ class Hub:
     def _filled_view(
         self, listing: Listing, seq: int, bids: list[tuple[int, int]], asks: list[tuple[int, int]]
     ) -> MarketView:
-        view = MarketView(listing.market, self._state.settings.depth_levels, seq, self._time_ms)
+        view = self._empty_view(listing.market, seq, self._time_ms)
         view.fill(Side.BUY, bids)
         view.fill(Side.SELL, asks)
         view.flush(seq, self._time_ms)
@@ -298,13 +319,21 @@ class Hub:
     # Subscribing
     # -----------------------------------------------------------------------------------------------------------------
 
-    def subscribe_depth(self, sink: Sink, market: Market) -> None:
-        """The published book, then its updates."""
+    def subscribe_depth(self, sink: Sink, market: Market, after: int | None = None) -> None:
+        """The published book, or what it misses that followed the message `after`; then its updates."""
+        view = self._views[market.id]
         channel = self._depth.get(market.id)
         if channel is None:
-            channel = self._depth[market.id] = Channel(self.depth_name(market), self._views[market.id].seq)
+            channel = self._depth[market.id] = Channel(self.depth_name(market), view.seq)
         channel.subscriptions[sink] = self._subscription(sink, hold=False)
-        sink.offer(self._views[market.id].snapshot())
+        missed = None if after is None else view.missed(after)
+        # More than half of what may wait for a socket is a heavier load than the whole book.
+        if missed is None or 2 * len(missed) > self._state.settings.send_queue:
+            sink.offer(view.snapshot(resync=after is not None))
+            return
+        for frame in missed:
+            sink.offer(frame)
+        sink.offer(_ENCODER.encode(stream.ResumedMessage(channel=channel.name, seq=view.seq)))
 
     def subscribe_trades(self, sink: Sink, market: Market) -> None:
         """Trades from now on."""

@@ -21,10 +21,11 @@ from offchain.api.limits import exhausted
 from offchain.api.operations import after_of, channels_of, only, request_id_of, token_of
 from offchain.api.order_entry import TRADING, OrderEntry
 from offchain.api.present import hex_of
+from offchain.api.pricechannels import KINDS as PRICE_KINDS
 from offchain.api.problems import ApiCode, ProblemError
 from offchain.api.schemas import stream
 from offchain.api.stream import REPLAY_PAGE
-from offchain.domain.market import Market
+from offchain.domain.market import Kind, Market
 from offchain.domain.order import Address
 from offchain.intake import IntakeCode, decode_object, parse_address
 from offchain.metrics import CoreMetrics
@@ -40,6 +41,8 @@ ROOM_SECONDS = 30.0
 
 Target = Market | Address | None
 """What a channel is about: a market, an account, or everything (None)."""
+RESUMABLE = ("depth", "trader")
+"""kinds of channels that go on after a message"""
 
 _ENCODER = msgspec.json.Encoder()
 
@@ -280,8 +283,8 @@ class Session:
         if len(self._channels) + len(new) > limit:
             detail = f"a socket may have {limit} subscriptions"
             raise ProblemError(ApiCode.TOO_MANY_SUBSCRIPTIONS, detail, "channels")
-        if after is not None and any(kind != "trader" for kind, _ in wanted.values()):
-            raise ProblemError(IntakeCode.INVALID_VALUE, "after is for trader channels", "after")
+        if after is not None and any(kind not in RESUMABLE for kind, _ in wanted.values()):
+            raise ProblemError(IntakeCode.INVALID_VALUE, "after is for depth and trader channels", "after")
         self._send(stream.Subscribed(op="subscribed", id=request_id, channels=list(wanted), seq=self._hub.seq))
         for name, (kind, target) in wanted.items():
             self._drop(name)
@@ -298,7 +301,9 @@ class Session:
         elif isinstance(target, bytes):
             await self._hub.subscribe_trader(self._connection, target, after)
         elif kind == "depth":
-            self._hub.subscribe_depth(self._connection, target)
+            self._hub.subscribe_depth(self._connection, target, after)
+        elif kind in PRICE_KINDS:
+            await self._hub.prices.subscribe(kind, self._connection, target)
         else:
             self._hub.subscribe_trades(self._connection, target)
 
@@ -314,6 +319,8 @@ class Session:
         kind, target = self._channels.pop(name, ("", b""))
         if kind == "admin" or target is None:
             self._admin.leave(target if isinstance(target, Market) else None)
+        elif isinstance(target, Market) and kind in PRICE_KINDS:
+            self._hub.prices.unsubscribe(kind, self._connection, target)
         elif isinstance(target, Market):
             leave = self._hub.unsubscribe_depth if kind == "depth" else self._hub.unsubscribe_trades
             leave(self._connection, target)
@@ -329,9 +336,12 @@ class Session:
             return scope, own_account(self._connection.require(Scope.READ), rest, "channels")
         symbol, _, kind = rest.rpartition(".")
         market = self._catalogue.find(symbol)
-        if scope != "market" or kind not in ("depth", "trade") or market is None:
-            known = "market.<symbol>.depth, market.<symbol>.trade, trader.<address>, admin.<symbol>, admin.*"
+        if scope != "market" or kind not in ("depth", "trade", *PRICE_KINDS) or market is None:
+            known = "market.<symbol>.<depth|trade|markPrice|fundingRate>, trader.<address>, admin.<symbol>, admin.*"
             detail = f"{name[:100]!r} is no channel; there are {known}"
+            raise ProblemError(ApiCode.UNKNOWN_CHANNEL, detail, "channels")
+        if kind == "fundingRate" and market.kind != Kind.PERP:
+            detail = f"{market.symbol} has no funding; perpetuals have"
             raise ProblemError(ApiCode.UNKNOWN_CHANNEL, detail, "channels")
         return kind, market
 

@@ -14,7 +14,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from offchain.cli import wallet
+from offchain.cli import derivatives, wallet
 from offchain.cli.context import Context
 from offchain.cli.keys import keys
 from offchain.cli.watch import watch_market
@@ -99,7 +99,7 @@ def markets(context: Context) -> None:
 def tickers(context: Context) -> None:
     """The last 24 hours of every market."""
     found = context.run(lambda client: client.tickers())
-    context.show(found, "market", "last", "changePercent", "high", "low", "volume", "quoteVolume", "bid", "ask")
+    context.show(found, "market", "last", "changePercent", "volume", "bid", "ask", "markPrice", "openInterest")
 
 
 @main.command()
@@ -132,12 +132,13 @@ def trades(context: Context, symbol: str, limit: int) -> None:
 
 @main.command()
 @SYMBOL
+@click.option("--price", default="last", show_default=True, type=click.Choice(["last", "mark", "index"]))
 @click.option("--interval", default="1h", show_default=True)
 @click.option("--limit", default=24, show_default=True, type=click.IntRange(1, 1_000))
 @click.pass_obj
-def candles(context: Context, symbol: str, interval: str, limit: int) -> None:
+def candles(context: Context, symbol: str, price: str, interval: str, limit: int) -> None:
     """Candles, oldest first."""
-    found = context.run(lambda client: client.candles(symbol, interval=interval, limit=limit))
+    found = context.run(lambda client: client.candles(symbol, price=price, interval=interval, limit=limit))
     context.show(found, "time", "open", "high", "low", "close", "volume", "trades")
 
 
@@ -151,6 +152,10 @@ def watch(context: Context, symbol: str, depth: int) -> None:
         context.run(lambda client: watch_market(client, symbol, depth, context.console))
     except KeyboardInterrupt:
         context.console.print()
+
+
+main.add_command(derivatives.funding)
+main.add_command(derivatives.options)
 
 
 # ---------------------------------------------------------------------------------------------------------------------

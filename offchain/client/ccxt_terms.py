@@ -71,10 +71,20 @@ HAS = {
     "fetchClosedOrders": True,
     "fetchCurrencies": False,
     "fetchDeposits": True,
+    "fetchFundingRate": True,
+    "fetchFundingRateHistory": True,
+    "fetchFundingRates": True,
+    "fetchGreeks": True,
+    "fetchIndexOHLCV": True,
+    "fetchMarkOHLCV": True,
     "fetchMarkets": True,
     "fetchMyTrades": True,
     "fetchOHLCV": True,
+    "fetchOpenInterest": True,
+    "fetchOpenInterests": True,
     "fetchOpenOrders": True,
+    "fetchOption": True,
+    "fetchOptionChain": True,
     "fetchOrder": True,
     "fetchOrderBook": True,
     "fetchOrders": True,
@@ -87,6 +97,9 @@ HAS = {
     "fetchTradingFees": True,
     "fetchWithdrawals": True,
     "withdraw": True,
+    "watchMarkPrice": True,
+    "watchOrderBook": True,
+    "watchTrades": True,
 }
 """What CCXT calls an exchange's capabilities."""
 
@@ -117,6 +130,10 @@ def translated(error: ApiError) -> Exception:
         else:
             kind = ccxt.ExchangeNotAvailable if error.retryable or error.status == 503 else ccxt.ExchangeError
     return kind(f"crosspoint {error}")
+
+
+def number(text: str | None) -> float | None:
+    return None if text is None else float(text)
 
 
 def plain(message: msgspec.Struct) -> Json:

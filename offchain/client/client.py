@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import aiohttp
 
-from offchain.api.schemas import figures, http, positions
+from offchain.api.schemas import derivatives, figures, http, positions
 from offchain.api.schemas.stream import OrderMessage
 from offchain.chain import eip712
 from offchain.client.auth import Authenticator
@@ -324,14 +324,17 @@ class Client(Identified, OnChain):
         return await self._http.request("GET", f"/v1/trades/{market}", http.TradePage, query=query)
 
     async def candles(
-        self, market: str, *, interval: str = "1m", since: int | None = None, limit: int | None = None
+        self,
+        market: str,
+        *,
+        price: str = "last",
+        interval: str = "1m",
+        since: int | None = None,
+        limit: int | None = None,
     ) -> list[figures.Candle]:
-        """Oldest first; the newest unless `since` (Unix milliseconds) says from where on."""
-        query = {"interval": interval}
-        if since is not None:
-            query["since"] = str(since)
-        if limit is not None:
-            query["limit"] = str(limit)
+        """Of the `price` "last", "mark" or "index". Oldest first; the newest unless `since` (Unix milliseconds) says
+        from where on."""
+        query = {"price": price, "interval": interval} | _since(since, limit)
         return (await self._http.request("GET", f"/v1/candles/{market}", figures.Candles, query=query)).candles
 
     async def tickers(self) -> list[figures.Ticker]:
@@ -348,6 +351,22 @@ class Client(Identified, OnChain):
     async def fees(self) -> http.Fees:
         """The fee per side, its scheduled change and its maximum."""
         return await self._http.request("GET", "/v1/fees", http.Fees)
+
+    async def funding(self, market: str, *, since: int | None = None, limit: int | None = None) -> derivatives.Funding:
+        """The present hour of a perpetual, and what was accrued: the newest unless `since` (Unix milliseconds) says
+        from where on."""
+        query = _since(since, limit)
+        return await self._http.request("GET", f"/v1/funding/{market}", derivatives.Funding, query=query)
+
+    async def open_interest(self, *, market: str | None = None) -> derivatives.OpenInterest:
+        """Of every derivative, or of one."""
+        query = {} if market is None else {"market": market}
+        return await self._http.request("GET", "/v1/open-interest", derivatives.OpenInterest, query=query)
+
+    async def options(self, underlying: str, *, expiry: int | None = None) -> derivatives.OptionChain:
+        """The options on an asset, such as "BTC"; `expiry`, Unix milliseconds: only those."""
+        query = {"underlying": underlying} | ({} if expiry is None else {"expiry": str(expiry)})
+        return await self._http.request("GET", "/v1/options", derivatives.OptionChain, query=query)
 
     async def prices(self) -> dict[str, http.OraclePrice]:
         """By market symbol: what the markets' oracles say."""
@@ -372,3 +391,8 @@ class Client(Identified, OnChain):
     def _observe(self, message: Message) -> None:
         if isinstance(message, OrderMessage) and message.data.status in ENDED:
             self._nonces.ended(message.data.order_id)
+
+
+def _since(since: int | None, limit: int | None) -> dict[str, str]:
+    query = {} if since is None else {"since": str(since)}
+    return query if limit is None else query | {"limit": str(limit)}

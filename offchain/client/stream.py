@@ -14,6 +14,7 @@ from offchain.api.schemas.stream import (
     DepthMessage,
     DepthSnapshot,
     DepthUpdate,
+    PriceMessage,
     ResumedMessage,
     ResyncMessage,
     TraderMessage,
@@ -32,7 +33,7 @@ MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 RETRYABLE = frozenset({"unavailable"})
 """codes of refused operations that are tried again on a new connection"""
 
-Message = DepthMessage | TradesMessage | TraderMessage
+Message = DepthMessage | TradesMessage | PriceMessage | TraderMessage
 
 
 class _Envelope(msgspec.Struct, frozen=True):
@@ -48,6 +49,7 @@ class _Envelope(msgspec.Struct, frozen=True):
 _ENVELOPE = msgspec.json.Decoder(_Envelope)
 _DEPTH = msgspec.json.Decoder(DepthMessage)
 _TRADES = msgspec.json.Decoder(TradesMessage)
+_PRICES = msgspec.json.Decoder(PriceMessage)
 _TRADER = msgspec.json.Decoder(TraderMessage)
 
 
@@ -58,9 +60,9 @@ class _Lost(Exception):
 class Stream:
     """The messages of some channels, in order and each once, with the books that follow from them.
 
-    A lost connection is replaced. Books then start again from a snapshot, trader channels go on where they were, and
-    trade channels report by a `ResyncMessage` that trades may be missing. Iterating raises ApiError if the exchange
-    refuses a subscription.
+    A lost connection is replaced. Books and trader channels then go on where they were, or start again from a snapshot
+    if too much was missed; trade channels report by a `ResyncMessage` that trades may be missing; marks and rates begin
+    with the newest. Iterating raises ApiError if the exchange refuses a subscription.
     """
 
     def __init__(
@@ -78,6 +80,9 @@ class Stream:
         self._decoders = {channel: _decoder(channel) for channel in channels}
         self._token: str | None = None
         self._mending: set[str] = set()
+        """channels whose messages do not count until a first one comes"""
+        self._resuming: set[str] = set()
+        """those of them whose books take what they missed"""
         self._connections = 0
         self._messages = self._run()
         self.books: dict[str, OrderBook] = {}
@@ -131,10 +136,15 @@ class Stream:
         await socket.send_str(msgspec.json.encode({"op": "signIn", "token": self._token}).decode())
 
     async def _subscribe(self, socket: aiohttp.ClientWebSocketResponse, channel: str) -> None:
+        """Go on after the last message where the channel can; a book that diverged has none."""
         self._mending.add(channel)
+        self._resuming.discard(channel)
         operation: dict[str, Any] = {"op": "subscribe", "channels": [channel]}
         if channel.startswith("trader.") and self._have[channel]:
             operation["after"] = self._have[channel]
+        if channel.endswith(".depth") and (seq := self.books[_symbol(channel)].seq):
+            operation["after"] = seq
+            self._resuming.add(channel)
         await socket.send_str(msgspec.json.encode(operation).decode())
 
     async def _receive(self, socket: aiohttp.ClientWebSocketResponse) -> AsyncIterator[Message]:
@@ -167,8 +177,12 @@ class Stream:
         """Whether `message` is news; a gap is mended by subscribing again."""
         channel = message.channel
         have = self._have[channel]
+        if isinstance(message, PriceMessage):
+            self._have[channel] = message.seq
+            return True
         if isinstance(message, DepthSnapshot | TraderSnapshot | ResyncMessage | ResumedMessage):
             self._mending.discard(channel)
+            self._resuming.discard(channel)
         elif message.seq <= have:
             return False
         elif message.prev_seq > have:
@@ -176,11 +190,12 @@ class Stream:
                 await self._subscribe(socket, channel)
             return False
         if isinstance(message, DepthSnapshot | DepthUpdate):
-            if channel in self._mending:
+            if channel in self._mending and channel not in self._resuming:
                 return False
             try:
                 self.books[_symbol(channel)].apply(message)
             except BookDiverged:
+                self.books[_symbol(channel)].forget()
                 await self._subscribe(socket, channel)
                 return False
         self._have[channel] = message.seq
@@ -190,6 +205,8 @@ class Stream:
 def _decoder(channel: str) -> msgspec.json.Decoder[Any]:
     if channel.startswith("trader."):
         return _TRADER
+    if channel.endswith((".markPrice", ".fundingRate")):
+        return _PRICES
     return _DEPTH if channel.endswith(".depth") else _TRADES
 
 

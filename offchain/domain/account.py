@@ -21,7 +21,7 @@ def reservation_up(side: int, price: int, quantity: int, lot_size: int, fee_bps:
     However the lots are split into fills at this price or better, notional and fees never exceed it. `conversion_limit`
     is 0 unless the market is cross-quoted.
     """
-    if side == Side.SELL:
+    if side:
         return quantity * lot_size
     notional = notional_up(quantity, price, conversion_limit) if conversion_limit else price * quantity
     return notional - (-notional * fee_bps // BPS)
@@ -110,53 +110,31 @@ class Delegation(msgspec.Struct, array_like=True):
     """as far as it counts: later ends are confirmed before they do, earlier ones count at once"""
 
 
-class LiveOrder:
-    """An accepted order: open, or ended while a fill of it is still unsettled."""
+class LiveOrder(msgspec.Struct, eq=False, gc=False):
+    """An accepted order: open, or ended while a fill of it is still unsettled.
 
-    __slots__ = (
-        "account",
-        "balance",
-        "client_order_id",
-        "delegate",
-        "filled",
-        "market",
-        "order",
-        "order_hash",
-        "quantity",
-        "reserved",
-        "status",
-        "ticket",
-        "waiting",
-    )
+    The cyclic collector does not look at orders, of which there may be a million: whatever refers to an order lets go
+    of it when it ends, so that they are freed without it. A core that is dropped with open orders is not freed.
+    """
 
-    def __init__(
-        self,
-        order: Order,
-        order_hash: OrderHash,
-        account: Account,
-        balance: Balance,
-        market: Market,
-        client_order_id: str | None,
-        delegate: Address | None = None,
-    ) -> None:
-        self.order = order
-        self.order_hash = order_hash
-        self.account = account
-        self.balance = balance
-        """the balance that the order draws on"""
-        self.market = market
-        self.quantity = order.quantity
-        """lots that it works for: a reduce-only order may have been trimmed to the position"""
-        self.client_order_id = client_order_id
-        self.delegate = delegate
-        """who signed for the account; None if it did itself"""
-        self.filled = 0
-        self.reserved = 0
-        self.ticket = 0
-        """place in the queue of its price level; 0 while the order does not rest"""
-        self.status = OrderStatus.OPEN
-        self.waiting: PlaceOrder | None = None
-        """what to execute once its trigger is reached; None: it does not wait"""
+    order: Order
+    order_hash: OrderHash
+    account: Account
+    balance: Balance
+    """the balance that the order draws on"""
+    market: Market
+    quantity: int
+    """lots that it works for: a reduce-only order may have been trimmed to the position"""
+    client_order_id: str | None = None
+    delegate: Address | None = None
+    """who signed for the account; None if it did itself"""
+    filled: int = 0
+    reserved: int = 0
+    ticket: int = 0
+    """place in the queue of its price level; 0 while the order does not rest"""
+    status: OrderStatus = OrderStatus.OPEN
+    waiting: PlaceOrder | None = None
+    """what to execute once its trigger is reached; None: it does not wait"""
 
     @property
     def remaining(self) -> int:
@@ -185,23 +163,20 @@ class LiveOrder:
         self.reserved = 0
 
 
-class NonceKey:
+class NonceKey(msgspec.Struct, eq=False, gc=False):
     """What is remembered of a nonce key: the latest order that used it, its answer, and the order that works now."""
 
-    __slots__ = ("address", "ended", "key", "market", "order_hash", "result", "sequence", "working")
-
-    def __init__(self, address: Address, key: int) -> None:
-        self.address = address
-        self.key = key
-        self.market: int | None = None
-        """pinned by the first order that was accepted"""
-        self.sequence = -1
-        self.order_hash: OrderHash = b""
-        self.result: PlaceResult | None = None
-        self.ended: OrderStatus | None = None
-        """how the latest order ended; None while it is open"""
-        self.working: LiveOrder | None = None
-        """the open order of the key; an older one than the latest if that was rejected"""
+    address: Address
+    key: int
+    market: int | None = None
+    """pinned by the first order that was accepted"""
+    sequence: int = -1
+    order_hash: OrderHash = b""
+    result: PlaceResult | None = None
+    ended: OrderStatus | None = None
+    """how the latest order ended; None while it is open"""
+    working: LiveOrder | None = None
+    """the open order of the key; an older one than the latest if that was rejected"""
 
 
 class Account:

@@ -24,6 +24,12 @@ from offchain.domain.state import MarketState, State
 _MAX_NONCE = 2**64 - 1
 _MAX_LIMIT = 2**64 - 1
 
+# Looking a member up on its class costs more than comparing with it.
+_SIDES = (int(Side.BUY), int(Side.SELL))
+_GTC, _FOK = int(TimeInForce.GTC), int(TimeInForce.FOK)
+_SPOT = int(Kind.SPOT)
+_ACTIVE = int(MarketStatus.ACTIVE)
+
 
 def refusal(
     state: State,
@@ -38,8 +44,8 @@ def refusal(
     order = command.order
     return (
         _market(state, venue)
-        or _form(order, venue.market, now_ms)
-        or _beyond_limit(venue, order)
+        or _form(order, venue, now_ms)
+        or (None if venue.quantity_limit is None else _beyond_limit(venue, venue.quantity_limit, order))
         or _terms(state, venue.market, account, command)
         or (None if venue.is_plain else _product(state, configuration, venue.market, order, now_ms))
         or _identity(configuration, account, nonce_key, command)
@@ -71,7 +77,7 @@ def not_delegate(account: Account | None, delegate: Address | None, now_ms: int)
 
 def _market(state: State, venue: MarketState) -> Rejection | None:
     market = venue.market
-    if venue.status != MarketStatus.ACTIVE:
+    if venue.status != _ACTIVE:
         return Rejection(Code.MARKET_NOT_ACTIVE, "market", f"market {market.symbol} is not active on chain")
     reason = state.halt_reason(market.id)
     if reason is not None:
@@ -79,22 +85,23 @@ def _market(state: State, venue: MarketState) -> Rejection | None:
     return None
 
 
-def _form(order: Order, market: Market, now_ms: int) -> Rejection | None:
+def _form(order: Order, venue: MarketState, now_ms: int) -> Rejection | None:
     """What the order says by itself."""
-    if order.side not in (Side.BUY, Side.SELL):
+    market, price, time_in_force = venue.market, order.price, order.time_in_force
+    if order.side not in _SIDES:
         return Rejection(Code.INVALID_SIDE, "side", f"side {order.side} is neither 0 (buy) nor 1 (sell)")
-    if not TimeInForce.GTC <= order.time_in_force <= TimeInForce.FOK:
-        return Rejection(Code.INVALID_TIME_IN_FORCE, "timeInForce", f"time in force {order.time_in_force} is unknown")
-    if order.price <= 0 or order.price % market.tick_per_lot or order.price > market.max_price_per_lot:
+    if not _GTC <= time_in_force <= _FOK:
+        return Rejection(Code.INVALID_TIME_IN_FORCE, "timeInForce", f"time in force {time_in_force} is unknown")
+    if price <= 0 or price % venue.tick_per_lot or price > venue.max_price_per_lot:
         detail = (
-            f"{order.price} micro-USDC per lot is not a positive multiple of {market.tick_per_lot} up to "
-            f"{market.max_price_per_lot}"
+            f"{price} micro-USDC per lot is not a positive multiple of {venue.tick_per_lot} up to "
+            f"{venue.max_price_per_lot}"
         )
         return Rejection(Code.INVALID_PRICE, "price", detail)
     if not 0 < order.quantity <= market.max_quantity:
         detail = f"{order.quantity} lots are not between 1 and {market.max_quantity}"
         return Rejection(Code.INVALID_QUANTITY, "quantity", detail)
-    if order.time_in_force == TimeInForce.GTC:
+    if time_in_force == _GTC:
         if order.expiry != NO_EXPIRY:
             return Rejection(Code.INVALID_EXPIRY, "expiry", f"a GTC order signs the expiry {NO_EXPIRY}")
     elif not 0 <= order.expiry <= MAX_TIMED_EXPIRY:
@@ -103,15 +110,14 @@ def _form(order: Order, market: Market, now_ms: int) -> Rejection | None:
         return Rejection(
             Code.ORDER_EXPIRED, "expiry", f"the order expired at {order.expiry * 1000} ms, now is {now_ms}"
         )
-    if not 0 <= order.nonce <= _MAX_NONCE or order.sequence == LAST_SEQUENCE:
+    if not 0 <= order.nonce <= _MAX_NONCE or order.nonce & LAST_SEQUENCE == LAST_SEQUENCE:
         return Rejection(Code.INVALID_NONCE, "nonce", f"sequence {order.sequence} cannot be settled on chain")
     return None
 
 
-def _beyond_limit(venue: MarketState, order: Order) -> Rejection | None:
+def _beyond_limit(venue: MarketState, limit: int, order: Order) -> Rejection | None:
     """Whether the order has more lots than the operator allows now."""
-    limit = venue.quantity_limit
-    if limit is None or order.quantity <= limit:
+    if order.quantity <= limit:
         return None
     detail = f"{order.quantity} lots are more than the {limit} that an order of {venue.market.symbol} may have now"
     return Rejection(Code.INVALID_QUANTITY, "quantity", detail)
@@ -120,7 +126,7 @@ def _beyond_limit(venue: MarketState, order: Order) -> Rejection | None:
 def _terms(state: State, market: Market, account: Account | None, command: PlaceOrder) -> Rejection | None:
     """What the order demands of the exchange."""
     order = command.order
-    if order.reduce_only and market.kind == Kind.SPOT:
+    if order.reduce_only and market.kind == _SPOT:
         return Rejection(Code.REDUCE_ONLY_SPOT, "reduceOnly", "spot markets have no positions to reduce")
     if order.conversion_limit and not market.is_cross_quoted:
         detail = "a conversion limit belongs to cross-quoted markets only"
@@ -225,7 +231,7 @@ def _band(configuration: Configure, venue: MarketState, command: PlaceOrder) -> 
     are of one kind, and not again when it works: the market that it was meant for is one that moves."""
     order, trigger = command.order, command.trigger
     if trigger is None:
-        best = venue.book.side(1 - order.side).best
+        best = venue.book.sides[1 - order.side].best
         return None if best is None else outside_band(best, "the best price", order, configuration.price_band_bps)
     if trigger.source is TriggerSource.INDEX and venue.market.kind == Kind.OPTION:
         return None

@@ -14,8 +14,8 @@ from offchain.domain.market import Asset, Market
 from offchain.domain.order import Address, Order, OrderHash, SelfTrade, Trigger
 
 
-class Base(msgspec.Struct, frozen=True, array_like=True):
-    """Common settings of commands and chain logs."""
+class Base(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Common settings of commands and chain logs: frozen data has no cycles to collect."""
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -311,6 +311,20 @@ class ClearingPayment(Base, frozen=True, array_like=True):
     log_index: int
 
 
+class FundingAccrual(Base, frozen=True, array_like=True):
+    """An hour's funding of a perpetual, as the Clearinghouse has accrued it."""
+
+    market: int
+    hour: int
+    """Unix time / 3600"""
+    funding: int
+    """the funding index from now on"""
+    rate: int = 0
+    """1e-8 per hour"""
+    index: int = 0
+    """of the market at the full hour, micro-USDC per lot"""
+
+
 class ClearingChanged(Base, frozen=True, array_like=True, tag="clearingChanged"):
     """What one transaction did in the Clearinghouse besides settling a batch."""
 
@@ -318,8 +332,7 @@ class ClearingChanged(Base, frozen=True, array_like=True, tag="clearingChanged")
     positions: list[ClearedPosition] = []
     pools: list[tuple[int, int]] = []
     """(market, micro-USDC) from now on"""
-    funding: list[tuple[int, int, int]] = []
-    """(market, hour, funding index) from now on"""
+    funding: list[FundingAccrual] = []
     expired: list[tuple[int, int]] = []
     """(market, what a lot is settled at)"""
     payments: list[ClearingPayment] = []

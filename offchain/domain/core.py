@@ -66,6 +66,7 @@ from offchain.domain.events import (
     Result,
 )
 from offchain.domain.fees import FeeSchedule
+from offchain.domain.mark import Quote, quote
 from offchain.domain.market import Asset, Market
 from offchain.domain.oracle import OraclePrice
 from offchain.domain.order import Address, OrderStatus
@@ -105,7 +106,7 @@ _NOT_CONFIGURED = Rejection(Code.NOT_CONFIGURED, "", "the exchange is not config
 
 def _unconfigured(command: PlaceOrder) -> PlaceResult:
     status, quantity = OrderStatus.REJECTED, command.order.quantity
-    return PlaceResult(command.order_hash, status, quantity, 0, [], _NOT_CONFIGURED)
+    return PlaceResult(command.order_hash, status, quantity, 0, (), _NOT_CONFIGURED)
 
 
 class MarketView(msgspec.Struct, frozen=True):
@@ -194,6 +195,8 @@ class Core:
             ending.trim(self._state, turn)
         if turn.prints is not None or self._state.ready:
             trading.run_triggers(self._state, turn)
+        for position in turn.positions:
+            self._state.markets[position.market].count(position)
         if type(result) is Rejection:
             turn.events.append(CommandRefused(result))
         return result, turn.finish()
@@ -284,6 +287,10 @@ class Core:
     def exchange_update(self) -> ExchangeUpdate | None:
         """What holds for all markets; None before Configure."""
         return self._state.exchange_update() if self._state.configuration is not None else None
+
+    def quote(self, market: int, now_ms: int) -> Quote:
+        """What a market is worth at a time. Raises KeyError for an unknown market."""
+        return quote(self._state, self._state.markets[market], now_ms)
 
     def depth(self, market: int, side: int, limit: int) -> list[tuple[int, int]]:
         """The best `limit` levels as (micro-USDC per lot, lots). Raises KeyError for an unknown market."""

@@ -12,6 +12,7 @@ from offchain.domain.errors import Code, Rejection
 from offchain.domain.events import CancelResult, CommandRefused, Done, OrdersCanceled, Ticked
 from offchain.domain.order import Order, OrderStatus, Side
 from offchain.domain.positions import Position
+from offchain.domain.sampling import sample
 from offchain.domain.state import State, Turn
 
 MAX_CANCELED = 1_000
@@ -73,6 +74,7 @@ def tick(state: State, turn: Turn, command: Tick) -> Done:
     for order_hash in due:
         state.end_order(turn, state.orders[order_hash], OrderStatus.EXPIRED, "expired")
     turn.events.append(Ticked(len(due)))
+    sample(state, turn)
     return Done()
 
 

@@ -18,8 +18,8 @@ from offchain.domain.oracle import Conversion, OraclePrice, notional_down
 from offchain.domain.order import Address, OrderHash, OrderStatus
 
 
-class Base(msgspec.Struct, frozen=True, array_like=True):
-    """Common settings of events and results."""
+class Base(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Common settings of events and results: frozen data has no cycles to collect."""
 
 
 class OrderUpdate(Base, frozen=True, array_like=True, tag="orderUpdate"):
@@ -223,6 +223,32 @@ class PriceUpdate(Base, frozen=True, array_like=True, tag="priceUpdate"):
     price: OraclePrice
 
 
+class MarkSample(Base, frozen=True, array_like=True, tag="markSample"):
+    """A derivative's mark and index as they were taken down: of a perpetual or a future while its index is fresh."""
+
+    market: int
+    time_ms: int
+    mark: int
+    index: int
+    """0 of an option, whose mark is a premium"""
+
+
+class FundingUpdate(Base, frozen=True, array_like=True, tag="fundingUpdate"):
+    """An hour's funding of a perpetual was accrued on chain, or a reorganisation undid that."""
+
+    market: int
+    hour: int
+    """Unix time / 3600, of the full hour at which it is due"""
+    rate: int
+    """1e-8 per hour; longs pay a positive one"""
+    index: int
+    """at the full hour"""
+    funding: int
+    """the market's funding index from now on, micro-USDC per lot x 2^32"""
+    reverted: bool = False
+    """hours after `hour` have not been accrued; rate and index are 0, as they are not kept"""
+
+
 class BlockApplied(Base, frozen=True, array_like=True, tag="blockApplied"):
     number: int
     block_hash: bytes
@@ -342,6 +368,8 @@ Event = (
     | ExchangeUpdate
     | AdminActed
     | PriceUpdate
+    | MarkSample
+    | FundingUpdate
     | BlockApplied
     | BlockReverted
     | Configured
@@ -368,7 +396,7 @@ class PlaceResult(Base, frozen=True, array_like=True, tag="placed"):
     status: OrderStatus
     quantity: int
     filled: int
-    fills: list[tuple[bytes, int, int]]
+    fills: tuple[tuple[bytes, int, int], ...]
     """(trade id, price, quantity) of the fills made on entry"""
     rejection: Rejection | None = None
     code: str = ""

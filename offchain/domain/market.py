@@ -81,7 +81,7 @@ class Market(msgspec.Struct, frozen=True, array_like=True):
     @property
     def is_cross_quoted(self) -> bool:
         """Whether prices are in another asset than USDC: 10^-12 whole quote units per whole base unit."""
-        return self.kind == Kind.SPOT and self.quote != USDC
+        return self.quote != USDC and self.kind == Kind.SPOT
 
     @property
     def is_plain(self) -> bool:

@@ -5,11 +5,13 @@ Prices are micro-USDC per lot, quantities lots.
 
 from __future__ import annotations
 
+import msgspec
+
 from offchain.domain.account import LiveOrder
 from offchain.domain.book import BookSide
-from offchain.domain.clearing import fee_down
+from offchain.domain.clearing import BPS
 from offchain.domain.oracle import is_beyond, notional_down
-from offchain.domain.order import Order, SelfTrade, TimeInForce
+from offchain.domain.order import NO_EXPIRY, Order, SelfTrade, TimeInForce
 from offchain.domain.trial import Trial
 
 MAX_GROUP = 256
@@ -29,20 +31,22 @@ _PASSED_OVER = ("expired", "conversionLimit", "reduceOnly", "insufficientBalance
 """Why an order that would stand in the way counts for nothing."""
 
 
-class Plan:
+# Looking a member up on its class costs more than comparing with it.
+_IOC = int(TimeInForce.IOC)
+_EXPIRE_MAKER, _EXPIRE_TAKER = SelfTrade.EXPIRE_MAKER, SelfTrade.EXPIRE_TAKER
+
+
+class Plan(msgspec.Struct, gc=False):
     """What happens to the makers, in order, and what is left of the taker."""
 
-    __slots__ = ("fills", "remaining", "spent_down", "steps", "stop")
-
-    def __init__(self, quantity: int) -> None:
-        self.steps: list[tuple[LiveOrder, int, str]] = []
-        """(maker, lots filled, ""), or (maker, 0, why it ends)"""
-        self.fills = 0
-        self.remaining = quantity
-        self.spent_down = 0
-        """notional plus the taker's fees, micro-USDC"""
-        self.stop = ""
-        """why the remainder may not rest although it could cross further; "" if it may"""
+    remaining: int
+    fills: int = 0
+    spent_down: int = 0
+    """notional plus the taker's fees, micro-USDC"""
+    stop: str = ""
+    """why the remainder may not rest although it could cross further; "" if it may"""
+    steps: list[tuple[LiveOrder, int, str]] = []
+    """(maker, lots filled, ""), or (maker, 0, why it ends)"""
 
     @property
     def crosses(self) -> bool:
@@ -66,9 +70,11 @@ def plan(
     `rate`: micro-USDC per whole quote unit; None unless the market is cross-quoted. `trial`: of a derivative.
     """
     result = Plan(wanted)
-    is_immediate = order.time_in_force >= TimeInForce.IOC
+    if makers.sign * order.price > makers.best_key:
+        return result  # most orders meet nobody
+    steps, account, remaining = result.steps, order.account, wanted
     max_fills, limit_code = MAX_FILLS, "fillLimit"
-    if is_immediate:
+    if order.time_in_force >= _IOC:
         max_fills, limit_code = MAX_GROUP if trial is None else MAX_CLEARED_GROUP, "groupLimit"
     met = 0
     for price, level in makers.crossing(order.price):
@@ -79,33 +85,37 @@ def plan(
             if met > MAX_MET:
                 result.stop = limit_code
                 return result
-            if maker.order.is_dead(now_ms):
-                result.steps.append((maker, 0, "expired"))
+            met_order = maker.order
+            if met_order.expiry != NO_EXPIRY and met_order.is_dead(now_ms):
+                steps.append((maker, 0, "expired"))
                 continue
-            if rate is not None and is_beyond(maker.order.side, maker.order.conversion_limit, rate):
-                result.steps.append((maker, 0, "conversionLimit"))
+            if rate is not None and is_beyond(met_order.side, met_order.conversion_limit, rate):
+                steps.append((maker, 0, "conversionLimit"))
                 continue
-            if maker.order.account == order.account:
-                if self_trade is not SelfTrade.EXPIRE_TAKER:
-                    result.steps.append((maker, 0, "selfTrade"))
-                if self_trade is not SelfTrade.EXPIRE_MAKER:
+            if met_order.account == account:
+                if self_trade is not _EXPIRE_TAKER:
+                    steps.append((maker, 0, "selfTrade"))
+                if self_trade is not _EXPIRE_MAKER:
                     result.stop = "selfTrade"
                     return result
                 continue
             if result.fills == max_fills:
                 result.stop = limit_code
                 return result
-            quantity = min(result.remaining, maker.remaining)
+            quantity = maker.quantity - maker.filled
+            if quantity > remaining:
+                quantity = remaining
             if trial is not None:
                 quantity, unfit = trial.offer(maker, price, quantity)
                 if unfit:
-                    result.steps.append((maker, 0, unfit))
+                    steps.append((maker, 0, unfit))
                     continue
             notional = price * quantity if rate is None else notional_down(quantity, price, rate)
-            result.steps.append((maker, quantity, ""))
+            steps.append((maker, quantity, ""))
+            remaining -= quantity
             result.fills += 1
-            result.remaining -= quantity
-            result.spent_down += notional + fee_down(notional, fee_bps)
-            if not result.remaining:
+            result.remaining = remaining
+            result.spent_down += notional + notional * fee_bps // BPS  # as fee_down, without a call per fill
+            if not remaining:
                 return result
     return result

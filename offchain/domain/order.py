@@ -84,7 +84,10 @@ class Trigger(msgspec.Struct, frozen=True, array_like=True):
         return (self.kind is TriggerKind.STOP) == (side == Side.BUY)
 
 
-class Order(msgspec.Struct, frozen=True, array_like=True):
+_IOC = int(TimeInForce.IOC)  # looking a member up on its class costs more than comparing with it
+
+
+class Order(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The signed content, field by field as in `IEngine.Order`."""
 
     account: Address
@@ -113,7 +116,7 @@ class Order(msgspec.Struct, frozen=True, array_like=True):
     @property
     def is_immediate(self) -> bool:
         """IOC and FOK orders never rest."""
-        return self.time_in_force >= TimeInForce.IOC
+        return self.time_in_force >= _IOC
 
     def is_dead(self, now_ms: int) -> bool:
         """Whether the order has expired at `now_ms` (Unix milliseconds); it is dead from `expiry * 1000` on."""

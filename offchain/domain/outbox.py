@@ -19,17 +19,14 @@ MAX_BATCH_FILLS = 2_000
 """Fills that a batch may hold."""
 
 
-class Fill:
+class Fill(msgspec.Struct, eq=False, gc=False):
     """A trade with the two orders whose filled quantities it is part of."""
 
-    __slots__ = ("changes", "maker", "taker", "trade")
-
-    def __init__(self, trade: Trade, maker: LiveOrder, taker: LiveOrder) -> None:
-        self.trade = trade
-        self.maker = maker
-        self.taker = taker
-        self.changes: tuple[tuple[Balance, int], ...] | None = None
-        """of a derivative: what it does to whose balance, which depends on the positions before it"""
+    trade: Trade
+    maker: LiveOrder
+    taker: LiveOrder
+    changes: tuple[tuple[Balance, int], ...] | None = None
+    """of a derivative: what it does to whose balance, which depends on the positions before it"""
 
     @property
     def item(self) -> int:

@@ -7,6 +7,7 @@ from offchain.domain.commands import Price
 from offchain.domain.errors import Code, Rejection
 from offchain.domain.events import Done, PriceUpdate
 from offchain.domain.oracle import OraclePrice
+from offchain.domain.sampling import sample
 from offchain.domain.state import State, Turn
 
 
@@ -31,6 +32,7 @@ def set_price(state: State, turn: Turn, command: Price) -> Done | Rejection:
             turn.note(venue)
     if known is not None and known.round == price.round:
         _drop_replaced(state, turn, command, known)
+    sample(state, turn, command.oracle)
     return Done()
 
 

@@ -14,7 +14,7 @@ from offchain.domain.actions import EndedAction, PendingAction
 from offchain.domain.blocks import BlockRecord, ChainView
 from offchain.domain.codec import Codec
 from offchain.domain.commands import Configure, PlaceOrder
-from offchain.domain.events import ApiKeyUpdate, PlaceResult, Trade
+from offchain.domain.events import ApiKeyUpdate, MarkSample, PlaceResult, Trade
 from offchain.domain.fees import FeeSchedule
 from offchain.domain.ledger import ClearingMarket
 from offchain.domain.market import Asset, Market
@@ -25,7 +25,7 @@ from offchain.domain.positions import Holding
 from offchain.domain.requests import Request
 from offchain.domain.state import MarketState, State
 
-VERSION = 8
+VERSION = 9
 """Of the snapshot's form; another form has another number."""
 
 
@@ -87,6 +87,7 @@ class _Market(msgspec.Struct, array_like=True):
     clearing: ClearingMarket
     pool: int
     last_price: int
+    sample: MarkSample | None
     positions: list[tuple[Address, Holding, Holding]]
     """(account, settled, current)"""
     quantity_limit: int | None
@@ -250,9 +251,9 @@ def _write_market(venue: MarketState) -> _Market:
     positions = [(one.address, one.settled, one.current) for one in venue.positions.values()]
     status = (venue.status, venue.status_at, venue.operator_halt)
     limits = (venue.quantity_limit, venue.opening_margin_bps)
-    clearing = (venue.clearing, venue.pool, venue.last_price)
     ready = [(order_hash, price) for order_hash, (_, price) in venue.waiting.ready.items()] if venue.waiting else []
-    return _Market(venue.market, *status, bids, asks, *clearing, positions, *limits, ready)
+    seen = (venue.last_price, venue.sample)
+    return _Market(venue.market, *status, bids, asks, venue.clearing, venue.pool, *seen, positions, *limits, ready)
 
 
 def _write_account(account: Account) -> _Account:
@@ -333,9 +334,11 @@ def decode(data: bytes) -> State:
         venue.status, venue.status_at, venue.operator_halt = market.status, market.status_at, market.operator_halt
         venue.clearing, venue.pool, venue.last_price = market.clearing, market.pool, market.last_price
         venue.quantity_limit, venue.opening_margin_bps = market.quantity_limit, market.opening_margin_bps
+        venue.sample = market.sample
         for address, settled, current in market.positions:
             position = venue.position(address)
             position.settled, position.current = settled, current
+            venue.count(position)
     for account in saved.accounts:
         _read_account(state, account)
     orders = {one.order_hash: _read_order(state, one) for one in [*saved.orders, *saved.ended_orders]}
@@ -384,12 +387,21 @@ def _read_order(state: State, saved: _Order) -> LiveOrder:
     account = state.account(saved.order.account)
     market = state.markets[saved.order.market].market
     balance = account.balance(drawn_asset(market, saved.order.side))
-    live = LiveOrder(saved.order, saved.order_hash, account, balance, market, saved.client_order_id, saved.delegate)
-    live.quantity = saved.quantity
-    live.filled, live.reserved, live.status = saved.filled, saved.reserved, saved.status
-    live.ticket = saved.ticket
-    live.waiting = saved.waiting
-    return live
+    return LiveOrder(
+        saved.order,
+        saved.order_hash,
+        account,
+        balance,
+        market,
+        saved.quantity,
+        saved.client_order_id,
+        saved.delegate,
+        saved.filled,
+        saved.reserved,
+        saved.ticket,
+        saved.status,
+        saved.waiting,
+    )
 
 
 def _read_open_orders(state: State, saved: _Snapshot, orders: dict[OrderHash, LiveOrder]) -> None:

@@ -15,7 +15,7 @@ from offchain.domain.actions import Actions
 from offchain.domain.blocks import ChainView
 from offchain.domain.book import Book
 from offchain.domain.commands import Configure
-from offchain.domain.events import Event, ExchangeUpdate, MarketUpdate, OrderUpdate, Trade
+from offchain.domain.events import Event, ExchangeUpdate, MarketUpdate, MarkSample, OrderUpdate, Trade
 from offchain.domain.fees import FeeSchedule
 from offchain.domain.ledger import ClearingMarket, ClearingStatus
 from offchain.domain.market import USDC, Asset, Market, MarketStatus
@@ -55,11 +55,11 @@ class Turn:
     def finish(self) -> list[Event]:
         """All events: those of the command, then each touched position and balance once, by account."""
         if self.positions:
-            self.events.extend(position.update() for position in sorted(self.positions, key=_by_holder))
+            self.events += [position.update() for position in sorted(self.positions, key=_by_holder)]
         if len(self.touched) > 1:
-            self.events.extend(balance.update() for balance in sorted(self.touched, key=_by_owner))
+            self.events += [balance.update() for balance in sorted(self.touched, key=_by_owner)]
         else:
-            self.events.extend(balance.update() for balance in self.touched)
+            self.events += [balance.update() for balance in self.touched]
         return self.events
 
 
@@ -72,18 +72,24 @@ class MarketState:
         "is_plain",
         "last_price",
         "market",
+        "max_price_per_lot",
+        "open_interest",
         "opening_margin_bps",
         "operator_halt",
         "pool",
         "positions",
         "quantity_limit",
+        "sample",
         "status",
         "status_at",
+        "tick_per_lot",
         "waiting",
     )
 
     def __init__(self, market: Market) -> None:
         self.market = market
+        # Every order asks for these, and they take powers of ten.
+        self.tick_per_lot, self.max_price_per_lot = market.tick_per_lot, market.max_price_per_lot
         self.is_plain = market.is_plain
         """spot, quoted in USDC: the way of most orders, which asks for it often"""
         self.book = Book()
@@ -103,6 +109,10 @@ class MarketState:
         self.positions: dict[Address, Position] = {}
         self.last_price = 0
         """of the last trade, 0 before the first"""
+        self.open_interest = 0
+        """lots that are held long, and so short, once everything matched has settled"""
+        self.sample: MarkSample | None = None
+        """the last that was taken"""
         self.waiting: WaitingOrders | None = None
         """None before the first"""
 
@@ -117,6 +127,12 @@ class MarketState:
         if position is None:
             position = self.positions[address] = Position(address, self.market.id)
         return position
+
+    def count(self, position: Position) -> None:
+        """Let open interest include a position as it is now."""
+        lots = max(0, position.current.size)
+        self.open_interest += lots - position.counted
+        position.counted = lots
 
 
 class State:
@@ -243,28 +259,29 @@ class State:
 
     def open_order(self, turn: Turn, live: LiveOrder, place: LiveOrder | None) -> None:
         """Let an order rest, in the place of `place`, which it replaces, or at the end of the queue; or let it wait."""
-        venue = self.markets[live.order.market]
+        order, order_hash, account = live.order, live.order_hash, live.account
+        venue = self.markets[order.market]
         if live.waiting is not None:
             venue.put_to_sleep(live, self.next_ticket)
             self.next_ticket += 1
         elif place is None:
-            venue.book.side(live.order.side).add(live, self.next_ticket)
+            venue.book.sides[order.side].add(live, self.next_ticket)
             self.next_ticket += 1
         else:
-            venue.book.side(live.order.side).swap(place, live)
+            venue.book.sides[order.side].swap(place, live)
         if venue.waiting is not None:
             turn.note(venue)
         live.reserve_up(self.fee_bps)
         turn.touched[live.balance] = None
-        if live.order.reduce_only and live.waiting is None:
-            venue.position(live.order.account).reducing[live.order_hash] = live
-        self.orders[live.order_hash] = live
-        live.account.orders[live.order_hash] = live
-        live.account.nonce_keys[live.order.key].working = live
+        if order.reduce_only and live.waiting is None:
+            venue.position(order.account).reducing[order_hash] = live
+        self.orders[order_hash] = live
+        account.orders[order_hash] = live
+        account.nonce_keys[order.nonce >> 32].working = live
         if live.client_order_id is not None:
-            live.account.client_order_ids[live.client_order_id] = live.order_hash
-        if live.order.expiry != NO_EXPIRY:
-            self.timed.add((live.order.expiry, live.order_hash))
+            account.client_order_ids[live.client_order_id] = order_hash
+        if order.expiry != NO_EXPIRY:
+            self.timed.add((order.expiry, order_hash))
 
     def end_order(self, turn: Turn, live: LiveOrder, status: OrderStatus, code: str) -> None:
         """End an open order and take it out of its book, or from among those that wait."""
@@ -272,7 +289,7 @@ class State:
         resting = 0
         if live.waiting is None:
             resting = live.remaining
-            venue.book.side(live.order.side).remove(live)
+            venue.book.sides[live.order.side].remove(live)
         elif venue.waiting is not None:
             venue.waiting.remove(live)
         if venue.waiting is not None:
@@ -282,21 +299,21 @@ class State:
 
     def forget_order(self, turn: Turn, live: LiveOrder, status: OrderStatus) -> None:
         """Take an order that has left its book out of everything else that knows open orders."""
-        account = live.account
+        order, order_hash, account = live.order, live.order_hash, live.account
         live.status = status
         live.release_reservation()
         turn.touched[live.balance] = None
-        if live.order.reduce_only and live.waiting is None:
-            del self.markets[live.order.market].position(live.order.account).reducing[live.order_hash]
-        del self.orders[live.order_hash]
-        del account.orders[live.order_hash]
+        if order.reduce_only and live.waiting is None:
+            del self.markets[order.market].position(order.account).reducing[order_hash]
+        del self.orders[order_hash]
+        del account.orders[order_hash]
         if live.client_order_id is not None:
             del account.client_order_ids[live.client_order_id]
-        if live.order.expiry != NO_EXPIRY:
-            self.timed.remove((live.order.expiry, live.order_hash))
-        nonce_key = account.nonce_keys[live.order.key]
+        if order.expiry != NO_EXPIRY:
+            self.timed.remove((order.expiry, order_hash))
+        nonce_key = account.nonce_keys[order.nonce >> 32]
         nonce_key.working = None
-        if nonce_key.order_hash == live.order_hash:
+        if nonce_key.order_hash == order_hash:
             nonce_key.ended = status
 
     def order_update(self, live: LiveOrder, depth_change: int, code: str = "") -> OrderUpdate:

@@ -16,11 +16,15 @@ from offchain.domain.ids import fill_id
 from offchain.domain.market import USDC, Kind
 from offchain.domain.matching import Plan, plan
 from offchain.domain.oracle import Conversion, notional_down
-from offchain.domain.order import LAST_SEQUENCE, OrderStatus, Side, TimeInForce
+from offchain.domain.order import LAST_SEQUENCE, OrderStatus, TimeInForce
 from offchain.domain.outbox import Fill
 from offchain.domain.state import MarketState, State, Turn
 from offchain.domain.trial import Trial
 from offchain.domain.triggers import MAX_TRIGGERED, collect, next_ready, reaching
+
+# Looking a member up on its class costs more than comparing with it.
+_FOK = int(TimeInForce.FOK)
+_OPEN, _PARTIALLY_FILLED, _FILLED = OrderStatus.OPEN, OrderStatus.PARTIALLY_FILLED, OrderStatus.FILLED
 
 MAX_NONCE_KEYS = 262_144
 """Nonce keys that are remembered of one account."""
@@ -33,14 +37,15 @@ def place(state: State, turn: Turn, command: PlaceOrder) -> PlaceResult:
     if venue is None:
         return _refuse(turn, command, Rejection(Code.UNKNOWN_MARKET, "market", f"there is no market {order.market}"))
     account = state.accounts.get(order.account)
-    nonce_key = account.nonce_keys.get(order.key) if account is not None else None
+    key = order.nonce >> 32
+    nonce_key = account.nonce_keys.get(key) if account is not None else None
     if nonce_key is not None and order.sequence <= nonce_key.sequence:
         return _answer_again(turn, command, nonce_key)
     rejection = _unsignable(account, venue, command, turn.now_ms)
     if rejection is not None:
         return _refuse(turn, command, rejection)
     if nonce_key is None:
-        rejection = _no_new_key(account, order.key)
+        rejection = _no_new_key(account, key)
         if rejection is not None:
             return _refuse(turn, command, rejection)
 
@@ -75,12 +80,12 @@ def _match(
             trial = Trial(state, venue, order, replaced, index)
         conversion = state.conversion(venue.market, turn.now_ms) if venue.market.quote else None
         rate = conversion.rate if conversion is not None else None
-    makers = venue.book.side(1 - order.side)
+    makers = venue.book.sides[1 - order.side]
     planned = plan(makers, order, quantity, turn.now_ms, command.self_trade, replaced, state.fee_bps, rate, trial)
     if command.post_only and planned.crosses:
         detail = "the order would meet a resting order at its price or better"
         return _reject(state, turn, command, Rejection(Code.POST_ONLY_WOULD_CROSS, "postOnly", detail))
-    is_killed = order.time_in_force == TimeInForce.FOK and (planned.remaining > 0 or quantity < order.quantity)
+    is_killed = order.time_in_force == _FOK and (planned.remaining > 0 or quantity < order.quantity)
     if not is_killed:
         if trial is None:
             rejection = _uncovered(state, venue, command, planned, replaced)
@@ -97,12 +102,19 @@ def _wait(state: State, turn: Turn, venue: MarketState, command: PlaceOrder, rep
     account = state.account(order.account)
     balance = account.balance(drawn_asset(venue.market, order.side))
     live = LiveOrder(
-        order, command.order_hash, account, balance, venue.market, command.client_order_id, command.delegate
+        order,
+        command.order_hash,
+        account,
+        balance,
+        venue.market,
+        order.quantity,
+        command.client_order_id,
+        command.delegate,
+        waiting=msgspec.structs.replace(command, expect_filled=None, replaces=None),
     )
-    live.waiting = msgspec.structs.replace(command, expect_filled=None, replaces=None)
     if replaced is not None:
         state.end_order(turn, replaced, OrderStatus.CANCELED, "replaced")
-    result = PlaceResult(command.order_hash, live.status, order.quantity, 0, [], waiting=True)
+    result = PlaceResult(command.order_hash, live.status, order.quantity, 0, (), waiting=True)
     _remember(state, command, result).market = order.market
     state.open_order(turn, live, None)
     turn.events.append(state.order_update(live, 0))
@@ -162,6 +174,8 @@ def _unsignable(account: Account | None, venue: MarketState, command: PlaceOrder
 
     The first may be anybody's doing, the second is known for good, so neither is remembered.
     """
+    if command.delegate is None and (account is None or not account.ended_keys):
+        return None  # most orders
     order = command.order
     rejection = not_delegate(account, command.delegate, now_ms)
     if rejection is not None or account is None:
@@ -200,13 +214,13 @@ def _answer_again(turn: Turn, command: PlaceOrder, nonce_key: NonceKey) -> Place
 def _refuse(turn: Turn, command: PlaceOrder, rejection: Rejection) -> PlaceResult:
     """Refuse without a trace: nothing is remembered, and the order, which may have lived before, has no new state."""
     turn.events.append(CommandRefused(rejection))
-    return PlaceResult(command.order_hash, OrderStatus.REJECTED, command.order.quantity, 0, [], rejection)
+    return PlaceResult(command.order_hash, OrderStatus.REJECTED, command.order.quantity, 0, (), rejection)
 
 
 def _reject(state: State, turn: Turn, command: PlaceOrder, rejection: Rejection) -> PlaceResult:
     """Reject for good: the sequence is consumed, an older order of the key goes on working."""
     order = command.order
-    result = PlaceResult(command.order_hash, OrderStatus.REJECTED, order.quantity, 0, [], rejection)
+    result = PlaceResult(command.order_hash, OrderStatus.REJECTED, order.quantity, 0, (), rejection)
     turn.events.append(
         OrderUpdate(
             command.order_hash,
@@ -229,10 +243,10 @@ def _reject(state: State, turn: Turn, command: PlaceOrder, rejection: Rejection)
 
 def _remember(state: State, command: PlaceOrder, result: PlaceResult) -> NonceKey:
     order = command.order
-    account = state.account(order.account)
-    nonce_key = account.nonce_keys.get(order.key)
+    nonce_keys, key = state.account(order.account).nonce_keys, order.nonce >> 32
+    nonce_key = nonce_keys.get(key)
     if nonce_key is None:
-        nonce_key = account.nonce_keys[order.key] = NonceKey(order.account, order.key)
+        nonce_key = nonce_keys[key] = NonceKey(order.account, key)
     elif order.sequence < nonce_key.sequence:
         return nonce_key  # it has waited while a later one of its key was rejected, which goes on to be the latest
     else:
@@ -242,8 +256,8 @@ def _remember(state: State, command: PlaceOrder, result: PlaceResult) -> NonceKe
         nonce_key.result = result
     nonce_key.sequence = order.sequence
     nonce_key.order_hash = command.order_hash
-    is_open = result.status is OrderStatus.OPEN or result.status is OrderStatus.PARTIALLY_FILLED
-    nonce_key.ended = None if is_open else result.status
+    status = result.status
+    nonce_key.ended = None if status is _OPEN or status is _PARTIALLY_FILLED else status
     state.known_orders[command.order_hash] = nonce_key
     return nonce_key
 
@@ -261,7 +275,7 @@ def _uncovered(
     will_rest = _will_rest(command, planned)
     lot_size = venue.market.lot_size
     need = reservation_up(order.side, order.price, will_rest, lot_size, state.fee_bps, order.conversion_limit)
-    if order.side == Side.BUY:
+    if not order.side:
         asset = USDC
         need += planned.spent_down
     else:
@@ -298,12 +312,11 @@ def _apply(
         account,
         balance,
         venue.market,
+        quantity,
         command.client_order_id,
         command.delegate,
     )
-    if order.reduce_only:
-        taker.quantity = quantity
-    rests = not (order.is_immediate or planned.stop) and planned.remaining > 0
+    rests = _will_rest(command, planned) > 0
     inherited = replaced if rests and not planned.fills and _keeps_place(taker, replaced) else None
     if replaced is not None:
         _replace(state, turn, replaced, inherited is not None)
@@ -319,7 +332,7 @@ def _apply(
                 state.end_order(turn, maker, status, code)
 
     taker.status, code = _outcome(taker, planned, is_killed)
-    result = PlaceResult(command.order_hash, taker.status, quantity, taker.filled, fills, None, code)
+    result = PlaceResult(command.order_hash, taker.status, quantity, taker.filled, tuple(fills), None, code)
     nonce_key = _remember(state, command, result)
     nonce_key.market = order.market
     if rests:
@@ -350,12 +363,12 @@ def _outcome(taker: LiveOrder, planned: Plan, is_killed: bool) -> tuple[OrderSta
     if is_killed:
         return OrderStatus.CANCELED, "fokUnfilled"
     if not planned.remaining:
-        return OrderStatus.FILLED, ""
+        return _FILLED, ""
     if planned.stop:
         return OrderStatus.CANCELED, planned.stop
     if taker.order.is_immediate:
         return OrderStatus.CANCELED, "iocRemainder"
-    return (OrderStatus.PARTIALLY_FILLED if taker.filled else OrderStatus.OPEN), ""
+    return (_PARTIALLY_FILLED if taker.filled else _OPEN), ""
 
 
 def _fill(
@@ -403,15 +416,15 @@ def _fill(
         turn.note(venue, price)
     taker.filled += quantity
 
-    side = venue.book.side(maker.order.side)
+    side = venue.book.sides[maker.order.side]
     if quantity < maker.remaining:
         maker.filled += quantity
-        maker.status = OrderStatus.PARTIALLY_FILLED
+        maker.status = _PARTIALLY_FILLED
         side.reduce(price, quantity)
         maker.reserve_up(state.fee_bps)
     else:
         side.remove(maker)
         maker.filled += quantity
-        state.forget_order(turn, maker, OrderStatus.FILLED)
+        state.forget_order(turn, maker, _FILLED)
     turn.events.append(state.order_update(maker, -quantity))
     return trade

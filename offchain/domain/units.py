@@ -17,7 +17,7 @@ def parse_units(text: str, decimals: int) -> int:
     match = _DECIMAL.fullmatch(text)
     if match is None:
         raise ValueError("is not a plain decimal number such as 12.5 (no sign, exponent, space or leading zero)")
-    whole, fraction = match.groups(default="")
+    whole, fraction = match.groups("")
     if len(fraction) > decimals:
         raise ValueError(f"has {len(fraction)} decimals, at most {decimals} are possible")
     return int(whole + fraction.ljust(decimals, "0"))

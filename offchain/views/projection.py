@@ -13,6 +13,7 @@ from offchain.domain.order import Address, OrderHash
 from offchain.ports import Record
 from offchain.views.admin import AdminWriter
 from offchain.views.candles import CandleWriter
+from offchain.views.marks import MarkWriter
 from offchain.views.schema import ACTIONS, ASSETS, CONVERSIONS, EVENTS, MARKETS, ORDERS
 
 SETTLEMENT_OF_BATCH = {
@@ -49,6 +50,7 @@ class Projection:
         self._candles = CandleWriter(connection)
         self._admin = AdminWriter(connection)
         self._command: Command = Tick()
+        self._marks = MarkWriter(connection)
         self._time_ms = 0
         self._placed: dict[OrderHash, PlaceOrder] = {}
         """orders of the command at hand that were not told of yet"""
@@ -71,6 +73,8 @@ class Projection:
             e.AssetListed: self._asset,
             e.MarketUpdate: self._market,
             e.AdminActed: self._acted,
+            e.MarkSample: self._mark_sample,
+            e.FundingUpdate: self._funding,
             e.BlockApplied: self._block,
             e.BlockReverted: self._block_reverted,
         }
@@ -172,6 +176,14 @@ class Projection:
         row = self._run("SELECT time_ms FROM trades WHERE item = ?", (event.item,)).fetchone()
         self._candles.bust(event.market, row[0])
         self._tell(seq, event, event.maker, event.taker)
+
+    # Prices -----------------------------------------------------------------------------------------------------------
+
+    def _mark_sample(self, seq: int, event: e.MarkSample) -> None:
+        self._marks.add(event)
+
+    def _funding(self, seq: int, event: e.FundingUpdate) -> None:
+        self._marks.accrue(event)
 
     # Money ------------------------------------------------------------------------------------------------------------
 

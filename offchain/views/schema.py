@@ -17,9 +17,9 @@ from offchain.domain.market import Asset, Market
 from offchain.domain.oracle import Conversion
 from offchain.domain.order import Order, OrderStatus
 from offchain.ports import ActionRow, ApiKeyRow, BatchRow, DepositRow, OrderRow, TradeRow, WithdrawalRow
-from offchain.views import admin, candles
+from offchain.views import admin, candles, marks
 
-SCHEMA_VERSION = 9
+SCHEMA_VERSION = 10
 """Raise it with every change below: older files are emptied and filled again from the journal."""
 
 ORDERS = Codec[Order](Order)
@@ -86,6 +86,9 @@ TABLES = {
         PRIMARY KEY (account, seq)
     ) WITHOUT ROWID""",
     "candles": candles.TABLE,
+    "mark_candles": marks.CANDLES_TABLE,
+    "funding_samples": marks.SAMPLES_TABLE,
+    "funding": marks.FUNDING_TABLE,
     "account_events": """(
         account BLOB NOT NULL, seq INTEGER NOT NULL, event BLOB NOT NULL, PRIMARY KEY (account, seq)
     ) WITHOUT ROWID""",

@@ -79,8 +79,8 @@ ALLOWED: dict[str, set[str]] = {
 """What each unit may import besides itself; `app` may import everything except the entry points."""
 
 PURE = {
-    "__future__", "collections", "dataclasses", "enum", "functools", "heapq", "itertools", "operator", "re", "typing",
-    "msgspec", "sha3", "sortedcontainers",
+    "__future__", "bisect", "collections", "dataclasses", "enum", "functools", "heapq", "itertools", "operator", "re",
+    "typing", "msgspec", "sha3", "sortedcontainers",
 }  # fmt: skip
 """What the domain may use: no clock, no I/O, no randomness."""
 

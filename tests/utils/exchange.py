@@ -102,7 +102,7 @@ PERP = Market(
     max_price=10**12,
     max_quantity=10**6,
     oracle=b"\x0b" * 20,
-    derivative=DerivativeRules(1_000, 500, 250, 100, 150, 50_000),
+    derivative=DerivativeRules(1_000, 500, 250, 100, 150, 50_000, funding_period=28_800),
 )
 """10 % initial, 5 % maintenance margin."""
 

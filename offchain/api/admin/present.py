@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from offchain.api.present import Presenter, hex_of
+from offchain.api.present import Presenter, hex_of, market_status
 from offchain.api.schemas import admin
 from offchain.catalogue import Catalogue, Listing
 from offchain.domain.actions import Action, ScheduleFee, SetMarketStatus, kind_of
@@ -187,11 +187,11 @@ def settings(update: ExchangeUpdate) -> admin.Settings:
 
 
 def market_state(present: Presenter, listing: Listing) -> admin.MarketState:
-    shown = present.market(listing)
+    market, limit = listing.market, listing.quantity_limit
     return admin.MarketState(
-        market=shown.symbol,
-        status=shown.status,
-        reason=shown.reason,
-        quantity_limit=shown.quantity_limit,
-        opening_margin_bps=shown.opening_margin_bps,
+        market=market.symbol,
+        status=market_status(listing),
+        reason=listing.reason,
+        quantity_limit=None if limit is None else present.quantity(market, limit),
+        opening_margin_bps=listing.opening_margin_bps,
     )

@@ -21,6 +21,9 @@ from offchain.intake import CLIENT_ORDER_ID, shown
 
 _ENCODER = msgspec.json.Encoder()
 _COUNT = re.compile(r"[1-9][0-9]{0,5}", re.ASCII)
+LATEST_MS = 2**53
+"""Beyond all times."""
+
 _CURSOR = re.compile(r"[A-Za-z0-9_\-]{1,64}", re.ASCII)
 
 
@@ -36,18 +39,23 @@ async def read_body(request: web.Request, largest: int | None = None) -> bytes:
         raise ProblemError(ApiCode.UNSUPPORTED_MEDIA_TYPE, detail, "Content-Type")
     if "Content-Encoding" in request.headers:
         raise ProblemError(ApiCode.UNSUPPORTED_MEDIA_TYPE, "send the body without compression", "Content-Encoding")
-    timeout_ms = request.app[STATE].settings.body_timeout_ms
-    try:
-        async with asyncio.timeout(timeout_ms / 1000):
-            raw = await request.read()
-    except TimeoutError:
-        raise ProblemError(ApiCode.TIMEOUT, f"the body did not arrive within {timeout_ms} ms") from None
-    except (ConnectionError, web.RequestPayloadError) as error:
-        raise ProblemError(ApiCode.TIMEOUT, f"the body did not arrive: {error}") from None
+    raw = await (request.read() if request.content.is_eof() else _arriving(request))
     largest = largest or request.app[STATE].settings.max_body_bytes
     if len(raw) > largest:
         raise ProblemError(ApiCode.BODY_TOO_LARGE, f"the body has more than {largest} bytes")
     return raw
+
+
+async def _arriving(request: web.Request) -> bytes:
+    """A body that is still under way, as most are not: few are larger than a packet."""
+    timeout_ms = request.app[STATE].settings.body_timeout_ms
+    try:
+        async with asyncio.timeout(timeout_ms / 1000):
+            return await request.read()
+    except TimeoutError:
+        raise ProblemError(ApiCode.TIMEOUT, f"the body did not arrive within {timeout_ms} ms") from None
+    except (ConnectionError, web.RequestPayloadError) as error:
+        raise ProblemError(ApiCode.TIMEOUT, f"the body did not arrive: {error}") from None
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -83,6 +91,16 @@ def count_of(query: Mapping[str, str], name: str, default: int, largest: int) ->
         return default
     if _COUNT.fullmatch(text) is None or int(text) > largest:
         raise ProblemError(ApiCode.INVALID_PARAMETER, f"{name} must be a number from 1 to {largest}", name)
+    return int(text)
+
+
+def time_of(query: Mapping[str, str], name: str) -> int | None:
+    """Unix milliseconds; None if the parameter is absent."""
+    text = query.get(name)
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdecimal() and len(text) <= 16) or int(text) >= LATEST_MS:
+        raise ProblemError(ApiCode.INVALID_PARAMETER, f"{name} must be a time in Unix milliseconds", name)
     return int(text)
 
 

@@ -262,12 +262,17 @@ class MarketInfo(Base, frozen=True):
     """smallest step of the quantity, base units"""
     tick_per_lot: str
     """one tick as signed, in micro-USDC (cross-quoted: 10^-12 quote units) per lot"""
+    min_price: str
     max_price: str
+    min_quantity: str
+    """per order"""
     max_quantity: str
     status: str
     """active | paused | closed | halted"""
     reason: str
     """why it is halted"""
+    trading_ends: int | None
+    """when its book closes for good, Unix milliseconds; null if it has no expiry"""
     option: Option | None = None
     """null of other kinds"""
     margined: Margined | None = None

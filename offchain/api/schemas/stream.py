@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from offchain.api.schemas.actions import ActionChange
 from offchain.api.schemas.base import Base, Sparse
+from offchain.api.schemas.derivatives import FundingState
 from offchain.api.schemas.http import (
     ArrayBody,
     Balance,
@@ -78,6 +79,38 @@ class ResyncMessage(Base, frozen=True, tag="resync", tag_field="type"):
 
     channel: str
     seq: int
+
+
+class MarkPrice(Base, frozen=True):
+    """What a market is worth, see Mark in the manual. Null where nobody knows."""
+
+    mark_price: str | None
+    index_price: str | None
+    """of a derivative, an option's too: of its base asset"""
+
+
+class MarkPriceMessage(Base, frozen=True, tag="markPrice", tag_field="type"):
+    """Whole: the newest one is all that one needs."""
+
+    channel: str
+    seq: int
+    prev_seq: int
+    time: int
+    data: MarkPrice
+
+
+class FundingRate(FundingState, frozen=True):
+    """How the present hour of a perpetual stands."""
+
+
+class FundingRateMessage(Base, frozen=True, tag="fundingRate", tag_field="type"):
+    """Whole: the newest one is all that one needs."""
+
+    channel: str
+    seq: int
+    prev_seq: int
+    time: int
+    data: FundingRate
 
 
 class TraderState(Base, frozen=True):
@@ -227,14 +260,15 @@ class SettlementMessage(Base, frozen=True, tag="settlementUpdate", tag_field="ty
 
 
 class ResumedMessage(Base, frozen=True, tag="resumed", tag_field="type"):
-    """Everything up to `seq` has been replayed; live messages follow."""
+    """Everything up to `seq` has been sent again; live messages follow."""
 
     channel: str
     seq: int
 
 
-DepthMessage = DepthSnapshot | DepthUpdate
+DepthMessage = DepthSnapshot | DepthUpdate | ResumedMessage
 TradesMessage = TradeMessage | BustMessage | ResyncMessage
+PriceMessage = MarkPriceMessage | FundingRateMessage
 TraderUpdate = (
     OrderMessage
     | FillMessage
@@ -342,7 +376,7 @@ class Subscribe(Sparse, frozen=True, tag="subscribe", tag_field="op"):
     id: str | int | None = None
     """repeated in the answer"""
     after: int | None = None
-    """trader channels only: the `seq` of the last message received, to replay what followed"""
+    """depth and trader channels only: the `seq` of the last message received, to have sent again what followed"""
 
 
 class Unsubscribe(Sparse, frozen=True, tag="unsubscribe", tag_field="op"):

@@ -14,8 +14,10 @@ import msgspec
 
 from offchain.api.admin.settings import Role
 from offchain.api.credentials import Scope
-from offchain.api.handlers.figures import DEFAULT_CANDLES, INTERVALS, LATEST_MS, MAX_CANDLES
-from offchain.api.schemas import actions, admin, auth, figures, http, positions
+from offchain.api.handlers.common import LATEST_MS
+from offchain.api.handlers.derivatives import DEFAULT_ACCRUALS, MAX_ACCRUALS
+from offchain.api.handlers.figures import DEFAULT_CANDLES, INTERVALS, MAX_CANDLES, PRICES
+from offchain.api.schemas import actions, admin, auth, derivatives, figures, http, positions
 from offchain.api.spec.fields import ACTION_ID, ADDRESS, ORDER_ID
 from offchain.api.state import ApiSettings
 from offchain.domain.administration import ACTIONS
@@ -87,6 +89,19 @@ SINCE = Parameter(
     "since",
     {"type": "integer", "minimum": 0, "maximum": LATEST_MS - 1},
     "first start, Unix milliseconds; without it, the newest candles",
+)
+PRICE = Parameter("price", {"type": "string", "enum": list(PRICES), "default": "last"}, "of what the candles are")
+SINCE_HOUR = Parameter(
+    "since",
+    {"type": "integer", "minimum": 0, "maximum": LATEST_MS - 1},
+    "first accrual, Unix milliseconds; without it, the newest ones",
+)
+ACCRUALS = _count("limit", DEFAULT_ACCRUALS, MAX_ACCRUALS, "accruals")
+UNDERLYING = Parameter(
+    "underlying", {"type": "string", "minLength": 1}, "what the options are on, such as `BTC`", required=True
+)
+EXPIRY = Parameter(
+    "expiry", {"type": "integer", "minimum": 0, "maximum": LATEST_MS - 1}, "only this one, Unix milliseconds"
 )
 CANDLES = _count("limit", DEFAULT_CANDLES, MAX_CANDLES, "candles")
 IDEMPOTENCY_KEY = Parameter(
@@ -461,10 +476,10 @@ OPERATIONS: tuple[Operation, ...] = (
         "GET",
         "/v1/candles/{symbol}",
         "markets",
-        "Candles of the last price, oldest first",
+        "Candles of the last price, the mark or the index, oldest first",
         {200: figures.Candles},
-        (SYMBOL, INTERVAL, SINCE, CANDLES),
-        description=f"{_READS} Intervals without a trade are left out. Busted trades are taken out again.",
+        (SYMBOL, PRICE, INTERVAL, SINCE, CANDLES),
+        description=f"{_READS} Intervals without a trade or a sample are left out. Busted trades are taken out again.",
     ),
     Operation("GET", "/v1/tickers", "markets", "The last 24 hours of every market", {200: figures.Tickers}),
     Operation(
@@ -472,6 +487,31 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation("GET", "/v1/statistics", "markets", "What was traded and paid in fees", {200: figures.Statistics}),
     Operation("GET", "/v1/fees", "markets", "The fee, its scheduled change and its maximum", {200: http.Fees}),
+    Operation(
+        "GET",
+        "/v1/funding/{symbol}",
+        "markets",
+        "Funding of a perpetual: the present hour and what was accrued",
+        {200: derivatives.Funding},
+        (SYMBOL, SINCE_HOUR, ACCRUALS),
+        description=_READS,
+    ),
+    Operation(
+        "GET",
+        "/v1/open-interest",
+        "markets",
+        "How much of each derivative is open",
+        {200: derivatives.OpenInterest},
+        (MARKET,),
+    ),
+    Operation(
+        "GET",
+        "/v1/options",
+        "markets",
+        "The options on an asset, with implied volatilities and greeks",
+        {200: derivatives.OptionChain},
+        (UNDERLYING, EXPIRY),
+    ),
     Operation("GET", "/v1/prices", "markets", "What the markets' oracles say, as the core has it", {200: http.Prices}),
     Operation("GET", "/v1/time", "markets", "The exchange's clock", {200: http.ServerTime}),
     # administration

@@ -12,6 +12,10 @@ from tests.unit.api.exchange import BTC_USDC, FEE_BPS, MAKER, NOW_MS, TAKER, Exc
 
 MINUTE = 60_000
 HOUR = 60 * MINUTE
+SPOT = dict.fromkeys(
+    ("markPrice", "indexPrice", "openInterest", "openInterestValue", "fundingRate", "nextFunding"), None
+)
+"""What a market that is no derivative does not have, or nobody knows."""
 
 
 async def get(api: Api, path: str, status: int = 200) -> dict[str, Any]:
@@ -35,6 +39,7 @@ async def test_candles_of_what_was_traded(exchange: Exchange, api: Api) -> None:
     start = NOW_MS // HOUR * HOUR
     assert body == {
         "market": "BTC-USDC",
+        "priceType": "last",
         "interval": "1h",
         "candles": [
             {
@@ -94,16 +99,22 @@ async def test_statistics_count_volume_and_fees(exchange: Exchange, api: Api) ->
     await trade(api, 2, price=1_000_000, quantity=10_000)
     fee = 6 * 2 * 10_000 * FEE_BPS // 10_000
     both = {"volume": "0.6", "quoteVolume": "60000", "fees": str(fee), "trades": 2}
-    assert await statistics(api) == {"market": BTC_USDC.symbol, "day": both, "ever": both}
+    assert await statistics(api) == {"market": BTC_USDC.symbol, "day": both, "ever": both} | SPOT | {
+        "markPrice": "100000"
+    }
     exchange.clock.ms += 24 * HOUR - 5 * MINUTE
     day = (await statistics(api))["day"]
     assert (day["volume"], day["trades"]) == ("0.1", 1)
     exchange.clock.ms += 5 * MINUTE
-    assert await statistics(api) == {
-        "market": BTC_USDC.symbol,
-        "day": {"volume": "0", "quoteVolume": "0", "fees": "0", "trades": 0},
-        "ever": both,
-    }
+    assert (
+        await statistics(api)
+        == {
+            "market": BTC_USDC.symbol,
+            "day": {"volume": "0", "quoteVolume": "0", "fees": "0", "trades": 0},
+            "ever": both,
+        }
+        | SPOT
+    )
 
 
 async def statistics(api: Api) -> dict[str, Any]:

@@ -31,7 +31,7 @@ from tests.unit.api.sockets import DEPTH, MAKERS, TRADE, Connect, Socket, trade
         ('{"op": "subscribe", "channels": ["market.BTC-USDC.candles"]}', ("unknownChannel", "channels")),
         ('{"op": "subscribe", "channels": ["trader.0x12"]}', ("invalidAddress", "channels")),
         ('{"op": "unsubscribe", "channels": ["market.BTC-USDC.depth"]}', ("unknownChannel", "channels")),
-        ('{"op": "subscribe", "channels": ["market.BTC-USDC.depth"], "after": 1}', ("invalidValue", "after")),
+        ('{"op": "subscribe", "channels": ["market.BTC-USDC.trade"], "after": 1}', ("invalidValue", "after")),
         ('{"op": "subscribe", "channels": ["market.BTC-USDC.depth"], "after": -1}', ("invalidNumber", "after")),
         ('{"op": "ping", "id": 1.5}', ("invalidValue", "id")),
         ('{"op": "ping", "id": "' + "x" * 65 + '"}', ("invalidValue", "id")),

@@ -9,6 +9,8 @@ from offchain.api.schemas.http import PublicTrade, checksum
 from offchain.api.schemas.stream import Depth, DepthSnapshot
 from offchain.cli.watch import draw
 from offchain.client.book import OrderBook
+from offchain.domain.order import Side
+from tests.unit.api.derivatives import CALL, EXPIRY, accrue, open_derivatives, rest
 from tests.unit.api.exchange import MAKER, TAKER
 
 
@@ -57,6 +59,24 @@ async def test_trade_shows_everywhere(ask, run):
     assert await ask("positions", trader=TAKER) == []
     found = {balance["asset"]: balance for balance in await ask("balances", trader=TAKER)}
     assert found["USDC"]["unsettled"] == "-19095"
+
+
+async def test_funding_options_and_marks(ask, run, exchange):
+    await open_derivatives(exchange)
+    await rest(exchange, CALL, Side.SELL, 2_000)
+    await accrue(exchange, 400_000, 10_000, 95 * 2**32)
+    funding = await ask("funding", "BTC-PERP")
+    assert (funding["history"][0]["rate"], funding["cap"]) == ("0.0001", "0.0005")
+    lines = (await run("funding", "BTC-PERP")).output.splitlines()
+    assert lines[-1].split() == ["1440000000000", "0.0001", "95000", "9.5"]
+    (candle,) = await ask("candles", "BTC-PERP", "--price", "mark")
+    assert candle["close"] == "95000"
+    chain = await ask("options", "BTC", "--expiry", str(EXPIRY * 1000))
+    assert [strike["strike"] for strike in chain["expiries"][0]["strikes"]] == ["90000", "100000"]
+    output = (await run("options", "BTC")).output
+    assert output.count("expiry") == 2
+    assert "100000" in output
+    assert "no options on" in (await run("options", "DOGE")).output
 
 
 async def test_book_is_shown(ask, run):

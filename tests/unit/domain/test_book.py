@@ -11,13 +11,15 @@ from offchain.domain.book import Book, BookSide
 from tests.utils.exchange import BUY, MAKER, SELL, Exchange, digest
 
 
-class TrackedOrder(LiveOrder):
+class TrackedAccount(Account):
+    """Goes when the last order that refers to it does."""
+
     __slots__ = ("__weakref__",)
 
 
 def create_live_order(side: int, price: int, quantity: int) -> LiveOrder:
     order = Exchange().order(MAKER, side, price, quantity)
-    return TrackedOrder(order, digest(order, random.random()), Account(MAKER), Balance(MAKER, 0), 1, None)
+    return LiveOrder(order, digest(order, random.random()), TrackedAccount(MAKER), Balance(MAKER, 0), 1, order.quantity)
 
 
 def test_levels_are_sorted_best_first() -> None:
@@ -41,7 +43,7 @@ def test_removed_orders_leave_nothing_behind() -> None:
     side.add(kept, 2)
     side.remove(live)
     assert side.depth(9) == [(101 * 10_000, 5)]
-    gone = weakref.ref(live)
+    gone = weakref.ref(live.account)
     gc.disable()
     try:
         del live

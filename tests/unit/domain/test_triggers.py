@@ -197,7 +197,7 @@ def test_the_same_order_again_gets_its_first_answer(quoted: Exchange) -> None:
     again = quoted.run(command)
     assert isinstance(again, PlaceResult)
     assert isinstance(first, PlaceResult)
-    assert (again.repeated, again.status, again.waiting, again.fills) == (True, first.status, True, [])
+    assert (again.repeated, again.status, again.waiting, again.fills) == (True, first.status, True, ())
 
 
 def test_a_rejected_successor_leaves_it_waiting_and_stays_the_latest(quoted: Exchange) -> None:
