@@ -207,7 +207,7 @@ def decode_body(raw: Body, shape: type[BodyT]) -> BodyT:
         raise _explained(fields, shape, error) from None
 
 
-_JSON_TYPES = {
+_JSON_TYPES: dict[Any, str] = {
     str: "a string",
     int: "an integer",
     bool: "true or false",
@@ -242,7 +242,7 @@ def _wanted(annotation: Any) -> type:
     if get_origin(annotation) is list:
         return list
     options: tuple[type, ...] = getattr(annotation, "__args__", ()) or (annotation,)
-    return options[0]
+    return get_origin(options[0]) or options[0]
 
 
 def shown(name: object) -> str:
@@ -358,6 +358,11 @@ def _lots(text: str, market: Market, param: str, smallest: int) -> int:
         detail = f"{param} must be a {positive}multiple of the lot {lot} and at most {largest} in {market.symbol}"
         raise IntakeError(Code.INVALID_QUANTITY, param, detail)
     return lots
+
+
+def parse_lots(text: str, market: Market, param: str) -> int:
+    """A positive quantity of a market's base asset, in lots. Raises IntakeError."""
+    return _lots(text, market, param, 1)
 
 
 def _trigger(body: OrderTerms, market: Market) -> Trigger | None:

@@ -329,6 +329,8 @@ class Presenter:
             trading_ends=(expiry - window // 2) * 1000 if expiry else None,
             option=self._option(market),
             margined=_margined(market),
+            opening_margin_bps=listing.opening_margin_bps,
+            quantity_limit=None if listing.quantity_limit is None else self.quantity(market, listing.quantity_limit),
         )
 
     def _option(self, market: Market) -> positions.Option | None:

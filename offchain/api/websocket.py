@@ -12,6 +12,7 @@ import structlog
 from aiohttp import WSMsgType, web
 
 from offchain.api.access import HEADER, Identity, Scope, check_scope, identify, identity_of, own_account
+from offchain.api.admin.socket import AdminSession
 from offchain.api.closing import CloseCode
 from offchain.api.credentials import Credentials
 from offchain.api.desk import REFUSALS, rejection_of
@@ -38,6 +39,8 @@ CLOSE_POLLS = 40
 ROOM_SECONDS = 30.0
 """time for a peer to make room for a replay"""
 
+Target = Market | Address | None
+"""What a channel is about: a market, an account, or everything (None)."""
 RESUMABLE = ("depth", "trader")
 """kinds of channels that go on after a message"""
 
@@ -182,7 +185,8 @@ class Session:
         self._catalogue = app[CATALOGUE]
         self._clock = state.clock
         self._settings = state.settings
-        self._channels: dict[str, tuple[str, Market | Address]] = {}
+        self._channels: dict[str, tuple[str, Target]] = {}
+        self._admin = AdminSession(connection, app, self._end_admin)
         self._entry = OrderEntry(app[DESK], connection.require, state.settings.max_pending, self._send, self._refuse)
         self._desk, self._life = app[DESK], app[LIFE]
 
@@ -208,7 +212,7 @@ class Session:
                 self._unsubscribe(request_id, channels_of(message))
             elif operation == "signIn":
                 only(message, "op", "id", "token")
-                self._sign_in(request_id, token_of(message))
+                await self._sign_in(request_id, token_of(message))
             else:
                 detail = f"op must be signIn, subscribe, unsubscribe, {', '.join(TRADING)} or ping"
                 raise ProblemError(ApiCode.UNKNOWN_OPERATION, detail, "op")
@@ -224,7 +228,11 @@ class Session:
             self._charge(message)
             raise
 
-    def _sign_in(self, request_id: str | int | None, token: str) -> None:
+    async def _sign_in(self, request_id: str | int | None, token: str) -> None:
+        """As the trader, or the administrator, whose token it is: only the latter's are JSON Web Tokens."""
+        if token.count(".") == 2:
+            self._send(await self._admin.sign_in(request_id, token))
+            return
         identity = identity_of(self._credentials, token, self._clock.now_ms(), "token")
         self._connection.sign_in(identity)
         self._send(
@@ -261,10 +269,17 @@ class Session:
         """Give up all subscriptions, and let the core know if the loss of this socket cancels orders."""
         for name in list(self._channels):
             self._drop(name)
+        self._admin.close()
         if self._entry.watched is not None:
             losing = asyncio.create_task(self._desk.lose(self._entry.watched))
             self._life.losses.add(losing)
             losing.add_done_callback(self._life.losses.discard)
+
+    def _end_admin(self, why: ProblemError) -> None:
+        """The administrator's token has ended."""
+        for name in [name for name, (kind, _) in self._channels.items() if kind == "admin"]:
+            self._drop(name)
+        self._refuse(None, why)
 
     async def _subscribe(self, request_id: str | int | None, names: list[str], after: int | None) -> None:
         wanted = {name: self._resolve(name) for name in names}
@@ -285,8 +300,10 @@ class Session:
                 del self._channels[name]
                 raise
 
-    async def _join(self, kind: str, target: Market | Address, after: int | None) -> None:
-        if isinstance(target, bytes):
+    async def _join(self, kind: str, target: Target, after: int | None) -> None:
+        if kind == "admin" or target is None:
+            await self._admin.join(target if isinstance(target, Market) else None)
+        elif isinstance(target, bytes):
             await self._hub.subscribe_trader(self._connection, target, after)
         elif kind == "depth":
             self._hub.subscribe_depth(self._connection, target, after)
@@ -305,7 +322,9 @@ class Session:
 
     def _drop(self, name: str) -> None:
         kind, target = self._channels.pop(name, ("", b""))
-        if isinstance(target, Market) and kind in PRICE_KINDS:
+        if kind == "admin" or target is None:
+            self._admin.leave(target if isinstance(target, Market) else None)
+        elif isinstance(target, Market) and kind in PRICE_KINDS:
             self._hub.prices.unsubscribe(kind, self._connection, target)
         elif isinstance(target, Market):
             leave = self._hub.unsubscribe_depth if kind == "depth" else self._hub.unsubscribe_trades
@@ -313,15 +332,17 @@ class Session:
         elif kind:
             self._hub.unsubscribe_trader(self._connection, target)
 
-    def _resolve(self, name: str) -> tuple[str, Market | Address]:
+    def _resolve(self, name: str) -> tuple[str, Target]:
         scope, _, rest = name.partition(".")
+        if scope == "admin":
+            return scope, self._admin.resolve(name)
         if scope == "trader":
             parse_address(rest, "channels")
             return scope, own_account(self._connection.require(Scope.READ), rest, "channels")
         symbol, _, kind = rest.rpartition(".")
         market = self._catalogue.find(symbol)
         if scope != "market" or kind not in ("depth", "trade", *PRICE_KINDS) or market is None:
-            known = "market.<symbol>.<depth|trade|markPrice|fundingRate>, trader.<address>"
+            known = "market.<symbol>.<depth|trade|markPrice|fundingRate>, trader.<address>, admin.<symbol>, admin.*"
             detail = f"{name[:100]!r} is no channel; there are {known}"
             raise ProblemError(ApiCode.UNKNOWN_CHANNEL, detail, "channels")
         if kind == "fundingRate" and market.kind != Kind.PERP:
