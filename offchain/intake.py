@@ -150,12 +150,13 @@ _FAST_JSON = msgspec.json.Decoder()
 
 
 def _members(value: Any) -> int:
-    """Fields of all objects in a JSON value."""
-    if type(value) is dict:
-        return len(value) + sum(_members(each) for each in value.values() if type(each) is dict or type(each) is list)
-    if type(value) is list:
-        return sum(map(_members, value))
-    return 0
+    """Fields of all objects in a JSON value, which is an object or an array."""
+    is_object = type(value) is dict
+    count = len(value) if is_object else 0
+    for each in value.values() if is_object else value:
+        if type(each) is dict or type(each) is list:
+            count += _members(each)
+    return count
 
 
 def decode_object(raw: bytes) -> dict[str, Any]:
