@@ -85,7 +85,10 @@ class _Connection(asyncio.Protocol):
         self._buffer += data
         while (size := self._whole(self._buffer)) and len(self._buffer) >= size:
             answer, self._buffer = self._buffer[:size], self._buffer[size:]
-            self.received(answer)
+            self._deliver(answer)
+
+    def _deliver(self, answer: bytes) -> None:
+        self.received(answer)
 
     def _whole(self, data: bytes) -> int:
         """Bytes of the first answer; 0 if that is not known yet."""
@@ -117,6 +120,13 @@ class Socket(_Connection):
         if size < 126:
             return 2 + size
         return 4 + int.from_bytes(data[2:4], "big") if size == 126 else 10 + int.from_bytes(data[2:10], "big")
+
+
+    def _deliver(self, answer: bytes) -> None:
+        if answer[0] == 0x89:  # a ping
+            self.transport.write(bytes((0x8A, 0x80 | answer[1])) + bytes(4) + answer[2:])
+        else:
+            self.received(answer)
 
 
 def payload(frame: bytes) -> bytes:
@@ -227,6 +237,7 @@ class OpenLoad(NamedTuple):
 
 class _Fill(msgspec.Struct, rename="camel"):
     order_id: str = ""
+    role: str = ""
 
 
 class _Event(msgspec.Struct):
@@ -255,10 +266,9 @@ async def post_at_rate(
     def watch(frame: bytes) -> None:
         text = payload(frame)
         if b'"fillUpdate"' in text:
-            event = _EVENT.decode(text)
-            started = due.pop(event.data.order_id, None) if event.data else None
-            if started is not None:
-                events.append(1e3 * (perf_counter() - started))
+            fill = _EVENT.decode(text).data
+            if fill is not None and fill.role == "taker" and fill.order_id in due:
+                events.append(1e3 * (perf_counter() - due.pop(fill.order_id)))
 
     def send(connection: Http, at: float, request: bytes) -> None:
         def received(answer: bytes) -> None:
