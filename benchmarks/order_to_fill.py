@@ -292,7 +292,8 @@ def table(results: dict[str, Any]) -> Iterator[str]:
         yield f"{title:12}{values[0]:>10.2f}{values[1]:>9.2f}{values[2]:>9.2f}{values[3]:>10.2f}"
     each = results["fanout"]
     yield f"\nfan-out to {each['sockets']} sockets"
-    yield f"{each['logical_per_s_per_core']:,} logical messages per second and core: {each['logical']:,} in {each['frames']:,} frames, {each['cpu_s']} s of CPU"
+    counts = f"{each['logical']:,} in {each['frames']:,} frames, {each['cpu_s']} s of CPU"
+    yield f"{each['logical_per_s_per_core']:,} logical messages per second and core: {counts}"
 
 
 @click.command(help=__doc__)

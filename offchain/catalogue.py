@@ -49,6 +49,10 @@ class Catalogue:
         else:
             self._delegates.discard((update.account, update.delegate))
 
+    def set_delegates(self, delegates: Iterable[DelegateUpdate]) -> None:
+        """These sign, and nobody else."""
+        self._delegates = {(one.account, one.delegate) for one in delegates}
+
     def list_asset(self, asset: Asset) -> None:
         self._assets[asset.id] = asset
 
@@ -97,6 +101,14 @@ class Catalogue:
     def derivatives(self) -> set[int]:
         """Markets that are no spot markets."""
         return {market for market, listing in self._by_id.items() if listing.market.kind != Kind.SPOT}
+
+    def options_on(self, underlying: str) -> list[Listing]:
+        """Options whose symbols begin with a name, such as BTC, in order of their ids."""
+        return [
+            listing
+            for listing in self.markets
+            if listing.market.kind == Kind.OPTION and listing.market.symbol.partition("-")[0] == underlying
+        ]
 
     @property
     def markets(self) -> list[Listing]:

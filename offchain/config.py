@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
@@ -53,6 +54,11 @@ class Config(BaseSettings):
     data_dir: Path = Field(Path("data"), description="folder of the journal, the views and the socket")
     host: str = Field("127.0.0.1", description="address that the API listens on")
     port: int = Field(8080, ge=0, le=65_535, description="port that the API listens on; 0: any free one")
+    public_url: str | None = Field(
+        None,
+        description="under which clients know the API, such as https://exchange.example; what they sign to sign in "
+        "names it; default: http:// and the address and port at which a request arrives",
+    )
     rpc_url: str = Field("http://127.0.0.1:8545", description="Ethereum node, JSON-RPC over HTTP; may hold a secret")
     chain_id: int = Field(31_337, ge=1, description="chain that the exchange is deployed on")
     deployments_file: Path | None = Field(
@@ -94,6 +100,11 @@ class Config(BaseSettings):
     queue_limit: int = Field(4_096, ge=1, le=65_536, description="commands that may wait for the core")
     max_sockets: int = Field(1_000, ge=1, description="WebSocket connections")
     max_sockets_per_address: int = Field(50, ge=0, description="WebSocket connections of one address; 0: any number")
+    session_seconds: int = Field(
+        86_400, ge=60, le=2_592_000, description="time for which one stays signed in; a restart ends all sessions"
+    )
+    challenge_seconds: int = Field(300, ge=10, le=3_600, description="time to sign what one signs in with")
+    max_sessions: int = Field(65_536, ge=1, description="open sessions; beyond, those that end first are closed")
     submit_timeout_ms: int = Field(5_000, ge=100, le=60_000, description="time for the core to answer a command, ms")
     breaker_failures: int = Field(
         20, ge=0, description="unanswered orders and cancels in a row after which orders are refused at once; 0: never"
@@ -114,6 +125,9 @@ class Config(BaseSettings):
         100, ge=0, description="requests per second of one address, except cancels; here and below 0: no limit"
     )
     limit_address_cancels: float = Field(100, ge=0, description="cancels per second of one address")
+    limit_address_sign_ins: float = Field(
+        5, ge=0, description="challenges, sign-ins and new API keys per second of one address"
+    )
     limit_account_orders: float = Field(50, ge=0, description="orders per second of one account")
     limit_account_cancels: float = Field(100, ge=0, description="cancels per second of one account")
     limit_socket_messages: float = Field(10, ge=0, description="messages per second of one WebSocket")
@@ -138,6 +152,18 @@ class Config(BaseSettings):
         if not value.startswith(("http://", "https://")):
             raise ValueError("must start with http:// or https://")
         return value
+
+    @field_validator("public_url")
+    @classmethod
+    def _origin(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
+            raise ValueError("must be http:// or https:// and a host")
+        if parts.path.strip("/") or parts.query or parts.fragment:
+            raise ValueError("must have no path")
+        return f"{parts.scheme}://{parts.netloc}"
 
     @property
     def deployments_path(self) -> Path:

@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Collection
 from enum import StrEnum
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import Annotated, Any, NoReturn, TypeVar, get_origin
 
 import msgspec
 
@@ -29,6 +29,9 @@ from offchain.domain.order import (
     SelfTrade,
     Side,
     TimeInForce,
+    Trigger,
+    TriggerKind,
+    TriggerSource,
 )
 from offchain.domain.units import format_units, parse_integer, parse_units
 
@@ -89,6 +92,14 @@ class OrderTerms(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     client_order_id: str | None = None
     expect_filled: str | None = None
     """quantity that the order replaced by this one may have filled"""
+    replaces: str | None = None
+    """id of the open order that this one must replace"""
+    trigger: str | None = None
+    """`stop` or `takeProfit`: the order waits until a price reaches `triggerPrice`"""
+    trigger_price: str | None = None
+    """as `price`"""
+    trigger_by: str | None = None
+    """which price: `last`, `mark` or `index`; `last` if absent"""
     conversion_limit: str | None = None
     """USDC per whole quote unit; required where the market is not quoted in USDC, and signed"""
 
@@ -114,7 +125,7 @@ class CancelBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     signature: str
 
 
-BodyT = TypeVar("BodyT", OrderBody, OrderTerms, CancelBody)
+BodyT = TypeVar("BodyT", bound=msgspec.Struct)
 
 Body = bytes | dict[str, Any]
 """JSON, or what `decode_object` made of it"""
@@ -200,7 +211,16 @@ def decode_body(raw: Body, shape: type[BodyT]) -> BodyT:
         raise _explained(fields, shape, error) from None
 
 
-_JSON_TYPES = {str: "a string", int: "an integer", bool: "true or false", float: "a number", dict: "an object"}
+_JSON_TYPES = {
+    str: "a string",
+    int: "an integer",
+    bool: "true or false",
+    float: "a number",
+    dict: "an object",
+    list: "an array",
+}
+_PLACE = re.compile(r"`\$\.(\w+)")
+"""the field that msgspec names"""
 
 
 def _explained(fields: dict[str, Any], shape: type[BodyT], error: Exception) -> IntakeError:
@@ -210,18 +230,21 @@ def _explained(fields: dict[str, Any], shape: type[BodyT], error: Exception) -> 
             return IntakeError(IntakeCode.UNKNOWN_FIELD, shown(name), f"{shown(name)} is not a field of this body")
         wanted = _wanted(known[name].type)
         if type(value) is not wanted and not (value is None and known[name].default is None):
-            given = "null" if value is None else _JSON_TYPES.get(type(value), "an array")
+            given = "null" if value is None else _JSON_TYPES[type(value)]
             hint = ', such as "12.5"' if wanted is str and isinstance(value, int | float) else ""
             detail = f"{name} must be {_JSON_TYPES[wanted]}{hint}, not {given}"
             return IntakeError(IntakeCode.INVALID_TYPE, name, detail)
     for name, spec in known.items():
         if spec.required and name not in fields:
             return IntakeError(IntakeCode.MISSING_FIELD, name, f"{name} is missing")
-    return IntakeError(IntakeCode.INVALID_TYPE, "", str(error))
+    place = _PLACE.search(str(error))
+    return IntakeError(IntakeCode.INVALID_TYPE, place.group(1) if place else "", str(error))
 
 
 def _wanted(annotation: Any) -> type:
-    """The JSON type behind `T` or `T | None`."""
+    """The JSON type behind `T`, `list[T]` or `T | None`."""
+    if get_origin(annotation) is list:
+        return list
     options: tuple[type, ...] = getattr(annotation, "__args__", ()) or (annotation,)
     return options[0]
 
@@ -246,6 +269,8 @@ _SIDES = {"buy": int(Side.BUY), "sell": int(Side.SELL)}
 _TIMES_IN_FORCE = {tif.name: int(tif) for tif in TimeInForce}
 _GTC = int(TimeInForce.GTC)
 _SELF_TRADES = {mode.value: mode for mode in SelfTrade}
+_TRIGGERS = {kind.value: kind for kind in TriggerKind}
+_TRIGGER_SOURCES = {source.value: source for source in TriggerSource}
 
 
 def parse_address(text: str, param: str = "account") -> Address:
@@ -335,6 +360,29 @@ def _lots(text: str, market: Market, param: str, smallest: int) -> int:
         detail = f"{param} must be a {positive}multiple of the lot {lot} and at most {largest} in {market.symbol}"
         raise IntakeError(Code.INVALID_QUANTITY, param, detail)
     return lots
+
+
+def _trigger(body: OrderTerms, market: Market) -> Trigger | None:
+    if body.trigger is None:
+        for name, given in (("triggerPrice", body.trigger_price), ("triggerBy", body.trigger_by)):
+            if given is not None:
+                raise IntakeError(IntakeCode.MISSING_FIELD, "trigger", f"trigger is missing; {name} needs one")
+        return None
+    if body.trigger_price is None:
+        raise IntakeError(IntakeCode.MISSING_FIELD, "triggerPrice", "triggerPrice is missing; a trigger needs one")
+    kind = _TRIGGERS.get(body.trigger)
+    if kind is None:
+        raise _no_choice(_TRIGGERS, "trigger", IntakeCode.INVALID_VALUE)
+    source = TriggerSource.LAST if body.trigger_by is None else _TRIGGER_SOURCES.get(body.trigger_by)
+    if source is None:
+        raise _no_choice(_TRIGGER_SOURCES, "triggerBy", IntakeCode.INVALID_VALUE)
+    price = _number(body.trigger_price, market.price_decimals, "triggerPrice")
+    # How high it may be depends on which price it is compared with, which the core knows.
+    if price % market.tick_size or price > 2**63:
+        tick = format_units(market.tick_size, market.price_decimals)
+        detail = f"triggerPrice must be a multiple of the tick {tick} in {market.symbol}"
+        raise IntakeError(Code.INVALID_TRIGGER, "triggerPrice", detail)
+    return Trigger(kind, source, market.price_per_lot(price))
 
 
 def _expiry(body: OrderTerms, time_in_force: int, received_ms: int) -> int:
@@ -445,6 +493,8 @@ class Intake:
             self_trade=self_trade,
             client_order_id=body.client_order_id,
             expect_filled=expected,
+            replaces=None if body.replaces is None else parse_order_id(body.replaces, "replaces"),
+            trigger=_trigger(body, market),
         )
 
     def cancel(self, raw: Body, order_id: str, received_ms: int) -> CancelOrder:

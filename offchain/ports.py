@@ -14,9 +14,9 @@ from offchain.domain.commands import ChainBlock, ChainRollback, Command, Configu
 from offchain.domain.core import Status
 from offchain.domain.events import BalanceUpdate, Event, Result
 from offchain.domain.oracle import Conversion
-from offchain.domain.order import Address, Order, OrderHash
+from offchain.domain.order import Address, Order, OrderHash, Trigger
 
-RULES_VERSION = 2
+RULES_VERSION = 3
 """Version of the rules by which commands are executed; a journal is replayed under the version it was written with."""
 
 
@@ -101,6 +101,10 @@ class OrderRow(msgspec.Struct, frozen=True):
     """the protocol's own order (liquidation, exit, unwinding of the insurance fund), which nobody has signed"""
     quantity: int | None = None
     """lots that it works for, where those are not what is signed: a reduce-only order is trimmed to the position"""
+    trigger: Trigger | None = None
+    """what it waits or has waited for"""
+    triggered_ms: int | None = None
+    """when that came; None: it has not"""
 
     @property
     def lots(self) -> int:
@@ -151,6 +155,28 @@ class CandleRow(msgspec.Struct, frozen=True):
     trades: int
 
 
+class SampleRow(msgspec.Struct, frozen=True, array_like=True):
+    """Mark and index of a perpetual or a future at a time, micro-USDC per lot."""
+
+    time_ms: int
+    mark: int
+    index: int
+
+
+class FundingRow(msgspec.Struct, frozen=True):
+    """An hour's funding of a perpetual as it was accrued on chain."""
+
+    market: int
+    hour: int
+    """Unix time / 3600"""
+    rate: int
+    """1e-8 per hour; longs pay a positive one"""
+    index: int
+    """at the full hour, micro-USDC per lot"""
+    funding: int
+    """the funding index from then on, micro-USDC per lot x 2^32"""
+
+
 class MarketFigures(msgspec.Struct, frozen=True):
     """What was traded in a market since a time and in all; None where nothing was."""
 
@@ -179,6 +205,17 @@ class DepositRow(msgspec.Struct, frozen=True):
     block: int
     updated_ms: int
     seq: int
+
+
+class ApiKeyRow(msgspec.Struct, frozen=True):
+    id: str
+    label: str
+    scopes: tuple[str, ...]
+    expiry: int
+    """Unix seconds, 0: none"""
+    created_ms: int
+    status: str
+    """active | revoked | expired"""
 
 
 class BatchRow(msgspec.Struct, frozen=True):
@@ -239,13 +276,29 @@ class Views(Protocol):
         """Newest first."""
         ...
 
-    async def candles(self, market: int, interval_ms: int, since_ms: int | None, limit: int) -> list[CandleRow]:
-        """Oldest first: the first `limit` that start at `since_ms` or later, else the newest ones. Those without a
-        trade are left out. ValueError unless the interval is a multiple of a minute and divides a day."""
+    async def candles(
+        self, market: int, interval_ms: int, since_ms: int | None, limit: int, price: str = "last"
+    ) -> list[CandleRow]:
+        """Of the `price` "last", "mark" or "index". Oldest first: the first `limit` that start at `since_ms` or later,
+        else the newest ones. Those without a trade or a sample are left out. ValueError unless the interval is a
+        multiple of a minute and divides a day."""
+        ...
+
+    async def samples(self, market: int, since_ms: int) -> list[SampleRow]:
+        """Mark and index of a perpetual or a future since a time, oldest first; of the last two days."""
+        ...
+
+    async def funding(self, market: int, since_hour: int | None, limit: int) -> list[FundingRow]:
+        """Oldest first: the first `limit` from `since_hour` on, else the newest ones."""
         ...
 
     async def figures(self, markets: Sequence[int], since_ms: int) -> list[MarketFigures]:
         """Of each of the markets, since the minute that `since_ms` is in. For up to a day; more is read slowly."""
+        ...
+
+    async def volumes(self, markets: Sequence[int], since_ms: int) -> dict[int, int]:
+        """Lots that were traded in each of the markets since the minute that `since_ms` is in; without those where
+        nothing was. For up to a day."""
         ...
 
     async def account_trades(self, account: Address, before: int | None, limit: int) -> Page[TradeRow]: ...
@@ -267,6 +320,10 @@ class Views(Protocol):
 
     async def deposits(self, account: Address, limit: int) -> list[DepositRow]:
         """Newest first."""
+        ...
+
+    async def api_keys(self, account: Address, limit: int) -> list[ApiKeyRow]:
+        """Newest first, also those that have ended."""
         ...
 
     async def account_events(self, account: Address, after: int, limit: int) -> list[tuple[int, Event]]:

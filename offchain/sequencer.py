@@ -11,7 +11,7 @@ from typing import NamedTuple, TypeVar
 
 import structlog
 
-from offchain.domain.commands import CancelOrder, Command, PlaceOrder
+from offchain.domain.commands import CancelOrder, Command, CreateApiKey, PlaceOrder
 from offchain.domain.core import Core
 from offchain.domain.events import Event, Result, Trade
 from offchain.metrics import CoreMetrics
@@ -27,8 +27,8 @@ QUEUE_LIMIT = 4096
 """commands that may wait; the place in the queue is the time priority"""
 
 RESERVED_FOR_OTHERS = 1024
-"""places beyond the limit that only cancels, blocks and batches may take: whoever floods the exchange with orders keeps
-nobody from getting out, and the chain from nothing"""
+"""places beyond the limit that only cancels, blocks and batches may take: whoever floods the exchange with orders, or
+with API keys, keeps nobody from getting out, and the chain from nothing"""
 
 BATCH_LIMIT = 64
 """commands per record"""
@@ -120,7 +120,7 @@ class Sequencer:
         if self._refusal is not None:
             raise Unavailable(self._refusal)
         limit = self._queue_limit
-        if not isinstance(command, PlaceOrder):
+        if not isinstance(command, PlaceOrder | CreateApiKey):
             limit += self._reserve
         if len(self._queue) >= limit:
             raise Overloaded(f"{limit} commands are waiting")

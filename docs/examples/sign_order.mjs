@@ -15,8 +15,11 @@ const ORDER = [
 const CANCEL = [{ name: "account", type: "address" }, { name: "orderHash", type: "bytes32" }];
 const NEVER = 2n ** 64n - 1n;
 
-async function request(method, path, body) {
-  const headers = body ? { "Content-Type": "application/json" } : {};
+async function request(method, path, body, token) {
+  const headers = {
+    ...(body && { "Content-Type": "application/json" }),
+    ...(token && { Authorization: `Bearer ${token}` }),
+  };
   const response = await fetch(url + path, { method, headers, body: body && JSON.stringify(body) });
   const answer = await response.json();
   if (!response.ok) throw new Error(`${answer.code} (${answer.param}): ${answer.detail}`);
@@ -26,7 +29,14 @@ async function request(method, path, body) {
 const { domain, feeBps, markets } = await request("GET", "/v1/markets");
 const market = markets.find((each) => each.symbol === symbol);
 if (!market) throw new Error(`there is no market ${symbol}`);
-const { epoch } = await request("GET", `/v1/account?account=${account.address}`);
+
+// To read the account, sign in: the service gives the text, and the wallet shows it before it signs.
+const { message: text } = await request("POST", "/v1/auth/challenge", { account: account.address });
+if (!text.startsWith(`${new URL(url).host} wants you to sign in`)) throw new Error(`not ours: ${text}`);
+const { token } = await request("POST", "/v1/auth/sessions", {
+  message: text, signature: await account.signMessage({ message: text }),
+});
+const { epoch } = await request("GET", "/v1/account", undefined, token);
 
 // What is signed are integers: micro-USDC per lot, and lots.
 const lot = parseUnits(market.lotSize, market.decimals);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -12,12 +13,16 @@ from aiohttp import web
 
 from offchain.api.answers import AnswerStore
 from offchain.api.breaker import Breaker
+from offchain.api.challenges import Challenges
 from offchain.api.closing import CloseCode
+from offchain.api.credentials import Credentials
 from offchain.api.desk import REFUSALS, Desk, rejection_of
 from offchain.api.handlers.common import charge_address
 from offchain.api.keys import (
     BREAKER,
     CATALOGUE,
+    CHALLENGES,
+    CREDENTIALS,
     DESK,
     HUB,
     IDEMPOTENCY,
@@ -26,6 +31,7 @@ from offchain.api.keys import (
     LIMITS,
     METRICS,
     PRESENT,
+    RATES,
     READBACK,
     REQUEST_ID,
     STATE,
@@ -35,6 +41,7 @@ from offchain.api.life import Life
 from offchain.api.limits import Limits, Use, headers
 from offchain.api.present import Presenter
 from offchain.api.problems import RETRY_AFTER, ApiCode, ProblemError, problem_response
+from offchain.api.rates import Rates
 from offchain.api.readback import Readback
 from offchain.api.routes import ROUTES
 from offchain.api.state import ApiState
@@ -43,6 +50,12 @@ from offchain.catalogue import Catalogue
 from offchain.domain.errors import Rejection
 from offchain.intake import Intake, shown
 from offchain.tracing import REQUEST_ID as TRACED
+
+LOSS_SECONDS = 2.0
+"""at the end, for the core to hear of lost sockets; of others it hears when it starts again"""
+
+SWEEP_SECONDS = 0.25
+"""pause between two looks whether sessions have ended by time"""
 
 REQUEST_ID_HEADER = "X-Request-Id"
 
@@ -64,7 +77,10 @@ def init_app(state: ApiState) -> web.Application:
     app[INTAKE] = Intake(catalogue)
     app[PRESENT] = Presenter(catalogue)
     app[READBACK] = Readback(state.views)
-    app[HUB] = Hub(state, catalogue, app[READBACK])
+    app[CHALLENGES] = Challenges(state.settings.max_challenges, state.settings.max_challenges_per_address)
+    app[CREDENTIALS] = Credentials(state.settings.max_sessions, state.settings.max_sessions_per_account)
+    app[RATES] = Rates(state.views)
+    app[HUB] = Hub(state, catalogue, app[READBACK], app[CREDENTIALS], app[RATES])
     app[LIFE] = Life()
     settings = state.settings
     app[BREAKER] = Breaker(settings.breaker_failures, settings.breaker_seconds, state.monotonic, state.metrics)
@@ -73,6 +89,7 @@ def init_app(state: ApiState) -> web.Application:
     app[DESK] = Desk(state, app[LIFE], app[BREAKER], app[LIMITS], catalogue, app[INTAKE], app[PRESENT])
     app.add_routes(ROUTES)
     app.cleanup_ctx.append(_follow_feed)
+    app.cleanup_ctx.append(_end_sessions)
     app.on_shutdown.append(_close_sockets)
     return app
 
@@ -99,6 +116,20 @@ async def _follow_feed(app: web.Application) -> AsyncIterator[None]:
     await app[HUB].stop()
 
 
+async def _end_sessions(app: web.Application) -> AsyncIterator[None]:
+    """Close the sockets of what has ended by time."""
+
+    async def sweep() -> None:
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            app[CREDENTIALS].sweep(app[STATE].clock.now_ms())
+
+    sweeping = asyncio.create_task(sweep())
+    yield
+    sweeping.cancel()
+    await asyncio.gather(sweeping, return_exceptions=True)
+
+
 async def _close_sockets(app: web.Application) -> None:
     begin_drain(app)
     connections = list(app[LIFE].connections)
@@ -106,6 +137,10 @@ async def _close_sockets(app: web.Application) -> None:
         connection.close(CloseCode.SHUTTING_DOWN)
     for connection in connections:
         await connection.closed()
+    # Their handlers end now; what they leave to be done is done before the core stops.
+    await asyncio.sleep(0)
+    if app[LIFE].losses:
+        await asyncio.wait(app[LIFE].losses, timeout=LOSS_SECONDS)
 
 
 @web.middleware

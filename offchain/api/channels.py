@@ -7,6 +7,7 @@ from typing import Protocol, TypeVar
 from offchain.domain.order import Address
 
 KeyT = TypeVar("KeyT", int, Address)
+ChannelT = TypeVar("ChannelT", bound="Channel")
 
 
 class Sink(Protocol):
@@ -79,7 +80,7 @@ class Channel:
         return len(self.subscriptions)
 
 
-def leave(channels: dict[KeyT, Channel], key: KeyT, sink: Sink) -> None:
+def leave(channels: dict[KeyT, ChannelT], key: KeyT, sink: Sink) -> None:
     """Take `sink` out of a channel; a channel without subscribers is forgotten."""
     channel = channels.get(key)
     if channel is not None:

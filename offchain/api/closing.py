@@ -12,6 +12,7 @@ class CloseCode(IntEnum):
     TEXT_ONLY = 1003
     MESSAGE_TOO_LARGE = 1009
     """sent by aiohttp itself, with a reason of its own"""
+    SIGNED_OUT = 4001
     SLOW_CONSUMER = 4008
     RATE_LIMITED = 4029
 

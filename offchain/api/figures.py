@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
+from offchain.api.derivatives import interest_value, rate
 from offchain.api.present import Presenter
+from offchain.api.rates import Prediction
 from offchain.api.schemas import figures, http
-from offchain.domain.market import USDC, Market
+from offchain.domain.mark import Quote
+from offchain.domain.market import USDC, Kind, Market
 from offchain.domain.units import format_units
 from offchain.ports import CandleRow, MarketFigures
 
 PERCENT_DECIMALS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of a market."""
+
+    traded: MarketFigures
+    quote: Quote
+    prediction: Prediction | None
+    """of a perpetual"""
 
 
 def candle(present: Presenter, market: Market, row: CandleRow) -> figures.Candle:
@@ -24,8 +40,8 @@ def candle(present: Presenter, market: Market, row: CandleRow) -> figures.Candle
     )
 
 
-def ticker(present: Presenter, market: Market, found: MarketFigures, book: http.Book, now_ms: int) -> figures.Ticker:
-    day, ever = found.window, found.ever
+def ticker(present: Presenter, market: Market, found: Facts, book: http.Book, now_ms: int) -> figures.Ticker:
+    day, ever = found.traded.window, found.traded.ever
     bid, bid_size = book.bids[0] if book.bids else (None, None)
     ask, ask_size = book.asks[0] if book.asks else (None, None)
     return figures.Ticker(
@@ -44,15 +60,30 @@ def ticker(present: Presenter, market: Market, found: MarketFigures, book: http.
         bid_size=bid_size,
         ask=ask,
         ask_size=ask_size,
+        **_present(present, market, found),
     )
 
 
-def statistics(present: Presenter, market: Market, found: MarketFigures) -> figures.MarketStatistics:
+def statistics(present: Presenter, market: Market, found: Facts) -> figures.MarketStatistics:
     return figures.MarketStatistics(
         market=market.symbol,
-        day=_volume(present, market, found.window),
-        ever=_volume(present, market, found.ever),
+        day=_volume(present, market, found.traded.window),
+        ever=_volume(present, market, found.traded.ever),
+        **_present(present, market, found),
     )
+
+
+def _present(present: Presenter, market: Market, found: Facts) -> dict[str, Any]:
+    """Of now; what a kind of market does not have is None."""
+    quote, prediction, is_spot = found.quote, found.prediction, market.kind == Kind.SPOT
+    return {
+        "mark_price": present.price_or_none(market, quote.mark),
+        "index_price": present.price_or_none(market, quote.index),
+        "open_interest": None if is_spot else present.quantity(market, quote.open_interest),
+        "open_interest_value": None if is_spot else interest_value(market, quote),
+        "funding_rate": rate(prediction.rate) if prediction else None,
+        "next_funding": prediction.next_ms if prediction else None,
+    }
 
 
 def _volume(present: Presenter, market: Market, row: CandleRow | None) -> figures.Volume:

@@ -105,6 +105,7 @@ class Limits:
         rates = {
             "address": settings.address_requests_per_second,
             "address-cancels": settings.address_cancels_per_second,
+            "sign-ins": settings.address_sign_ins_per_second,
             "orders": settings.account_orders_per_second,
             "cancels": settings.account_cancels_per_second,
         }
@@ -121,6 +122,11 @@ class Limits:
     def use_address(self, request: web.Request, now: float) -> Use | None:
         """Charge the address that a request comes from; None if there is no limit."""
         buckets = self._buckets.get("address-cancels" if request.method == "DELETE" else "address")
+        return buckets.take(self.address_of(request), now) if buckets is not None else None
+
+    def use_sign_in(self, request: web.Request, now: float) -> Use | None:
+        """Charge the address that asks for a challenge, a session or an API key; None if there is no limit."""
+        buckets = self._buckets.get("sign-ins")
         return buckets.take(self.address_of(request), now) if buckets is not None else None
 
     def use_account(self, name: str, account: Address, now: float, cost: int = 1) -> Use | None:

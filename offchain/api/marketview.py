@@ -5,6 +5,8 @@ The view follows committed events and is published at each flush, so that everyb
 
 from __future__ import annotations
 
+from collections import deque
+
 import msgspec
 
 from offchain.api.publishedside import PublishedSide
@@ -13,6 +15,8 @@ from offchain.api.schemas.stream import Depth, DepthSnapshot, DepthUpdate
 from offchain.domain.market import Market
 from offchain.domain.order import Side
 
+DEPTH_RING, DEPTH_RING_BYTES = 1_024, 524_288
+
 _ENCODER = msgspec.json.Encoder()
 
 
@@ -20,11 +24,48 @@ class ViewBroken(Exception):
     """A change does not fit the book that the view holds; the view must be filled again from the core."""
 
 
+class _Ring:
+    """The latest updates, each with the `seq` that it follows."""
+
+    def __init__(self, messages: int, size: int) -> None:
+        self._kept: deque[tuple[int, bytes]] = deque(maxlen=messages)
+        self._free = size
+
+    def add(self, previous: int, frame: bytes) -> None:
+        if len(self._kept) == self._kept.maxlen:
+            self._drop()
+        self._kept.append((previous, frame))
+        self._free -= len(frame)
+        while self._free < 0 and self._kept:
+            self._drop()
+
+    def after(self, seq: int) -> list[bytes] | None:
+        """Those that follow the message `seq`; None unless the one after it is kept."""
+        missed = []
+        for previous, frame in reversed(self._kept):
+            missed.append(frame)
+            if previous <= seq:
+                return missed[::-1] if previous == seq else None
+        return None
+
+    def _drop(self) -> None:
+        self._free += len(self._kept.popleft()[1])
+
+
 class MarketView:
     """Levels by price as they are (`change`), and as last published (`flush`)."""
 
-    def __init__(self, market: Market, depth_levels: int, seq: int, time_ms: int) -> None:
-        """An empty book as of event `seq`; at most `depth_levels` price levels per side are published."""
+    def __init__(
+        self,
+        market: Market,
+        depth_levels: int,
+        seq: int,
+        time_ms: int,
+        ring: int = DEPTH_RING,
+        ring_bytes: int = DEPTH_RING_BYTES,
+    ) -> None:
+        """An empty book as of event `seq`; at most `depth_levels` price levels per side are published, and of the
+        updates at most the latest `ring` are kept, or as many as have `ring_bytes`."""
         self.market = market
         self.channel = f"market.{market.symbol}.depth"
         self.seq = seq
@@ -33,7 +74,9 @@ class MarketView:
         self._depth_levels = depth_levels
         self._dirty = False
         self._sides = tuple(PublishedSide(market, side, depth_levels) for side in (Side.BUY, Side.SELL))
-        self._snapshot: bytes | None = None
+        self._snapshots: dict[bool, bytes] = {}
+        """encoded, by whether they say `resync`"""
+        self._ring = _Ring(ring, ring_bytes)
 
     def fill(self, side: int, levels: list[tuple[int, int]]) -> None:
         """Start from these (price, lots), which are then published with `flush`."""
@@ -55,17 +98,23 @@ class MarketView:
         bids, asks = (side.publish() for side in self._sides)
         if not bids and not asks:
             return None
-        previous, self.seq, self._time_ms, self._snapshot = self.seq, seq, time_ms, None
+        previous, self.seq, self._time_ms = self.seq, seq, time_ms
+        self._snapshots.clear()
         depth = Depth(bids=bids, asks=asks, checksum=self.checksum())
-        return _ENCODER.encode(DepthUpdate(channel=self.channel, seq=seq, prev_seq=previous, time=time_ms, data=depth))
+        update = DepthUpdate(channel=self.channel, seq=seq, prev_seq=previous, time=time_ms, data=depth)
+        frame = _ENCODER.encode(update)
+        self._ring.add(previous, frame)
+        return frame
+
+    def missed(self, after: int) -> list[bytes] | None:
+        """The encoded updates that follow the message `after`; None if they are not kept, or it is none of ours."""
+        return [] if after == self.seq else self._ring.after(after)
 
     def snapshot(self, *, resync: bool = False) -> bytes:
         """The encoded published book."""
-        if resync:
-            return self._encode_snapshot(True)
-        if self._snapshot is None:
-            self._snapshot = self._encode_snapshot(False)
-        return self._snapshot
+        if resync not in self._snapshots:
+            self._snapshots[resync] = self._encode_snapshot(resync)
+        return self._snapshots[resync]
 
     def book(self, depth: int) -> Book:
         """The best `depth` levels per side of the published book."""

@@ -25,6 +25,14 @@ def request_id_of(message: Mapping[str, Any]) -> str | int | None:
     raise ProblemError(IntakeCode.INVALID_VALUE, detail, "id")
 
 
+def token_of(message: Mapping[str, Any]) -> str:
+    token = message.get("token")
+    if not isinstance(token, str):
+        detail = "token must be a string: that of a session, or the secret of an API key"
+        raise ProblemError(IntakeCode.INVALID_VALUE, detail, "token")
+    return token
+
+
 def channels_of(message: Mapping[str, Any]) -> list[str]:
     names = message.get("channels")
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):

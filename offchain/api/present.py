@@ -17,9 +17,10 @@ from offchain.domain.events import (
     Trade,
     WithdrawalUpdate,
 )
+from offchain.domain.funding import HOUR
 from offchain.domain.market import USDC, USDC_DECIMALS, Asset, Kind, Market, MarketStatus
 from offchain.domain.oracle import PRICE_DECIMALS, OraclePrice, index_down
-from offchain.domain.order import NO_EXPIRY, Address, Side, TimeInForce
+from offchain.domain.order import NO_EXPIRY, Address, Side, TimeInForce, Trigger
 from offchain.domain.positionview import PositionView
 from offchain.domain.units import format_units
 from offchain.ports import BatchRow, DepositRow, OrderRow, TradeRow, WithdrawalRow
@@ -52,6 +53,10 @@ def hex_or_none(data: bytes) -> str | None:
     return hex_of(data) if data else None
 
 
+def market_status(listing: Listing) -> str:
+    return "halted" if listing.halted else MarketStatus(listing.status).name.lower()
+
+
 def side_name(side: int) -> str:
     return Side(side).name.lower()
 
@@ -70,7 +75,7 @@ class Presenter:
         """From what is signed, per lot, to whole quote units per whole base unit."""
         return format_units(market.price_per_unit(price), market.price_decimals)
 
-    def _price_or_none(self, market: Market, price: int | None) -> str | None:
+    def price_or_none(self, market: Market, price: int | None) -> str | None:
         return None if price is None else self.price(market, price)
 
     def rate(self, rate: int) -> str:
@@ -115,6 +120,7 @@ class Presenter:
             ],
             code=result.code,
             client_order_id=client_order_id,
+            waiting=result.waiting,
         )
 
     def canceled(self, market: Market, result: CancelResult) -> http.CanceledOrder:
@@ -150,8 +156,17 @@ class Presenter:
             post_only=row.post_only,
             self_trade_prevention=row.self_trade,
             client_order_id=row.client_order_id,
+            trigger=self.trigger(market, row.trigger, row.triggered_ms) if row.trigger is not None else None,
             created_at=row.created_ms,
             updated_at=row.updated_ms,
+        )
+
+    def trigger(self, market: Market, trigger: Trigger, triggered_ms: int | None) -> http.TriggerInfo:
+        return http.TriggerInfo(
+            type=trigger.kind.value,
+            price=self.price(market, trigger.price),
+            by=trigger.source.value,
+            triggered_at=triggered_ms,
         )
 
     def public_trade(self, trade: Trade, seq: int) -> http.PublicTrade:
@@ -225,14 +240,14 @@ class Presenter:
             size=change.size,
             settled_size=change.settled_size,
             entry_price=change.entry_price,
-            mark_price=self._price_or_none(market, view.mark),
+            mark_price=self.price_or_none(market, view.mark),
             realised_pnl=change.realised_pnl,
             unrealised_pnl=_usdc_or_none(view.unrealised),
             margin=format_units(view.margin, USDC_DECIMALS),
-            index_price=self._price_or_none(market, view.index),
+            index_price=self.price_or_none(market, view.index),
             equity=_usdc_or_none(view.equity),
             maintenance_margin=_usdc_or_none(view.maintenance),
-            liquidation_price=self._price_or_none(market, view.liquidation),
+            liquidation_price=self.price_or_none(market, view.liquidation),
         )
 
     def position_change(self, update: PositionUpdate) -> positions.PositionChange:
@@ -249,11 +264,12 @@ class Presenter:
             realised_pnl=format_units(update.realised, USDC_DECIMALS),
         )
 
-    def account(self, state: AccountUpdate, delegates: list[DelegateUpdate]) -> http.Account:
+    def account(self, state: AccountUpdate, delegates: list[DelegateUpdate], deadline_ms: int) -> http.Account:
         return http.Account(
             account=hex_of(state.account),
             epoch=state.epoch,
             epoch_bump_pending=state.is_bumping,
+            cancels_at=deadline_ms or None,
             delegates=[self.delegate(update) for update in delegates],
         )
 
@@ -283,9 +299,10 @@ class Presenter:
     # Markets and settlement
     # -----------------------------------------------------------------------------------------------------------------
 
-    def market(self, listing: Listing) -> http.MarketInfo:
+    def market(self, listing: Listing, window: int) -> http.MarketInfo:
+        """`window`: settlement window in seconds."""
         market = listing.market
-        status = "halted" if listing.halted else MarketStatus(listing.status).name.lower()
+        expiry = market.terms.expiry if market.derivative is not None else 0
         return http.MarketInfo(
             id=market.id,
             symbol=market.symbol,
@@ -297,10 +314,13 @@ class Presenter:
             tick_size=format_units(market.tick_size, market.price_decimals),
             lot_size=format_units(market.lot_size, market.decimals),
             tick_per_lot=str(market.tick_per_lot),
+            min_price=format_units(market.tick_size, market.price_decimals),
             max_price=format_units(market.max_price, market.price_decimals),
+            min_quantity=self.quantity(market, 1),
             max_quantity=self.quantity(market, market.max_quantity),
-            status=status,
+            status=market_status(listing),
             reason=listing.reason,
+            trading_ends=(expiry - window // 2) * 1000 if expiry else None,
             option=self._option(market),
             margined=_margined(market),
         )
@@ -319,6 +339,7 @@ class Presenter:
 
     def markets(self, domain: eip712.Domain, configuration: Configure | None) -> http.Markets:
         catalogue = self._catalogue
+        window = configuration.window if configuration is not None else 0
         assets = [
             http.AssetInfo(
                 id=asset.id,
@@ -341,7 +362,7 @@ class Presenter:
             max_open_orders=configuration.max_open_orders if configuration is not None else 0,
             price_band_bps=configuration.price_band_bps if configuration is not None else 0,
             assets=[USDC_ASSET, *assets],
-            markets=[self.market(listing) for listing in catalogue.markets],
+            markets=[self.market(listing, window) for listing in catalogue.markets],
         )
 
     def oracle_price(self, market: Market, price: OraclePrice, now_ms: int) -> http.OraclePrice:
@@ -352,7 +373,7 @@ class Presenter:
             asset=self.asset_symbol(market.quote if market.is_cross_quoted else market.base),
             price=format_units(price.price, PRICE_DECIMALS),
             conversion_rate=self.rate(conversion.rate) if conversion is not None else None,
-            index_price=self._price_or_none(market, index),
+            index_price=self.price_or_none(market, index),
             round=str(price.round),
             updated_at=price.updated_at * 1000,
             seen_at=price.seen_ms,
@@ -394,5 +415,8 @@ def _margined(market: Market) -> positions.Margined | None:
         maintenance_margin_bps=terms.maintenance_margin_bps,
         liquidation_fee_bps=terms.liquidation_fee_bps,
         exit_penalty_bps=terms.exit_penalty_bps,
+        liquidation_band_bps=terms.band_bps,
         funding_cap=format_units(terms.funding_cap, RATE_DECIMALS),
+        funding_interval=HOUR if market.kind == Kind.PERP else None,
+        funding_period=terms.funding_period or None,
     )

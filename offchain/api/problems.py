@@ -21,6 +21,9 @@ __all__ = ["PROBLEMS", "ApiCode", "Problem", "ProblemError", "problem", "problem
 
 CONTENT_TYPE = "application/problem+json"
 RETRY_AFTER = "Retry-After"
+WWW_AUTHENTICATE = "WWW-Authenticate"
+
+REALM = 'Bearer realm="crosspoint"'
 
 
 class ApiCode(StrEnum):
@@ -45,6 +48,12 @@ class ApiCode(StrEnum):
     STARTING = "starting"
     SHUTTING_DOWN = "shuttingDown"
     INTERNAL_ERROR = "internalError"
+    # who asks
+    AUTHENTICATION_REQUIRED = "authenticationRequired"
+    INVALID_TOKEN = "invalidToken"
+    INSUFFICIENT_SCOPE = "insufficientScope"
+    NOT_YOUR_ACCOUNT = "notYourAccount"
+    UNKNOWN_CHALLENGE = "unknownChallenge"
     # WebSocket
     UPGRADE_REQUIRED = "upgradeRequired"
     UNKNOWN_OPERATION = "unknownOperation"
@@ -96,6 +105,11 @@ PROBLEMS: Mapping[str, Kind] = MappingProxyType(
         ApiCode.STARTING: Kind(503, "The exchange is starting", True),
         ApiCode.SHUTTING_DOWN: Kind(503, "The exchange is shutting down", True),
         ApiCode.INTERNAL_ERROR: Kind(500, "The exchange failed", True),
+        ApiCode.AUTHENTICATION_REQUIRED: Kind(401, "This needs a token"),
+        ApiCode.INVALID_TOKEN: Kind(401, "The token is not good, or not any more"),
+        ApiCode.INSUFFICIENT_SCOPE: Kind(403, "The token is not good for this"),
+        ApiCode.NOT_YOUR_ACCOUNT: Kind(403, "The account is not the token's"),
+        ApiCode.UNKNOWN_CHALLENGE: Kind(401, "The message is none that waits for a signature"),
         ApiCode.UPGRADE_REQUIRED: Kind(426, "This address speaks WebSocket"),
         ApiCode.UNKNOWN_OPERATION: Kind(400, "The operation is not known"),
         ApiCode.UNKNOWN_CHANNEL: Kind(404, "The channel does not exist"),
@@ -129,6 +143,7 @@ PROBLEMS: Mapping[str, Kind] = MappingProxyType(
         Code.PRICE_OUTSIDE_BAND: Kind(422, "The price is too far through the book"),
         Code.POST_ONLY_WOULD_CROSS: Kind(422, "The order would have taken"),
         Code.INVALID_POST_ONLY: Kind(422, "The order cannot be post-only"),
+        Code.INVALID_TRIGGER: Kind(422, "The trigger is not possible"),
         Code.EXPECT_FILLED_MISMATCH: Kind(409, "The replaced order has filled meanwhile"),
         Code.TOO_MANY_ORDERS: Kind(409, "The account has too many open orders"),
         Code.TOO_MANY_NONCE_KEYS: Kind(409, "The account has used too many nonce keys"),
@@ -141,6 +156,14 @@ PROBLEMS: Mapping[str, Kind] = MappingProxyType(
         Code.UNKNOWN_ORDER: Kind(404, "The order is not known"),
         Code.NOT_OWNER: Kind(403, "The order is another account's"),
         Code.ORDER_NOT_OPEN: Kind(409, "The order has ended"),
+        Code.UNKNOWN_ACCOUNT: Kind(404, "The account is not known"),
+        Code.INVALID_DEADLINE: Kind(422, "The deadline is not possible"),
+        Code.INVALID_CONNECTION: Kind(409, "The connection cannot be watched"),
+        # API keys
+        Code.INVALID_API_KEY: Kind(422, "The API key is not possible"),
+        Code.DUPLICATE_API_KEY: Kind(409, "The request has made an API key before"),
+        Code.TOO_MANY_API_KEYS: Kind(409, "The account has too many API keys"),
+        Code.UNKNOWN_API_KEY: Kind(404, "The API key is not known"),
         # chain and operator commands; a trader meets only notConfigured
         Code.REPEATED: Kind(409, "The command has been applied before"),
         Code.OUT_OF_ORDER: Kind(409, "The command does not follow the last one"),
@@ -153,6 +176,10 @@ PROBLEMS: Mapping[str, Kind] = MappingProxyType(
         Code.UNKNOWN_FILL: Kind(404, "The fill is not known"),
     }
 )
+
+
+_CHALLENGES: Mapping[str, str] = {ApiCode.INVALID_TOKEN: f'{REALM}, error="invalid_token"'}
+"""as in RFC 6750, section 3"""
 
 
 class ProblemError(Exception):
@@ -191,6 +218,8 @@ def problem_response(
     response = web.Response(status=document.status, body=msgspec.json.encode(document), content_type=CONTENT_TYPE)
     if headers:
         response.headers.update(headers)
+    if document.status == 401:
+        response.headers[WWW_AUTHENTICATE] = _CHALLENGES.get(rejection.code, REALM)
     if document.status == 503:
         response.headers.setdefault(RETRY_AFTER, "1")
     return response

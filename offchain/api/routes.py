@@ -6,7 +6,18 @@ import re
 
 from aiohttp import web
 
-from offchain.api.handlers import accounts, batches, documents, figures, markets, orders, service
+from offchain.api.handlers import (
+    accounts,
+    apikeys,
+    auth,
+    batches,
+    derivatives,
+    documents,
+    figures,
+    markets,
+    orders,
+    service,
+)
 from offchain.api.websocket import websocket
 
 _ORDER = "/v1/orders/{id:(?!(?:batch|array)$)[^/]+}"
@@ -19,7 +30,18 @@ ROUTES: tuple[web.RouteDef, ...] = (
     web.post("/v1/orders/array", batches.place_array),
     web.get("/v1/orders", orders.list_orders, allow_head=False),
     web.get(_ORDER, orders.get_order, allow_head=False),
+    web.put(_ORDER, orders.replace_order),
     web.delete(_ORDER, orders.cancel_order),
+    web.delete("/v1/orders", orders.cancel_orders),
+    web.put("/v1/cancel-after", orders.cancel_after),
+    # signing in
+    web.post("/v1/auth/challenge", auth.create_challenge),
+    web.post("/v1/auth/sessions", auth.create_session),
+    web.get("/v1/auth/session", auth.get_session, allow_head=False),
+    web.delete("/v1/auth/sessions/current", auth.end_session),
+    web.post("/v1/keys", apikeys.create_key),
+    web.get("/v1/keys", apikeys.list_keys, allow_head=False),
+    web.delete("/v1/keys/{id}", apikeys.revoke_key),
     # accounts
     web.get("/v1/account", accounts.get_account, allow_head=False),
     web.get("/v1/balances", accounts.list_balances, allow_head=False),
@@ -35,6 +57,9 @@ ROUTES: tuple[web.RouteDef, ...] = (
     web.get("/v1/tickers", figures.list_tickers, allow_head=False),
     web.get("/v1/tickers/{symbol}", figures.get_ticker, allow_head=False),
     web.get("/v1/statistics", figures.get_statistics, allow_head=False),
+    web.get("/v1/funding/{symbol}", derivatives.get_funding, allow_head=False),
+    web.get("/v1/open-interest", derivatives.get_open_interest, allow_head=False),
+    web.get("/v1/options", derivatives.get_options, allow_head=False),
     web.get("/v1/prices", markets.list_prices, allow_head=False),
     web.get("/v1/time", markets.get_time, allow_head=False),
     # stream

@@ -58,6 +58,12 @@ class ApiSettings:
     """price levels per side that are published"""
     depth_flush_ms: int = 25
     """time over which changes of a book are collected into one message"""
+    depth_ring: int = 1_024
+    """depth messages per market that are kept for those who come back"""
+    depth_ring_bytes: int = 524_288
+    """and their size"""
+    price_flush_ms: int = 1_000
+    """time over which changes of marks and rates of funding are collected into one message"""
     max_sockets: int = 1_000
     max_sockets_per_address: int = 0
     """sockets of one address; 0: as many as there are"""
@@ -79,6 +85,18 @@ class ApiSettings:
     idempotency_answers: int = 65_536
     """answers that are kept altogether"""
     idempotency_answers_per_account: int = 1_024
+    public_url: str = ""
+    """under which clients know the service, without path; "": the address at which a request arrives"""
+    session_seconds: int = 86_400
+    """how long one stays signed in"""
+    challenge_seconds: int = 300
+    """time to sign a challenge"""
+    max_challenges: int = 65_536
+    """challenges that wait for their signature"""
+    max_challenges_per_address: int = 32
+    max_sessions: int = 65_536
+    """open sessions; beyond, those that end first are closed, here and below"""
+    max_sessions_per_account: int = 32
     limit_window_seconds: int = 10
     """over which a budget is counted: an unused budget of so many seconds may be spent at once"""
     limit_keys: int = 65_536
@@ -86,6 +104,8 @@ class ApiSettings:
     address_requests_per_second: float = 0
     """requests of one address, except cancels; here and below 0: no limit"""
     address_cancels_per_second: float = 0
+    address_sign_ins_per_second: float = 0
+    """challenges and sign-ins of one address, which count as requests besides"""
     account_orders_per_second: float = 0
     account_cancels_per_second: float = 0
     socket_messages_per_second: float = 0

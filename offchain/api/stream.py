@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 import structlog
 
 from offchain.api.channels import Channel, Sink, Subscription, leave
+from offchain.api.credentials import Credentials
 from offchain.api.livestate import Seed, read_seed, read_trader
 from offchain.api.marketview import MarketView, ViewBroken
 from offchain.api.present import Presenter, hex_of
+from offchain.api.pricechannels import PriceChannels
 from offchain.api.problems import ApiCode, ProblemError
+from offchain.api.rates import Rates
 from offchain.api.readback import Readback
 from offchain.api.schemas import stream
 from offchain.api.schemas.http import PublicTrade
@@ -25,6 +29,7 @@ from offchain.api.state import ApiState
 from offchain.api.trader import TraderMessages, accounts_of, channel_of
 from offchain.catalogue import Catalogue, Listing
 from offchain.domain.events import (
+    ApiKeyUpdate,
     AssetListed,
     BalanceUpdate,
     BatchUpdate,
@@ -56,18 +61,29 @@ log = structlog.get_logger(__name__)
 class Hub:
     """Everything that subscribers see comes from here. One event loop."""
 
-    def __init__(self, state: ApiState, catalogue: Catalogue, readback: Readback) -> None:
+    def __init__(
+        self,
+        state: ApiState,
+        catalogue: Catalogue,
+        readback: Readback,
+        credentials: Credentials,
+        rates: Rates,
+    ) -> None:
         self._state = state
         self._catalogue = catalogue
+        self._credentials = credentials
         self._readback = readback
         self._present = Presenter(catalogue)
         self._messages = TraderMessages(catalogue)
+        self.prices = PriceChannels(state, self._present, rates)
         self._views: dict[int, MarketView] = {}
         self._depth: dict[int, Channel] = {}
         self._trades: dict[int, Channel] = {}
         self._traders: dict[Address, Channel] = {}
         self._seq = 0
         self._time_ms = 0
+        self._moved = asyncio.Event()
+        """set whenever `seq` has grown"""
         self._tasks: set[asyncio.Task[None]] = set()
         self._resyncs = state.metrics.resyncs
         sent = state.metrics.socket_messages
@@ -85,6 +101,7 @@ class Hub:
         await self._fill()
         self._spawn(self._run(records))
         self._spawn(self._flush())
+        self._spawn(self.prices.run())
 
     async def stop(self) -> None:
         tasks = list(self._tasks)
@@ -97,12 +114,22 @@ class Hub:
         """Last event taken in."""
         return self._seq
 
+    async def reach(self, seq: int, timeout_ms: int) -> bool:
+        """Wait until event `seq` has been taken in, at most `timeout_ms`; whether it has."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_ms / 1000):
+                while self._seq < seq:
+                    self._moved.clear()
+                    await self._moved.wait()
+        return self._seq >= seq
+
     def subscriptions(self) -> dict[str, int]:
         """Subscriptions by kind of channel."""
         return {
             "depth": sum(len(channel.subscriptions) for channel in self._depth.values()),
             "trade": sum(len(channel.subscriptions) for channel in self._trades.values()),
             "trader": sum(len(channel.subscriptions) for channel in self._traders.values()),
+            **self.prices.subscriptions(),
         }
 
     def view(self, market: int) -> MarketView:
@@ -175,6 +202,7 @@ class Hub:
                     self._tell(event, seq)
                 seq += 1
         self._seq = record.last
+        self._moved.set()
         self._time_ms = record.time_ms
         log.debug("published", first=record.first, last=record.last)
         for market, made in trades.items():
@@ -186,8 +214,13 @@ class Hub:
         match event:
             case TradeBusted():
                 self._bust(event, seq)
-            case AssetListed() | Configured() | FeeUpdate() | DelegateUpdate():
+            case AssetListed() | Configured() | FeeUpdate():
                 self._catalogue.apply((event,))
+            case DelegateUpdate():
+                self._catalogue.apply((event,))
+                self._credentials.apply(event)
+            case ApiKeyUpdate():
+                self._credentials.apply(event)
             case MarketUpdate():
                 self._catalogue.apply((event,))
                 self._view_of(event.market, seq, time_ms)
@@ -211,9 +244,12 @@ class Hub:
     def _view_of(self, market: Market, seq: int, time_ms: int) -> MarketView:
         view = self._views.get(market.id)
         if view is None:
-            view = MarketView(market, self._state.settings.depth_levels, seq, time_ms)
-            self._views[market.id] = view
+            view = self._views[market.id] = self._empty_view(market, seq, time_ms)
         return view
+
+    def _empty_view(self, market: Market, seq: int, time_ms: int) -> MarketView:
+        settings = self._state.settings
+        return MarketView(market, settings.depth_levels, seq, time_ms, settings.depth_ring, settings.depth_ring_bytes)
 
     # -----------------------------------------------------------------------------------------------------------------
     # Starting, and starting again after a gap
@@ -225,6 +261,7 @@ class Hub:
         missed_after, self._seq = self._seq, seed.seq
         self._time_ms = self._state.clock.now_ms()
         self._learn(seed)
+        self._moved.set()
         if missed_after:
             self._resyncs.inc()
         for market, channel in self._depth.items():
@@ -241,8 +278,8 @@ class Hub:
             configured = seed.configuration
             self._catalogue.configure(configured.chain_id, configured.engine, configured.fee_bps)
             self._catalogue.set_fee(seed.fee_bps, seed.fees)
-        for delegate in seed.delegates:
-            self._catalogue.set_delegate(delegate)
+        self._catalogue.set_delegates(seed.delegates)
+        self._credentials.learn(seed.api_keys, seed.delegates)
         for asset in seed.assets:
             self._catalogue.list_asset(asset)
         views = {}
@@ -254,7 +291,7 @@ class Hub:
     def _filled_view(
         self, listing: Listing, seq: int, bids: list[tuple[int, int]], asks: list[tuple[int, int]]
     ) -> MarketView:
-        view = MarketView(listing.market, self._state.settings.depth_levels, seq, self._time_ms)
+        view = self._empty_view(listing.market, seq, self._time_ms)
         view.fill(Side.BUY, bids)
         view.fill(Side.SELL, asks)
         view.flush(seq, self._time_ms)
@@ -273,13 +310,21 @@ class Hub:
     # Subscribing
     # -----------------------------------------------------------------------------------------------------------------
 
-    def subscribe_depth(self, sink: Sink, market: Market) -> None:
-        """The published book, then its updates."""
+    def subscribe_depth(self, sink: Sink, market: Market, after: int | None = None) -> None:
+        """The published book, or what it misses that followed the message `after`; then its updates."""
+        view = self._views[market.id]
         channel = self._depth.get(market.id)
         if channel is None:
-            channel = self._depth[market.id] = Channel(self.depth_name(market), self._views[market.id].seq)
+            channel = self._depth[market.id] = Channel(self.depth_name(market), view.seq)
         channel.subscriptions[sink] = self._subscription(sink, hold=False)
-        sink.offer(self._views[market.id].snapshot())
+        missed = None if after is None else view.missed(after)
+        # More than half of what may wait for a socket is a heavier load than the whole book.
+        if missed is None or 2 * len(missed) > self._state.settings.send_queue:
+            sink.offer(view.snapshot(resync=after is not None))
+            return
+        for frame in missed:
+            sink.offer(frame)
+        sink.offer(_ENCODER.encode(stream.ResumedMessage(channel=channel.name, seq=view.seq)))
 
     def subscribe_trades(self, sink: Sink, market: Market) -> None:
         """Trades from now on."""

@@ -9,11 +9,14 @@ from offchain.api.schemas import stream
 from offchain.catalogue import Catalogue
 from offchain.domain.events import (
     AccountUpdate,
+    ApiKeyUpdate,
     BalanceUpdate,
     BatchUpdate,
+    DeadlineUpdate,
     DelegateUpdate,
     DepositUpdate,
     Event,
+    OrderTriggered,
     OrderUpdate,
     PositionUpdate,
     Trade,
@@ -34,7 +37,7 @@ def accounts_of(event: Event) -> tuple[Address, ...]:
     match event:
         case OrderUpdate() | BalanceUpdate() | PositionUpdate() | DepositUpdate() | WithdrawalUpdate():
             return (event.account,)
-        case AccountUpdate() | DelegateUpdate():
+        case AccountUpdate() | DelegateUpdate() | ApiKeyUpdate() | OrderTriggered() | DeadlineUpdate():
             return (event.account,)
         case Trade() | TradeBusted():
             return (event.maker, event.taker)
@@ -82,9 +85,28 @@ class TraderMessages:
             case DelegateUpdate():
                 delegate = self._present.delegate(event)
                 return stream.DelegateMessage(channel=channel, seq=seq, prev_seq=prev_seq, data=delegate)
+            case ApiKeyUpdate():
+                key = stream.ApiKeyChange(
+                    id=event.id,
+                    label=event.label,
+                    scopes=event.scopes,
+                    expiry=event.expiry or None,
+                    status=event.status,
+                )
+                return stream.ApiKeyMessage(channel=channel, seq=seq, prev_seq=prev_seq, data=key)
+            case OrderTriggered():
+                return stream.TriggerMessage(channel=channel, seq=seq, prev_seq=prev_seq, data=self._triggered(event))
+            case DeadlineUpdate():
+                deadline = stream.CancelAfterChange(cancels_at=event.at_ms or None)
+                return stream.CancelAfterMessage(channel=channel, seq=seq, prev_seq=prev_seq, data=deadline)
             case BatchUpdate():
                 return stream.SettlementMessage(channel=channel, seq=seq, prev_seq=prev_seq, data=_batch(event))
         return None
+
+    def _triggered(self, event: OrderTriggered) -> stream.TriggeredOrder:
+        market = self._catalogue.market(event.market)
+        price = self._present.price(market, event.price)
+        return stream.TriggeredOrder(order_id=hex_of(event.order_hash), market=market.symbol, price=price)
 
     def _order(self, event: OrderUpdate) -> stream.OrderChange:
         market = self._catalogue.market(event.market)

@@ -10,19 +10,24 @@ import msgspec
 import structlog
 from aiohttp import WSMsgType, web
 
+from offchain.api.access import HEADER, Identity, Scope, check_scope, identify, identity_of, own_account
 from offchain.api.closing import CloseCode
+from offchain.api.credentials import Credentials
 from offchain.api.desk import REFUSALS, rejection_of
-from offchain.api.keys import CATALOGUE, DESK, HUB, LIFE, LIMITS, STATE
+from offchain.api.keys import CATALOGUE, CREDENTIALS, DESK, HUB, LIFE, LIMITS, STATE
 from offchain.api.limits import exhausted
-from offchain.api.operations import after_of, channels_of, only, request_id_of
+from offchain.api.operations import after_of, channels_of, only, request_id_of, token_of
 from offchain.api.order_entry import TRADING, OrderEntry
+from offchain.api.present import hex_of
+from offchain.api.pricechannels import KINDS as PRICE_KINDS
 from offchain.api.problems import ApiCode, ProblemError
 from offchain.api.schemas import stream
 from offchain.api.stream import REPLAY_PAGE
-from offchain.domain.market import Market
+from offchain.domain.market import Kind, Market
 from offchain.domain.order import Address
 from offchain.intake import IntakeCode, decode_object, parse_address
 from offchain.metrics import CoreMetrics
+from offchain.ports import Clock
 
 CLOSE_SECONDS = 2.0
 """time for a peer to read our close frame"""
@@ -37,6 +42,9 @@ WRITE_PAUSE = 0.01
 
 ROOM_SECONDS = 30.0
 """time for a peer to make room for a replay"""
+
+RESUMABLE = ("depth", "trader")
+"""kinds of channels that go on after a message"""
 
 _ENCODER = msgspec.json.Encoder()
 
@@ -57,9 +65,18 @@ class Connection:
     """One socket. `offer` never waits; a socket that does not keep up is closed."""
 
     def __init__(
-        self, socket: web.WebSocketResponse, transport: asyncio.Transport | None, limit: int, metrics: CoreMetrics
+        self,
+        socket: web.WebSocketResponse,
+        transport: asyncio.Transport | None,
+        limit: int,
+        metrics: CoreMetrics,
+        credentials: Credentials,
+        clock: Clock,
     ) -> None:
         self._metrics = metrics
+        self._credentials = credentials
+        self._clock = clock
+        self._identity: Identity | None = None
         self._socket = socket
         self._transport = transport
         self._limit = limit
@@ -69,6 +86,44 @@ class Connection:
         """whether what is queued will be written"""
         self._roomy = asyncio.Event()
         self._closer: asyncio.Task[None] | None = None
+
+    # -----------------------------------------------------------------------------------------------------------------
+    # Who
+    # -----------------------------------------------------------------------------------------------------------------
+
+    @property
+    def identity(self) -> Identity | None:
+        """Who has signed in on this socket; None before. When their token ends, the socket is closed."""
+        return self._identity
+
+    def require(self, scope: str) -> Identity:
+        """Who has signed in, if their token has the scope. Raises ProblemError."""
+        identity = self._identity
+        if identity is None:
+            raise ProblemError(ApiCode.AUTHENTICATION_REQUIRED, "sign in first: signIn with a token", "op")
+        if not self._credentials.is_good(identity, self._clock.now_ms()):
+            raise ProblemError(ApiCode.INVALID_TOKEN, "the token with which this socket has signed in has ended")
+        return check_scope(identity, scope)
+
+    def sign_in(self, identity: Identity) -> None:
+        """Speak for `identity` from now on. Raises ProblemError for another account than before."""
+        if self._identity is not None and self._identity.account != identity.account:
+            detail = "this socket has signed in for another account; use another socket"
+            raise ProblemError(ApiCode.NOT_YOUR_ACCOUNT, detail, "token")
+        self.forget_identity()
+        self._identity = identity
+        self._credentials.watch(identity, self._sign_out)
+
+    def forget_identity(self) -> None:
+        if self._identity is not None:
+            self._credentials.unwatch(self._identity, self._sign_out)
+
+    def _sign_out(self) -> None:
+        self.close(CloseCode.SIGNED_OUT)
+
+    # -----------------------------------------------------------------------------------------------------------------
+    # Messages
+    # -----------------------------------------------------------------------------------------------------------------
 
     def offer(self, frame: bytes) -> None:
         if self._closer is not None:
@@ -146,12 +201,14 @@ class Session:
         self._monotonic = state.monotonic
         self._metrics = state.metrics
         self._connection = connection
+        self._credentials = app[CREDENTIALS]
         self._hub = app[HUB]
         self._catalogue = app[CATALOGUE]
         self._clock = state.clock
         self._settings = state.settings
         self._channels: dict[str, tuple[str, Market | Address]] = {}
-        self._entry = OrderEntry(app[DESK], state.settings.max_pending, self._send, self._refuse)
+        self._entry = OrderEntry(app[DESK], connection.require, state.settings.max_pending, self._send, self._refuse)
+        self._desk, self._life = app[DESK], app[LIFE]
 
     async def handle(self, text: str) -> None:
         """Do what one message asks. Raises ConnectionError if the connection closes meanwhile."""
@@ -173,8 +230,11 @@ class Session:
             elif operation == "unsubscribe":
                 only(message, "op", "id", "channels")
                 self._unsubscribe(request_id, channels_of(message))
+            elif operation == "signIn":
+                only(message, "op", "id", "token")
+                self._sign_in(request_id, token_of(message))
             else:
-                detail = f"op must be subscribe, unsubscribe, {', '.join(TRADING)} or ping"
+                detail = f"op must be signIn, subscribe, unsubscribe, {', '.join(TRADING)} or ping"
                 raise ProblemError(ApiCode.UNKNOWN_OPERATION, detail, "op")
         except REFUSALS as refusal:
             self._refuse(request_id, refusal)
@@ -187,6 +247,19 @@ class Session:
         except REFUSALS:
             self._charge(message)
             raise
+
+    def _sign_in(self, request_id: str | int | None, token: str) -> None:
+        identity = identity_of(self._credentials, token, self._clock.now_ms(), "token")
+        self._connection.sign_in(identity)
+        self._send(
+            stream.SignedIn(
+                op="signedIn",
+                id=request_id,
+                account=hex_of(identity.account),
+                scopes=sorted(identity.scopes),
+                expires_at=identity.expires_ms,
+            )
+        )
 
     # -----------------------------------------------------------------------------------------------------------------
     # Channels
@@ -209,9 +282,13 @@ class Session:
         raise ProblemError(ApiCode.RATE_LIMITED, exhausted(use, "this socket"))
 
     def leave(self) -> None:
-        """Give up all subscriptions."""
+        """Give up all subscriptions, and let the core know if the loss of this socket cancels orders."""
         for name in list(self._channels):
             self._drop(name)
+        if self._entry.watched is not None:
+            losing = asyncio.create_task(self._desk.lose(self._entry.watched))
+            self._life.losses.add(losing)
+            losing.add_done_callback(self._life.losses.discard)
 
     async def _subscribe(self, request_id: str | int | None, names: list[str], after: int | None) -> None:
         wanted = {name: self._resolve(name) for name in names}
@@ -220,8 +297,8 @@ class Session:
         if len(self._channels) + len(new) > limit:
             detail = f"a socket may have {limit} subscriptions"
             raise ProblemError(ApiCode.TOO_MANY_SUBSCRIPTIONS, detail, "channels")
-        if after is not None and any(kind != "trader" for kind, _ in wanted.values()):
-            raise ProblemError(IntakeCode.INVALID_VALUE, "after is for trader channels", "after")
+        if after is not None and any(kind not in RESUMABLE for kind, _ in wanted.values()):
+            raise ProblemError(IntakeCode.INVALID_VALUE, "after is for depth and trader channels", "after")
         self._send(stream.Subscribed(op="subscribed", id=request_id, channels=list(wanted), seq=self._hub.seq))
         for name, (kind, target) in wanted.items():
             self._drop(name)
@@ -236,7 +313,9 @@ class Session:
         if isinstance(target, bytes):
             await self._hub.subscribe_trader(self._connection, target, after)
         elif kind == "depth":
-            self._hub.subscribe_depth(self._connection, target)
+            self._hub.subscribe_depth(self._connection, target, after)
+        elif kind in PRICE_KINDS:
+            await self._hub.prices.subscribe(kind, self._connection, target)
         else:
             self._hub.subscribe_trades(self._connection, target)
 
@@ -250,7 +329,9 @@ class Session:
 
     def _drop(self, name: str) -> None:
         kind, target = self._channels.pop(name, ("", b""))
-        if isinstance(target, Market):
+        if isinstance(target, Market) and kind in PRICE_KINDS:
+            self._hub.prices.unsubscribe(kind, self._connection, target)
+        elif isinstance(target, Market):
             leave = self._hub.unsubscribe_depth if kind == "depth" else self._hub.unsubscribe_trades
             leave(self._connection, target)
         elif kind:
@@ -259,12 +340,16 @@ class Session:
     def _resolve(self, name: str) -> tuple[str, Market | Address]:
         scope, _, rest = name.partition(".")
         if scope == "trader":
-            return scope, parse_address(rest, "channels")
+            parse_address(rest, "channels")
+            return scope, own_account(self._connection.require(Scope.READ), rest, "channels")
         symbol, _, kind = rest.rpartition(".")
         market = self._catalogue.find(symbol)
-        if scope != "market" or kind not in ("depth", "trade") or market is None:
-            known = "market.<symbol>.depth, market.<symbol>.trade, trader.<address>"
+        if scope != "market" or kind not in ("depth", "trade", *PRICE_KINDS) or market is None:
+            known = "market.<symbol>.<depth|trade|markPrice|fundingRate>, trader.<address>"
             detail = f"{name[:100]!r} is no channel; there are {known}"
+            raise ProblemError(ApiCode.UNKNOWN_CHANNEL, detail, "channels")
+        if kind == "fundingRate" and market.kind != Kind.PERP:
+            detail = f"{market.symbol} has no funding; perpetuals have"
             raise ProblemError(ApiCode.UNKNOWN_CHANNEL, detail, "channels")
         return kind, market
 
@@ -311,7 +396,10 @@ async def websocket(request: web.Request) -> web.WebSocketResponse:
     if 0 < settings.max_sockets_per_address <= life.sockets_of[address]:
         detail = f"{settings.max_sockets_per_address} sockets of this address are connected"
         raise ProblemError(ApiCode.TOO_MANY_SOCKETS, detail)
-    connection = Connection(socket, request.transport, settings.send_queue, state.metrics)
+    credentials = request.app[CREDENTIALS]
+    connection = Connection(socket, request.transport, settings.send_queue, state.metrics, credentials, state.clock)
+    if HEADER in request.headers:
+        connection.sign_in(identify(request))
     life.connections.add(connection)
     life.sockets_of[address] += 1
     session = Session(connection, request.app)
@@ -321,6 +409,7 @@ async def websocket(request: web.Request) -> web.WebSocketResponse:
         await _serve(socket, connection, session)
     finally:
         session.leave()
+        connection.forget_identity()
         life.connections.discard(connection)
         life.sockets_of[address] -= 1
         if not life.sockets_of[address]:

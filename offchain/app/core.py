@@ -17,7 +17,7 @@ from offchain.api.state import ApiSettings, ApiState, Health
 from offchain.app.common import read_deployment, refuse_other, wanted_configuration
 from offchain.chain.deployment import Deployment
 from offchain.config import Config
-from offchain.domain.commands import Tick
+from offchain.domain.commands import ConnectionLost, Tick
 from offchain.domain.core import Core
 from offchain.journal.sqlite import SqliteJournal
 from offchain.metrics import CoreMetrics
@@ -127,10 +127,15 @@ def _api_settings(config: Config, deployment: Deployment) -> ApiSettings:
         max_inflight=config.max_inflight,
         max_sockets=config.max_sockets,
         max_sockets_per_address=config.max_sockets_per_address,
+        public_url=config.public_url or "",
+        session_seconds=config.session_seconds,
+        challenge_seconds=config.challenge_seconds,
+        max_sessions=config.max_sessions,
         limit_window_seconds=config.limit_window_seconds,
         limit_keys=config.limit_keys,
         address_requests_per_second=config.limit_address_requests,
         address_cancels_per_second=config.limit_address_cancels,
+        address_sign_ins_per_second=config.limit_address_sign_ins,
         account_orders_per_second=config.limit_account_orders,
         account_cancels_per_second=config.limit_account_cancels,
         socket_messages_per_second=config.limit_socket_messages,
@@ -151,6 +156,7 @@ async def run_core(config: Config, life: Life) -> None:
         working = asyncio.create_task(core.sequencer.run())
         try:
             async with asyncio.TaskGroup() as tasks:
+                await _end_lost_connections(core)
                 helpers = [tasks.create_task(_announce(core)), tasks.create_task(_tick(core))]
                 await _serve(core, life)
                 for helper in helpers:
@@ -185,6 +191,12 @@ def _url(host: str, runner: web.AppRunner) -> str:
     return f"http://{name}:{runner.addresses[0][1]}"
 
 
+async def _end_lost_connections(core: CoreProcess) -> None:
+    """Sockets that were watched when the last core ended, however that came, are lost."""
+    for connection in await core.sequencer.read(lambda state: state.watched_connections):
+        await core.sequencer.submit(ConnectionLost(connection), TICK_TIMEOUT_MS)
+
+
 async def _announce(core: CoreProcess) -> None:
     """Tell the other processes how far the journal is."""
     async for record in core.feed.subscribe():
@@ -195,8 +207,7 @@ async def _tick(core: CoreProcess) -> None:
     """Let time pass where it changes something, such as an expired order; an idle exchange writes nothing."""
     while True:
         await asyncio.sleep(TICK_SECONDS)
-        due_ms = await core.sequencer.read(lambda state: state.next_due_ms)
-        if due_ms is not None and due_ms <= core.clock.now_ms():
+        if await core.sequencer.read(lambda state: state.is_due(core.clock.now_ms())):
             try:
                 await core.sequencer.submit(Tick(), TICK_TIMEOUT_MS)
             except (Overloaded, Unavailable) as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from offchain.domain.commands import ClearedPosition, ClearingChanged, ClearingPayment
+from offchain.domain.commands import ClearedPosition, ClearingChanged, ClearingPayment, FundingAccrual
 
 CLEARINGHOUSE = "Clearinghouse"
 
@@ -15,7 +15,7 @@ class ClearingLogs:
     def __init__(self) -> None:
         self.positions: list[ClearedPosition] = []
         self.pools: list[tuple[int, int]] = []
-        self._funding: list[tuple[int, int, int]] = []
+        self._funding: list[FundingAccrual] = []
         self._expired: list[tuple[int, int]] = []
         self._payments: list[ClearingPayment] = []
         self._fund = 0
@@ -30,7 +30,8 @@ class ClearingLogs:
             case "PoolChanged":
                 self.pools.append((market, values["pool"]))
             case "FundingAccrued":
-                self._funding.append((market, values["hour"], values["funding"]))
+                accrual = (values["hour"], values["funding"], values["rate"], values["index"])
+                self._funding.append(FundingAccrual(market, *accrual))
             case "MarketExpired":
                 self._expired.append((market, values["settlePerLot"]))
             case "Closed":

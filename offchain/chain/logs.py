@@ -259,7 +259,8 @@ def _market_created(values: dict[str, Any], decimals: int) -> MarketCreated:
 
 def _derivative_rules(terms: tuple[Any, ...], lot_size: int, scale: int) -> DerivativeRules:
     """From IMarketRegistry.DerivativeParams; strike and cap become micro-USDC per lot, exactly by the tick rule."""
-    expiry, strike, cap, is_put, initial, maintenance, band, liquidation_fee, exit_penalty, funding_cap, _ = terms
+    expiry, strike, cap, is_put, *margins, funding_cap, funding_period = terms
+    initial, maintenance, band, liquidation_fee, exit_penalty = margins
     return DerivativeRules(
         initial_margin_bps=initial,
         maintenance_margin_bps=maintenance,
@@ -271,6 +272,7 @@ def _derivative_rules(terms: tuple[Any, ...], lot_size: int, scale: int) -> Deri
         strike_per_lot=strike * lot_size // scale,
         cap_per_lot=cap * lot_size // scale,
         is_put=is_put,
+        funding_period=funding_period,
     )
 
 

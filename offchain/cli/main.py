@@ -2,71 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import re
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import aiohttp
 import click
 import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from offchain.cli import wallet
+from offchain.cli import derivatives, wallet
+from offchain.cli.context import Context
+from offchain.cli.keys import keys
 from offchain.cli.watch import watch_market
 from offchain.client import ApiError, Client
-
-T = TypeVar("T")
 
 KEY_VARIABLE = "CROSSPOINT_KEY"
 CANCEL_PAGE = 500
 CANCEL_PAGES = 100
 MARKET_ORDER_SECONDS = 60
 ORDER_ID = re.compile("0x[0-9a-fA-F]{64}", re.ASCII)
-
-
-@dataclass
-class Context:
-    """What all commands share."""
-
-    url: str
-    key: str | None
-    as_json: bool
-    console: Console
-
-    def run(self, ask: Callable[[Client], Awaitable[T]]) -> T:
-        """Ask the exchange. Refusals end the command with their code and reason."""
-
-        async def call() -> T:
-            async with Client(self.url, self.key) as client:
-                return await ask(client)
-
-        try:
-            return asyncio.run(call())
-        except (ApiError, ValueError, TypeError, aiohttp.InvalidURL) as error:
-            raise click.ClickException(str(error)) from error
-
-    def show(self, rows: Sequence[msgspec.Struct], *columns: str) -> None:
-        """The given fields of each row, named as on the wire."""
-        plain = [msgspec.to_builtins(row) for row in rows]
-        if self.as_json:
-            click.echo(msgspec.json.encode(plain).decode())
-            return
-        table = Table(box=None, pad_edge=False)
-        for column in columns:
-            table.add_column(column, no_wrap=True)
-        for row in plain:
-            table.add_row(*(_cell(row[column]) for column in columns))
-        self.console.print(table)
-
-
-def _cell(value: Any) -> str:
-    return "-" if value is None or value == "" else str(value)
 
 
 class Amount(click.ParamType):
@@ -106,12 +64,21 @@ SYMBOL = click.argument("symbol")
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help=f"file with the private key in hexadecimal digits; without it, the environment variable {KEY_VARIABLE}",
 )
+@click.option(
+    "--api-key",
+    envvar="CROSSPOINT_API_KEY",
+    help="secret of an API key, to read without the private key; better in the environment variable",
+    show_envvar=True,
+)
 @click.option("--json", "as_json", is_flag=True, help="print JSON")
 @click.pass_context
-def main(context: click.Context, url: str, key_file: Path | None, as_json: bool) -> None:
+def main(context: click.Context, url: str, key_file: Path | None, api_key: str | None, as_json: bool) -> None:
     """Trade on a Crosspoint exchange."""
     key = key_file.read_text().strip() if key_file else os.environ.get(KEY_VARIABLE)
-    context.obj = Context(url, key or None, as_json, Console())
+    context.obj = Context(url, key or None, api_key or None, as_json, Console())
+
+
+main.add_command(keys)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -132,7 +99,7 @@ def markets(context: Context) -> None:
 def tickers(context: Context) -> None:
     """The last 24 hours of every market."""
     found = context.run(lambda client: client.tickers())
-    context.show(found, "market", "last", "changePercent", "high", "low", "volume", "quoteVolume", "bid", "ask")
+    context.show(found, "market", "last", "changePercent", "volume", "bid", "ask", "markPrice", "openInterest")
 
 
 @main.command()
@@ -165,12 +132,13 @@ def trades(context: Context, symbol: str, limit: int) -> None:
 
 @main.command()
 @SYMBOL
+@click.option("--price", default="last", show_default=True, type=click.Choice(["last", "mark", "index"]))
 @click.option("--interval", default="1h", show_default=True)
 @click.option("--limit", default=24, show_default=True, type=click.IntRange(1, 1_000))
 @click.pass_obj
-def candles(context: Context, symbol: str, interval: str, limit: int) -> None:
+def candles(context: Context, symbol: str, price: str, interval: str, limit: int) -> None:
     """Candles, oldest first."""
-    found = context.run(lambda client: client.candles(symbol, interval=interval, limit=limit))
+    found = context.run(lambda client: client.candles(symbol, price=price, interval=interval, limit=limit))
     context.show(found, "time", "open", "high", "low", "close", "volume", "trades")
 
 
@@ -184,6 +152,10 @@ def watch(context: Context, symbol: str, depth: int) -> None:
         context.run(lambda client: watch_market(client, symbol, depth, context.console))
     except KeyboardInterrupt:
         context.console.print()
+
+
+main.add_command(derivatives.funding)
+main.add_command(derivatives.options)
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -29,10 +29,26 @@ class BlockingClient:
     by one thread at a time."""
 
     def __init__(
-        self, url: str, private_key: bytes | str | None = None, *, timeout: float = 10.0, retries: int = 3
+        self,
+        url: str,
+        private_key: bytes | str | None = None,
+        *,
+        api_key: str | None = None,
+        account: str | None = None,
+        sign_in_domain: str | None = None,
+        timeout: float = 10.0,
+        retries: int = 3,
     ) -> None:
-        """`url` without path; `timeout` in seconds per attempt. Raises ValueError for an invalid key."""
-        self._client = Client(url, private_key, timeout=timeout, retries=retries)
+        """As `Client`."""
+        self._client = Client(
+            url,
+            private_key,
+            api_key=api_key,
+            account=account,
+            sign_in_domain=sign_in_domain,
+            timeout=timeout,
+            retries=retries,
+        )
         self._runner = asyncio.Runner()
 
     def __enter__(self) -> Self:
@@ -49,7 +65,7 @@ class BlockingClient:
 
     @property
     def account(self) -> str:
-        """The address that signs. Raises ValueError for a client without a key."""
+        """The account's address. Raises ValueError where it is not known: with an API key alone, `session` asks."""
         return self._client.account
 
     @property
@@ -71,6 +87,11 @@ class BlockingClient:
         finally:
             self._runner.run(stream.close())
 
+    session = _blocking(Client.session)
+    sign_out = _blocking(Client.sign_out)
+    create_key = _blocking(Client.create_key)
+    keys = _blocking(Client.keys)
+    revoke_key = _blocking(Client.revoke_key)
     place_limit = _blocking(Client.place_limit)
     place_market = _blocking(Client.place_market)
     cancel = _blocking(Client.cancel)
@@ -89,6 +110,9 @@ class BlockingClient:
     tickers = _blocking(Client.tickers)
     ticker = _blocking(Client.ticker)
     statistics = _blocking(Client.statistics)
+    funding = _blocking(Client.funding)
+    open_interest = _blocking(Client.open_interest)
+    options = _blocking(Client.options)
     prices = _blocking(Client.prices)
     server_time = _blocking(Client.server_time)
     status = _blocking(Client.status)

@@ -10,7 +10,7 @@ from typing import Any
 from sortedcontainers import SortedDict  # type: ignore[import-untyped,unused-ignore]
 
 from offchain.api.schemas.http import CHECKSUM_LEVELS, Level, checksum
-from offchain.api.schemas.stream import DepthMessage, DepthSnapshot
+from offchain.api.schemas.stream import DepthSnapshot, DepthUpdate
 from offchain.client.errors import BookDiverged
 
 
@@ -24,7 +24,7 @@ class OrderBook:
         self._bids: Any = SortedDict()
         self._asks: Any = SortedDict()
 
-    def apply(self, message: DepthMessage) -> bool:
+    def apply(self, message: DepthSnapshot | DepthUpdate) -> bool:
         """Take a snapshot or an update; False if it repeats what is known.
 
         Raises BookDiverged, after which only a snapshot helps.
@@ -45,6 +45,12 @@ class OrderBook:
                 f"{message.channel}: checksum {found} at {message.seq}, expected {message.data.checksum}"
             )
         return True
+
+    def forget(self) -> None:
+        """Start again: only a snapshot counts now."""
+        self._bids.clear()
+        self._asks.clear()
+        self.seq = 0
 
     def bids(self, limit: int | None = None) -> list[Level]:
         """(price, size) as sent, best first."""

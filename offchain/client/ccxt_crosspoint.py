@@ -1,8 +1,9 @@
 """Crosspoint as an exchange of CCXT (https://docs.ccxt.com), so that what trades through it can trade here.
 
 `crosspoint` is asynchronous, as the classes of `ccxt.async_support`; `ccxt_sync` has one that blocks, as those of
-`ccxt`. It works over the exchange's own client: `options` has `url`, and `privateKey` signs. CCXT's users expect that
-orders are made to fit: the price is rounded to the nearest tick, the quantity down to a multiple of the lot.
+`ccxt`. It works over the exchange's own client: `options` has `url`, and `privateKey` signs, for `walletAddress` if it
+is a delegate's; to read alone, `secret` is that of an API key. CCXT's users expect that orders are made to fit: the
+price is rounded to the nearest tick, the quantity down to a multiple of the lot.
 """
 
 from __future__ import annotations
@@ -14,16 +15,16 @@ from typing import TypeVar
 import ccxt
 import ccxt.async_support
 
-from offchain.client.ccxt_structures import Structures
+from offchain.client.ccxt_derivatives import Derivatives
 from offchain.client.ccxt_terms import TIMEFRAMES, Json, describe, on_step, plain, translated
 from offchain.client.client import Client
 from offchain.client.errors import ApiError
-from offchain.client.stream import Stream
+from offchain.client.stream import Message, Stream
 
 T = TypeVar("T")
 
 
-class crosspoint(Structures, ccxt.async_support.Exchange):  # type: ignore[misc]  # noqa: N801
+class crosspoint(Derivatives, ccxt.async_support.Exchange):  # type: ignore[misc]  # noqa: N801
     """Orders' ids are their hashes. Beside CCXT's own, `params` of an order may have `expiry` (Unix seconds),
     `selfTradePrevention`, `maxFeeBps`, `expectFilled`, `conversionLimit`, `reduceOnly` and, of a market order,
     `slippage`."""
@@ -38,7 +39,13 @@ class crosspoint(Structures, ccxt.async_support.Exchange):  # type: ignore[misc]
     @property
     def client(self) -> Client:
         if self._client is None:
-            self._client = Client(self.options["url"], self.privateKey or None)
+            self._client = Client(
+                self.options["url"],
+                self.privateKey or None,
+                api_key=self.secret or None,
+                account=self.walletAddress or None,
+                sign_in_domain=self.options.get("signInDomain"),
+            )
             self._streams = {}
         return self._client
 
@@ -108,14 +115,23 @@ class crosspoint(Structures, ccxt.async_support.Exchange):  # type: ignore[misc]
         since: int | None = None,
         limit: int | None = None,
         params: Json | None = None,
-    ) -> list[list[float]]:
+    ) -> list[list[float | None]]:
+        """With `price` "mark" or "index" in `params` of those, without volume."""
         await self.load_markets()
         if timeframe not in TIMEFRAMES:
             raise ccxt.BadRequest(f"crosspoint has the timeframes {', '.join(TIMEFRAMES)}, not {timeframe}")
+        price = (params or {}).get("price", "last")
         candles = await self._ask(
-            self.client.candles(self.market_id(symbol), interval=timeframe, since=since, limit=limit)
+            self.client.candles(self.market_id(symbol), price=price, interval=timeframe, since=since, limit=limit)
         )
-        return [[each.time, *map(float, (each.open, each.high, each.low, each.close, each.volume))] for each in candles]
+        return [
+            [
+                each.time,
+                *map(float, (each.open, each.high, each.low, each.close)),
+                float(each.volume) if price == "last" else None,
+            ]
+            for each in candles
+        ]
 
     async def fetch_trading_fees(self, params: Json | None = None) -> Json:
         await self.load_markets()
@@ -340,19 +356,18 @@ class crosspoint(Structures, ccxt.async_support.Exchange):  # type: ignore[misc]
         """The book after the next message; each is verified by its checksum."""
         await self.load_markets()
         name = self.market_id(symbol)
-        stream = await self._next(f"market.{name}.depth")
-        book = stream.books[name]
+        channel = f"market.{name}.depth"
+        await self._next_message(channel)
+        book = self._streams[channel].books[name]
         parsed: Json = self.parse_order_book(
             {"bids": book.bids(limit), "asks": book.asks(limit)}, self.symbol(symbol), None
         )
         parsed["nonce"] = book.seq
         return parsed
 
-    async def _next(self, channel: str) -> Stream:
+    async def _next_message(self, channel: str) -> Message:
         """Wait for the next message of a channel, which is subscribed to once."""
         client = self.client
         if channel not in self._streams:
             self._streams[channel] = client.subscribe(channel)
-        stream = self._streams[channel]
-        await self._ask(anext(aiter(stream)))
-        return stream
+        return await self._ask(anext(aiter(self._streams[channel])))

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from offchain.api.schemas import figures, http, positions
-from offchain.client.ccxt_terms import STATUSES, TYPES, Json, plain
+from offchain.client.ccxt_terms import STATUSES, TYPES, Json, number, plain
 
 
 class Structures:
@@ -87,14 +87,14 @@ class Structures:
                 "contracts": float(abs(size)),
                 "contractSize": 1.0,
                 "side": "short" if size < 0 else "long",
-                "entryPrice": _number(position.entry_price),
-                "markPrice": _number(position.mark_price),
+                "entryPrice": number(position.entry_price),
+                "markPrice": number(position.mark_price),
                 "notional": None if position.mark_price is None else float(abs(size) * Decimal(position.mark_price)),
-                "collateral": _number(position.margin),
-                "maintenanceMargin": _number(position.maintenance_margin),
-                "unrealizedPnl": _number(position.unrealised_pnl),
-                "realizedPnl": _number(position.realised_pnl),
-                "liquidationPrice": _number(position.liquidation_price),
+                "collateral": number(position.margin),
+                "maintenanceMargin": number(position.maintenance_margin),
+                "unrealizedPnl": number(position.unrealised_pnl),
+                "realizedPnl": number(position.realised_pnl),
+                "liquidationPrice": number(position.liquidation_price),
                 "marginMode": "isolated",
                 "hedged": False,
                 "info": plain(position),
@@ -122,6 +122,8 @@ class Structures:
                 "percentage": ticker.change_percent,
                 "baseVolume": ticker.volume,
                 "quoteVolume": ticker.quote_volume,
+                "markPrice": ticker.mark_price,
+                "indexPrice": ticker.index_price,
                 "info": plain(ticker),
             },
             market,
@@ -189,7 +191,3 @@ class Structures:
 def _expiry(info: http.MarketInfo) -> int | None:
     terms = info.option or info.margined
     return None if terms is None else terms.expiry
-
-
-def _number(text: str | None) -> float | None:
-    return None if text is None else float(text)

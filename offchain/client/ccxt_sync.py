@@ -9,6 +9,7 @@ from typing import Any
 import ccxt
 
 from offchain.client.ccxt_crosspoint import crosspoint as asynchronous
+from offchain.client.ccxt_derivatives import Derivatives
 from offchain.client.ccxt_terms import Json, describe
 
 
@@ -50,5 +51,6 @@ def _blocking(name: str) -> Any:
     return call
 
 
-for _name in [name for name in vars(asynchronous) if name.startswith(("fetch_", "create_", "edit_", "cancel_"))]:
-    setattr(crosspoint, _name, _blocking(_name))
+for _name in (*vars(Derivatives), *vars(asynchronous)):
+    if _name.startswith(("fetch_", "create_", "edit_", "cancel_")):
+        setattr(crosspoint, _name, _blocking(_name))

@@ -39,6 +39,12 @@ ERRORS: Mapping[str, type[Exception]] = {
     "duplicateClientOrderId": ccxt.DuplicateOrderId,
     "postOnlyWouldCross": ccxt.OrderImmediatelyFillable,
     "signerMismatch": ccxt.AuthenticationError,
+    "authenticationRequired": ccxt.AuthenticationError,
+    "invalidToken": ccxt.AuthenticationError,
+    "unknownChallenge": ccxt.AuthenticationError,
+    "foreignChallenge": ccxt.AuthenticationError,
+    "insufficientScope": ccxt.PermissionDenied,
+    "notYourAccount": ccxt.PermissionDenied,
     "notDelegate": ccxt.PermissionDenied,
     "notOwner": ccxt.PermissionDenied,
     "rateLimited": ccxt.RateLimitExceeded,
@@ -65,10 +71,20 @@ HAS = {
     "fetchClosedOrders": True,
     "fetchCurrencies": False,
     "fetchDeposits": True,
+    "fetchFundingRate": True,
+    "fetchFundingRateHistory": True,
+    "fetchFundingRates": True,
+    "fetchGreeks": True,
+    "fetchIndexOHLCV": True,
+    "fetchMarkOHLCV": True,
     "fetchMarkets": True,
     "fetchMyTrades": True,
     "fetchOHLCV": True,
+    "fetchOpenInterest": True,
+    "fetchOpenInterests": True,
     "fetchOpenOrders": True,
+    "fetchOption": True,
+    "fetchOptionChain": True,
     "fetchOrder": True,
     "fetchOrderBook": True,
     "fetchOrders": True,
@@ -80,6 +96,9 @@ HAS = {
     "fetchTrades": True,
     "fetchTradingFees": True,
     "fetchWithdrawals": True,
+    "watchMarkPrice": True,
+    "watchOrderBook": True,
+    "watchTrades": True,
 }
 """What CCXT calls an exchange's capabilities."""
 
@@ -95,6 +114,7 @@ def describe() -> Json:
         "has": HAS,
         "timeframes": TIMEFRAMES,
         "precisionMode": TICK_SIZE,
+        # To trade; an API key's `secret` alone reads.
         "requiredCredentials": {"apiKey": False, "secret": False, "privateKey": True},
         "options": {"url": DEFAULT_URL, "slippage": DEFAULT_SLIPPAGE},
         "urls": {"api": {"public": DEFAULT_URL}, "www": DEFAULT_URL, "doc": f"{DEFAULT_URL}/docs"},
@@ -109,6 +129,10 @@ def translated(error: ApiError) -> Exception:
         else:
             kind = ccxt.ExchangeNotAvailable if error.retryable or error.status == 503 else ccxt.ExchangeError
     return kind(f"crosspoint {error}")
+
+
+def number(text: str | None) -> float | None:
+    return None if text is None else float(text)
 
 
 def plain(message: msgspec.Struct) -> Json:

@@ -10,10 +10,12 @@ from typing import Any, Self
 
 import aiohttp
 
-from offchain.api.schemas import figures, http, positions
+from offchain.api.schemas import derivatives, figures, http, positions
 from offchain.api.schemas.stream import OrderMessage
 from offchain.chain import eip712
+from offchain.client.auth import Authenticator
 from offchain.client.errors import ApiError
+from offchain.client.identity import Identified, address_from
 from offchain.client.nonces import NonceKeys
 from offchain.client.signing import Number, Signer
 from offchain.client.stream import Message, Stream
@@ -27,11 +29,12 @@ SYNC_LIMIT = 500
 DEFAULT_EXPIRY_SECONDS = 60
 
 
-class Client:
+class Client(Identified):
     """Asynchronous access to everything that the API offers.
 
-    With a private key it signs and places orders and manages their nonces; without one it reads. Prices and quantities
-    are given as `Decimal`, `str` or `int` in whole units and come back as decimal strings.
+    With a private key it signs and places orders, manages their nonces, and signs in by itself to read the account;
+    the key may be a delegate's. With an API key it reads without a private key. With neither, it sees what is public.
+    Prices and quantities are given as `Decimal`, `str` or `int` in whole units and come back as decimal strings.
     """
 
     def __init__(
@@ -39,15 +42,23 @@ class Client:
         url: str,
         private_key: bytes | str | None = None,
         *,
+        api_key: str | None = None,
+        account: str | None = None,
+        sign_in_domain: str | None = None,
         session: aiohttp.ClientSession | None = None,
         timeout: float = 10.0,
         retries: int = 3,
     ) -> None:
-        """`url` without path; `timeout` in seconds per attempt. Raises ValueError for an invalid key."""
+        """`url` without path; `timeout` in seconds per attempt. Raises ValueError for an invalid key or address.
+
+        `account` is the key's own, unless the key is a delegate's. `sign_in_domain` is what the exchange calls itself
+        where that is not the host and port of `url`.
+        """
         key = bytes.fromhex(private_key.removeprefix("0x")) if isinstance(private_key, str) else private_key
         self._key = key
-        self._account = "0x" + eip712.address_of(key).hex() if key is not None else None
+        self._of = address_from(account) if account is not None else eip712.address_of(key) if key is not None else None
         self._http = Transport(url, session, timeout, retries)
+        self._auth = Authenticator(self._http, url, key, api_key, self._of, sign_in_domain)
         self._markets: http.Markets | None = None
         self._signer: Signer | None = None
         self._epoch = 0
@@ -64,13 +75,6 @@ class Client:
 
     async def close(self) -> None:
         await self._http.close()
-
-    @property
-    def account(self) -> str:
-        """The address that signs. Raises ValueError for a client without a key."""
-        if self._account is None:
-            raise ValueError("this client has no private key")
-        return self._account
 
     # -----------------------------------------------------------------------------------------------------------------
     # Trading
@@ -239,7 +243,7 @@ class Client:
                 await self._learn(identities, (), 1)
                 await self._learn(identities, ("open", "partiallyFilled"), SYNC_PAGES)
                 self._epoch = (await self.account_state()).epoch
-                self._signer = Signer(self._key, markets)
+                self._signer = Signer(self._key, markets, self._of)
         return self._signer
 
     async def _learn(self, markets: dict[str, int], statuses: tuple[str, ...], pages: int) -> None:
@@ -264,53 +268,50 @@ class Client:
         return self._markets
 
     async def order(self, order_id: str) -> http.OrderInfo:
-        return await self._http.request("GET", f"/v1/orders/{order_id}", http.OrderInfo)
+        return await self._auth.request("GET", f"/v1/orders/{order_id}", http.OrderInfo)
 
     async def orders(
         self,
         *,
-        account: str | None = None,
         market: str | None = None,
         status: Sequence[str] = (),
         client_order_id: str | None = None,
         cursor: str | None = None,
         limit: int | None = None,
     ) -> http.OrderPage:
-        """Newest first; by default this client's own."""
-        query = self._query(account, cursor, limit)
+        """Newest first."""
+        query = _page(cursor, limit)
         if market is not None:
             query["market"] = market
         if status:
             query["status"] = ",".join(status)
         if client_order_id is not None:
             query["clientOrderId"] = client_order_id
-        return await self._http.request("GET", "/v1/orders", http.OrderPage, query=query)
+        return await self._auth.request("GET", "/v1/orders", http.OrderPage, query=query)
 
-    async def fills(
-        self, *, account: str | None = None, cursor: str | None = None, limit: int | None = None
-    ) -> http.FillPage:
-        return await self._http.request("GET", "/v1/fills", http.FillPage, query=self._query(account, cursor, limit))
+    async def fills(self, *, cursor: str | None = None, limit: int | None = None) -> http.FillPage:
+        return await self._auth.request("GET", "/v1/fills", http.FillPage, query=_page(cursor, limit))
 
-    async def account_state(self, *, account: str | None = None) -> http.Account:
+    async def account_state(self) -> http.Account:
         """The epoch that orders sign, and who else signs for the account."""
-        return await self._http.request("GET", "/v1/account", http.Account, query=self._query(account))
+        return await self._auth.request("GET", "/v1/account", http.Account)
 
-    async def balances(self, *, account: str | None = None) -> dict[str, http.Balance]:
+    async def balances(self) -> dict[str, http.Balance]:
         """By asset symbol."""
-        answer = await self._http.request("GET", "/v1/balances", http.Balances, query=self._query(account))
+        answer = await self._auth.request("GET", "/v1/balances", http.Balances)
         return {balance.asset: balance for balance in answer.balances}
 
-    async def positions(self, *, account: str | None = None) -> dict[str, positions.Position]:
+    async def positions(self) -> dict[str, positions.Position]:
         """By market symbol."""
-        answer = await self._http.request("GET", "/v1/positions", positions.Positions, query=self._query(account))
+        answer = await self._auth.request("GET", "/v1/positions", positions.Positions)
         return {position.market: position for position in answer.positions}
 
-    async def deposits(self, *, account: str | None = None) -> list[http.Deposit]:
-        answer = await self._http.request("GET", "/v1/deposits", http.Deposits, query=self._query(account))
+    async def deposits(self) -> list[http.Deposit]:
+        answer = await self._auth.request("GET", "/v1/deposits", http.Deposits)
         return answer.deposits
 
-    async def withdrawals(self, *, account: str | None = None) -> list[http.Withdrawal]:
-        answer = await self._http.request("GET", "/v1/withdrawals", http.Withdrawals, query=self._query(account))
+    async def withdrawals(self) -> list[http.Withdrawal]:
+        answer = await self._auth.request("GET", "/v1/withdrawals", http.Withdrawals)
         return answer.withdrawals
 
     async def orderbook(self, market: str, *, depth: int | None = None) -> http.Book:
@@ -322,14 +323,17 @@ class Client:
         return await self._http.request("GET", f"/v1/trades/{market}", http.TradePage, query=query)
 
     async def candles(
-        self, market: str, *, interval: str = "1m", since: int | None = None, limit: int | None = None
+        self,
+        market: str,
+        *,
+        price: str = "last",
+        interval: str = "1m",
+        since: int | None = None,
+        limit: int | None = None,
     ) -> list[figures.Candle]:
-        """Oldest first; the newest unless `since` (Unix milliseconds) says from where on."""
-        query = {"interval": interval}
-        if since is not None:
-            query["since"] = str(since)
-        if limit is not None:
-            query["limit"] = str(limit)
+        """Of the `price` "last", "mark" or "index". Oldest first; the newest unless `since` (Unix milliseconds) says
+        from where on."""
+        query = {"price": price, "interval": interval} | _since(since, limit)
         return (await self._http.request("GET", f"/v1/candles/{market}", figures.Candles, query=query)).candles
 
     async def tickers(self) -> list[figures.Ticker]:
@@ -343,6 +347,22 @@ class Client:
         """Volume, trades and fees of every market."""
         return await self._http.request("GET", "/v1/statistics", figures.Statistics)
 
+    async def funding(self, market: str, *, since: int | None = None, limit: int | None = None) -> derivatives.Funding:
+        """The present hour of a perpetual, and what was accrued: the newest unless `since` (Unix milliseconds) says
+        from where on."""
+        query = _since(since, limit)
+        return await self._http.request("GET", f"/v1/funding/{market}", derivatives.Funding, query=query)
+
+    async def open_interest(self, *, market: str | None = None) -> derivatives.OpenInterest:
+        """Of every derivative, or of one."""
+        query = {} if market is None else {"market": market}
+        return await self._http.request("GET", "/v1/open-interest", derivatives.OpenInterest, query=query)
+
+    async def options(self, underlying: str, *, expiry: int | None = None) -> derivatives.OptionChain:
+        """The options on an asset, such as "BTC"; `expiry`, Unix milliseconds: only those."""
+        query = {"underlying": underlying} | ({} if expiry is None else {"expiry": str(expiry)})
+        return await self._http.request("GET", "/v1/options", derivatives.OptionChain, query=query)
+
     async def prices(self) -> dict[str, http.OraclePrice]:
         """By market symbol: what the markets' oracles say."""
         answer = await self._http.request("GET", "/v1/prices", http.Prices)
@@ -355,25 +375,22 @@ class Client:
     async def status(self) -> http.Status:
         return await self._http.request("GET", "/v1/status", http.Status)
 
-    def _query(self, account: str | None, cursor: str | None = None, limit: int | None = None) -> dict[str, str]:
-        return {"account": account or self.account} | _page(cursor, limit)
-
     # -----------------------------------------------------------------------------------------------------------------
     # Stream
     # -----------------------------------------------------------------------------------------------------------------
 
     def subscribe(self, *channels: str) -> Stream:
         """Messages of `channels`, across lost connections: `async for message in client.subscribe(...)`."""
-        return Stream(self._http, channels, self._observe)
-
-    @property
-    def trader_channel(self) -> str:
-        """The channel of this client's account."""
-        return f"trader.{self.account}"
+        return Stream(self._http, self._auth, channels, self._observe)
 
     def _observe(self, message: Message) -> None:
         if isinstance(message, OrderMessage) and message.data.status in ENDED:
             self._nonces.ended(message.data.order_id)
+
+
+def _since(since: int | None, limit: int | None) -> dict[str, str]:
+    query = {} if since is None else {"since": str(since)}
+    return query if limit is None else query | {"limit": str(limit)}
 
 
 def _page(cursor: str | None, limit: int | None) -> dict[str, str]:

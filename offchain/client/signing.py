@@ -30,11 +30,13 @@ def decimal_text(value: Number) -> str:
 
 
 class Signer:
-    """Signs for one account and one exchange. Nothing here rounds: what does not fit the market is an error."""
+    """Signs for one account, its own or one whose delegate it is, and one exchange. Nothing here rounds: what does not
+    fit the market is an error."""
 
-    def __init__(self, private_key: bytes, markets: Markets) -> None:
+    def __init__(self, private_key: bytes, markets: Markets, account: Address | None = None) -> None:
+        """`account` is that of the key unless it is given."""
         self._key = private_key
-        self.account: Address = eip712.address_of(private_key)
+        self.account: Address = account or eip712.address_of(private_key)
         signing = markets.domain
         if (signing.name, signing.version) != (eip712.NAME, eip712.VERSION):
             raise ValueError(f"the exchange signs for {signing.name} {signing.version}, this client for {eip712.NAME}")

@@ -66,16 +66,18 @@ class Transport:
         *,
         body: msgspec.Struct | None = None,
         query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> T:
         """Send, and send the same bytes again while the failure allows it. Raises ApiError.
 
-        Orders are safe to repeat: the same signed order is executed once and answered alike every time.
+        Orders are safe to repeat: the same signed order is executed once and answered alike every time. So is what
+        carries an `Idempotency-Key` among its `headers`.
         """
         data = None if body is None else msgspec.json.encode(body)
         pause = FIRST_PAUSE_SECONDS
         for attempt in range(self._retries + 1):
             try:
-                return await self._attempt(method, path, answer, data, query)
+                return await self._attempt(method, path, answer, data, query, headers or {})
             except ApiError as error:
                 if not error.retryable or attempt == self._retries:
                     raise
@@ -87,9 +89,15 @@ class Transport:
         raise AssertionError("the last attempt returns or raises")
 
     async def _attempt(
-        self, method: str, path: str, answer: type[T], data: bytes | None, query: Mapping[str, str] | None
+        self,
+        method: str,
+        path: str,
+        answer: type[T],
+        data: bytes | None,
+        query: Mapping[str, str] | None,
+        more: Mapping[str, str],
     ) -> T:
-        headers = {"Content-Type": "application/json"} if data is not None else {}
+        headers = {**more, **({"Content-Type": "application/json"} if data is not None else {})}
         try:
             async with self.session.request(
                 method, self.address(path), data=data, params=query, headers=headers, timeout=self._timeout
@@ -101,7 +109,7 @@ class Transport:
         if response.status >= 400:
             raise _error(response.status, raw, response.headers.get("Retry-After", ""))
         try:
-            return msgspec.json.decode(raw, type=answer)
+            return msgspec.json.decode(raw or b"null", type=answer)
         except msgspec.DecodeError as error:
             raise ApiError(response.status, "unexpectedAnswer", f"{method} {path}: {error}") from error
 

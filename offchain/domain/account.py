@@ -8,7 +8,8 @@ from __future__ import annotations
 import msgspec
 
 from offchain.domain.clearing import BPS
-from offchain.domain.events import BalanceUpdate, PlaceResult
+from offchain.domain.commands import PlaceOrder
+from offchain.domain.events import ApiKeyUpdate, BalanceUpdate, PlaceResult
 from offchain.domain.market import USDC, Kind, Market
 from offchain.domain.oracle import notional_up
 from offchain.domain.order import Address, Order, OrderHash, OrderStatus, Side
@@ -132,6 +133,8 @@ class LiveOrder(msgspec.Struct, eq=False, gc=False):
     ticket: int = 0
     """place in the queue of its price level; 0 while the order does not rest"""
     status: OrderStatus = OrderStatus.OPEN
+    waiting: PlaceOrder | None = None
+    """what to execute once its trigger is reached; None: it does not wait"""
 
     @property
     def remaining(self) -> int:
@@ -143,7 +146,9 @@ class LiveOrder(msgspec.Struct, eq=False, gc=False):
         return self.status is OrderStatus.OPEN or self.status is OrderStatus.PARTIALLY_FILLED
 
     def reserve_up(self, fee_bps: int) -> None:
-        """Reserve for what is open, in place of what was reserved before."""
+        """Reserve for what is open, in place of what was reserved before. What waits reserves nothing."""
+        if self.waiting is not None:
+            return
         market, order, remaining = self.market, self.order, self.quantity - self.filled
         if market.derivative is None:
             limit = order.conversion_limit
@@ -179,8 +184,10 @@ class Account:
 
     __slots__ = (
         "address",
+        "api_keys",
         "balances",
         "client_order_ids",
+        "deadline_ms",
         "delegations",
         "ended_keys",
         "epoch",
@@ -201,6 +208,8 @@ class Account:
         """no order is taken: a bump is requested, or not confirmed"""
         self.ended_keys: dict[tuple[int, int], int] = {}
         """by (instrument, nonce key): the highest sequence that was canceled on chain, and with it all below"""
+        self.deadline_ms = 0
+        """when all its orders end, Unix milliseconds; 0: never"""
         self.delegations: dict[Address, Delegation] = {}
         self.balances: dict[int, Balance] = {}
         self.orders: dict[OrderHash, LiveOrder] = {}
@@ -208,6 +217,8 @@ class Account:
         self.nonce_keys: dict[int, NonceKey] = {}
         self.holds: dict[tuple[int, int], Hold] = {}
         """by (withdrawal kind, asset)"""
+        self.api_keys: dict[str, ApiKeyUpdate] = {}
+        """the active ones"""
 
     def balance(self, asset: int) -> Balance:
         balance = self.balances.get(asset)

@@ -8,8 +8,17 @@ from offchain.domain.batch import RESERVED_KEY
 from offchain.domain.commands import Configure, PlaceOrder
 from offchain.domain.errors import Code, Rejection
 from offchain.domain.market import Kind, Market, MarketStatus
-from offchain.domain.oracle import is_beyond
-from offchain.domain.order import LAST_SEQUENCE, MAX_TIMED_EXPIRY, NO_EXPIRY, Address, Order, Side, TimeInForce
+from offchain.domain.oracle import MAX_INDEX, is_beyond
+from offchain.domain.order import (
+    LAST_SEQUENCE,
+    MAX_TIMED_EXPIRY,
+    NO_EXPIRY,
+    Address,
+    Order,
+    Side,
+    TimeInForce,
+    TriggerSource,
+)
 from offchain.domain.state import MarketState, State
 
 _MAX_NONCE = 2**64 - 1
@@ -39,9 +48,20 @@ def refusal(
         or _terms(state, venue.market, account, command)
         or (None if venue.is_plain else _product(state, configuration, venue.market, order, now_ms))
         or _identity(configuration, account, nonce_key, command)
-        or outside_band(venue.book, command.order, configuration.price_band_bps)
+        or _trigger(command, venue.market)
+        or _band(configuration, venue, command)
         or _pressure(state, configuration, command, now_ms)
     )
+
+
+def standstill(state: State, venue: MarketState, command: PlaceOrder, now_ms: int) -> Rejection | None:
+    """Why an order like this cannot be executed now, although it might later: what passes by itself."""
+    assert state.configuration is not None, "commands before Configure are refused"
+    rejection = _market(state, venue) or _pressure(state, state.configuration, command, now_ms)
+    if rejection is not None or venue.is_plain:
+        return rejection
+    rejection = _product(state, state.configuration, venue.market, command.order, now_ms)
+    return rejection if rejection is not None and rejection.code == Code.PRICE_UNAVAILABLE else None
 
 
 def not_delegate(account: Account | None, delegate: Address | None, now_ms: int) -> Rejection | None:
@@ -162,6 +182,9 @@ def _identity(
     """How the order relates to the account's other orders."""
     order = command.order
     replaced = nonce_key.working if nonce_key is not None else None
+    if command.replaces is not None and command.replaces != _hash(replaced):
+        detail = f"nonce key {order.key} has no open order 0x{command.replaces.hex()} to replace"
+        return Rejection(Code.ORDER_NOT_OPEN, "replaces", detail)
     if nonce_key is not None and nonce_key.market is not None and nonce_key.market != order.market:
         detail = f"nonce key {order.key} belongs to market {nonce_key.market}"
         return Rejection(Code.NONCE_KEY_MARKET, "nonce", detail)
@@ -179,6 +202,33 @@ def _identity(
         detail = f"the account has {count} open orders, at most {configuration.max_open_orders} are allowed"
         return Rejection(Code.TOO_MANY_ORDERS, "", detail)
     return None
+
+
+def _trigger(command: PlaceOrder, market: Market) -> Rejection | None:
+    """Whether what the order waits for can come."""
+    trigger = command.trigger
+    if trigger is None:
+        return None
+    if trigger.source is TriggerSource.INDEX and market.derivative is None:
+        return Rejection(Code.INVALID_TRIGGER, "triggerBy", f"market {market.symbol} has no index")
+    # An index is no price of this market: an option's is that of what it is an option on.
+    highest = MAX_INDEX if trigger.source is TriggerSource.INDEX else market.max_price_per_lot
+    if not 0 < trigger.price <= highest:
+        detail = f"{trigger.price} micro-USDC per lot are not between 1 and {highest}"
+        return Rejection(Code.INVALID_TRIGGER, "triggerPrice", detail)
+    return None
+
+
+def _band(configuration: Configure, venue: MarketState, command: PlaceOrder) -> Rejection | None:
+    """How far a price may reach: an order that waits is measured at the price that it waits for, where that and its own
+    are of one kind, and not again when it works: the market that it was meant for is one that moves."""
+    order, trigger = command.order, command.trigger
+    if trigger is None:
+        best = venue.book.sides[1 - order.side].best
+        return None if best is None else outside_band(best, "the best price", order, configuration.price_band_bps)
+    if trigger.source is TriggerSource.INDEX and venue.market.kind == Kind.OPTION:
+        return None
+    return outside_band(trigger.price, "its trigger price", order, configuration.price_band_bps)
 
 
 def _hash(live: LiveOrder | None) -> bytes:

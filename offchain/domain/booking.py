@@ -56,7 +56,6 @@ def clear(state: State, turn: Turn, venue: MarketState, fill: Fill) -> tuple[tup
         position.current = leg.holding
         turn.positions[position] = None
     venue.pool += booking.pool
-    venue.last_price = fill.trade.price
     fill.changes = booking.changes
     return booking.changes
 

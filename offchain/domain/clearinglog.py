@@ -12,6 +12,7 @@ from offchain.domain.bust import walk
 from offchain.domain.chainstate import await_credit, cover, diverge
 from offchain.domain.clearing import PositionState
 from offchain.domain.commands import ChainBlock, ClearingChanged
+from offchain.domain.events import FundingUpdate
 from offchain.domain.ledger import FUND, ClearingMarket, ClearingStatus
 from offchain.domain.market import USDC
 from offchain.domain.order import OrderStatus
@@ -21,8 +22,8 @@ from offchain.domain.state import State, Turn
 
 def apply(state: State, turn: Turn, block: ChainBlock, log: ClearingChanged) -> list[Entry]:
     """Follow one transaction: positions and markets are what the chain says, and what is unsettled is booked anew."""
-    rows = (log.positions, log.payments)
-    markets = {row.market for each in rows for row in each} | {market for market, *_ in (*log.pools, *log.funding)}
+    rows = (log.positions, log.payments, log.funding)
+    markets = {row.market for each in rows for row in each} | {market for market, _ in log.pools}
     unknown = (markets | {market for market, _ in log.expired}) - state.markets.keys()
     if unknown:
         diverge(state, turn, 0, f"markets {sorted(unknown)} were cleared without having been created")
@@ -46,7 +47,10 @@ def apply(state: State, turn: Turn, block: ChainBlock, log: ClearingChanged) -> 
 def undo(state: State, turn: Turn, entry: ClearingEntry) -> list[Position]:
     """Put back what a transaction had changed; the positions, whose fills are to be booked anew."""
     for market, before in entry.markets:
-        state.markets[market].clearing = before
+        venue = state.markets[market]
+        if venue.clearing.last_hour != before.last_hour:
+            turn.events.append(FundingUpdate(market, before.last_hour, 0, 0, before.funding, reverted=True))
+        venue.clearing = before
         turn.events.append(state.market_update(market))
     _pay_fund(state, turn, -entry.fund)
     return restore(state, turn, entry.positions, ())
@@ -58,10 +62,11 @@ def _change_markets(state: State, turn: Turn, log: ClearingChanged, entry: Clear
         venue = state.markets[market]
         before.setdefault(market, venue.clearing)
         venue.clearing = replace(venue.clearing, pool=pool)
-    for market, hour, funding in log.funding:
-        venue = state.markets[market]
-        before.setdefault(market, venue.clearing)
-        venue.clearing = replace(venue.clearing, funding=funding, last_hour=hour)
+    for accrual in log.funding:
+        venue = state.markets[accrual.market]
+        before.setdefault(accrual.market, venue.clearing)
+        venue.clearing = replace(venue.clearing, funding=accrual.funding, last_hour=accrual.hour)
+        turn.events.append(FundingUpdate(accrual.market, accrual.hour, accrual.rate, accrual.index, accrual.funding))
     for market, settle_per_lot in log.expired:
         venue = state.markets[market]
         before.setdefault(market, venue.clearing)

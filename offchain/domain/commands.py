@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from offchain.domain.market import Asset, Market
-from offchain.domain.order import Address, Order, OrderHash, SelfTrade
+from offchain.domain.order import Address, Order, OrderHash, SelfTrade, Trigger
 
 
 class Base(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -38,6 +38,10 @@ class PlaceOrder(Base, frozen=True, array_like=True, tag="placeOrder"):
     """lots that the order replaced by this one may have filled"""
     delegate: Address | None = None
     """who signed for the account; None if it did itself"""
+    replaces: OrderHash | None = None
+    """the open order that this one must replace; None: whichever its nonce key has, or none"""
+    trigger: Trigger | None = None
+    """what it waits for; None: nothing"""
 
 
 class PlaceArray(Base, frozen=True, array_like=True, tag="placeArray"):
@@ -59,6 +63,59 @@ class CancelOrder(Base, frozen=True, array_like=True, tag="cancelOrder"):
     received_ms: int
     delegate: Address | None = None
     """who signed for the account; None if it did itself"""
+
+
+class CancelOrders(Base, frozen=True, array_like=True, tag="cancelOrders"):
+    """Cancel the oldest open orders of an account that fit, at most `ending.MAX_CANCELED` at a time."""
+
+    account: Address
+    received_ms: int
+    market: int | None = None
+    """None: of all markets"""
+    side: int | None = None
+    """None: of both"""
+
+
+class SetDeadline(Base, frozen=True, array_like=True, tag="setDeadline"):
+    """A dead man's switch: unless it is set again before, all orders of the account are canceled at `at_ms`."""
+
+    account: Address
+    at_ms: int
+    """0: take it back"""
+
+
+class WatchConnection(Base, frozen=True, array_like=True, tag="watchConnection"):
+    """Cancel all orders of the account when this connection is lost, or do so no more."""
+
+    account: Address
+    connection: bytes
+    """16 random bytes that name it"""
+    watched: bool
+
+
+class ConnectionLost(Base, frozen=True, array_like=True, tag="connectionLost"):
+    """A watched connection is gone."""
+
+    connection: bytes
+
+
+class CreateApiKey(Base, frozen=True, array_like=True, tag="createApiKey"):
+    """A key by which programs read, and cancel, without a signature; the account has signed in to ask for it."""
+
+    account: Address
+    id: str
+    """unique among the account's keys, made of the request's Idempotency-Key"""
+    secret_hash: bytes
+    """SHA-256 of the secret, which has 256 random bits"""
+    label: str
+    scopes: list[str]
+    expiry: int
+    """Unix seconds; the key is dead from then on. 0: it has no end"""
+
+
+class RevokeApiKey(Base, frozen=True, array_like=True, tag="revokeApiKey"):
+    account: Address
+    id: str
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -204,6 +261,20 @@ class ClearingPayment(Base, frozen=True, array_like=True):
     log_index: int
 
 
+class FundingAccrual(Base, frozen=True, array_like=True):
+    """An hour's funding of a perpetual, as the Clearinghouse has accrued it."""
+
+    market: int
+    hour: int
+    """Unix time / 3600"""
+    funding: int
+    """the funding index from now on"""
+    rate: int = 0
+    """1e-8 per hour"""
+    index: int = 0
+    """of the market at the full hour, micro-USDC per lot"""
+
+
 class ClearingChanged(Base, frozen=True, array_like=True, tag="clearingChanged"):
     """What one transaction did in the Clearinghouse besides settling a batch."""
 
@@ -211,8 +282,7 @@ class ClearingChanged(Base, frozen=True, array_like=True, tag="clearingChanged")
     positions: list[ClearedPosition] = []
     pools: list[tuple[int, int]] = []
     """(market, micro-USDC) from now on"""
-    funding: list[tuple[int, int, int]] = []
-    """(market, hour, funding index) from now on"""
+    funding: list[FundingAccrual] = []
     expired: list[tuple[int, int]] = []
     """(market, what a lot is settled at)"""
     payments: list[ClearingPayment] = []
@@ -372,6 +442,10 @@ Command = (
     PlaceOrder
     | PlaceArray
     | CancelOrder
+    | CancelOrders
+    | SetDeadline
+    | WatchConnection
+    | ConnectionLost
     | ChainBlock
     | ChainRollback
     | Price
@@ -383,4 +457,6 @@ Command = (
     | Configure
     | SetStatus
     | Tick
+    | CreateApiKey
+    | RevokeApiKey
 )

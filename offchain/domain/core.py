@@ -7,7 +7,20 @@ from typing import Any
 
 import msgspec
 
-from offchain.domain import batches, bust, chain, control, duties, ending, prices, rollback, snapshot, trading
+from offchain.domain import (
+    apikeys,
+    batches,
+    bust,
+    chain,
+    control,
+    duties,
+    ending,
+    guards,
+    prices,
+    rollback,
+    snapshot,
+    trading,
+)
 from offchain.domain.account import LiveOrder
 from offchain.domain.commands import (
     BatchClosed,
@@ -16,19 +29,26 @@ from offchain.domain.commands import (
     BatchSent,
     Bust,
     CancelOrder,
+    CancelOrders,
     ChainBlock,
     ChainRollback,
     Command,
     Configure,
+    ConnectionLost,
+    CreateApiKey,
     PlaceArray,
     PlaceOrder,
     Price,
+    RevokeApiKey,
+    SetDeadline,
     SetStatus,
     Tick,
+    WatchConnection,
 )
 from offchain.domain.errors import Code, Rejection
 from offchain.domain.events import (
     AccountUpdate,
+    ApiKeyUpdate,
     ArrayResult,
     BalanceUpdate,
     CommandRefused,
@@ -38,16 +58,22 @@ from offchain.domain.events import (
     Result,
 )
 from offchain.domain.fees import FeeSchedule
+from offchain.domain.mark import Quote, quote
 from offchain.domain.market import Asset, Market
 from offchain.domain.oracle import OraclePrice
 from offchain.domain.order import Address, OrderStatus
 from offchain.domain.positionview import PositionView, view_position
 from offchain.domain.state import MarketState, State, Turn
+from offchain.domain.triggers import next_ready
 
 _HANDLERS: dict[type, Callable[[State, Turn, Any], Result]] = {
     PlaceOrder: trading.place,
     PlaceArray: trading.place_array,
     CancelOrder: ending.cancel,
+    CancelOrders: ending.cancel_many,
+    SetDeadline: guards.set_deadline,
+    WatchConnection: guards.watch,
+    ConnectionLost: guards.lose_connection,
     ChainBlock: chain.apply_block,
     ChainRollback: rollback.roll_back,
     Price: prices.set_price,
@@ -59,6 +85,8 @@ _HANDLERS: dict[type, Callable[[State, Turn, Any], Result]] = {
     Configure: control.configure,
     SetStatus: control.set_status,
     Tick: ending.tick,
+    CreateApiKey: apikeys.create,
+    RevokeApiKey: apikeys.revoke,
 }
 
 _NOT_CONFIGURED = Rejection(Code.NOT_CONFIGURED, "", "the exchange is not configured yet")
@@ -147,6 +175,10 @@ class Core:
         result = _HANDLERS[type(command)](self._state, turn, command)
         if turn.positions:
             ending.trim(self._state, turn)
+        if turn.prints is not None or self._state.ready:
+            trading.run_triggers(self._state, turn)
+        for position in turn.positions:
+            self._state.markets[position.market].count(position)
         if type(result) is Rejection:
             turn.events.append(CommandRefused(result))
         return result, turn.finish()
@@ -209,19 +241,33 @@ class Core:
     def next_due_ms(self) -> int | None:
         """When time alone changes something, so that a Tick is due; None if nothing is known.
 
-        An order expires, a delegate's time ends, the fee changes.
+        An order expires, a delegate's or an API key's time ends, the fee changes, an account's deadline passes.
         """
-        seconds = [self._state.timed[0][0]] if self._state.timed else []
+        times = [self._state.timed[0][0] * 1000] if self._state.timed else []
         due = duties.next_due(self._state)
         if due is not None:
-            seconds.append(due)
-        return min(seconds) * 1000 if seconds else None
+            times.append(due)
+        return min(times, default=None)
+
+    def is_due(self, now_ms: int) -> bool:
+        """Whether a Tick would change something: time has come, or orders that prices have woken up are left over."""
+        due = self.next_due_ms
+        return (due is not None and due <= now_ms) or next_ready(self._state, now_ms) is not None
+
+    @property
+    def watched_connections(self) -> list[bytes]:
+        """Connections whose loss ends orders."""
+        return list(self._state.watched)
 
     def market_state(self, market: int) -> MarketView:
         """Raises KeyError for an unknown market."""
         venue = self._state.markets[market]
         reason = self._state.halt_reason(market)
         return MarketView(venue.status, venue.status_at, reason is not None, reason or "")
+
+    def quote(self, market: int, now_ms: int) -> Quote:
+        """What a market is worth at a time. Raises KeyError for an unknown market."""
+        return quote(self._state, self._state.markets[market], now_ms)
 
     def depth(self, market: int, side: int, limit: int) -> list[tuple[int, int]]:
         """The best `limit` levels as (micro-USDC per lot, lots). Raises KeyError for an unknown market."""
@@ -256,9 +302,23 @@ class Core:
         delegations = known.delegations.items() if known is not None else ()
         return [DelegateUpdate(account, delegate, one.counted) for delegate, one in delegations if one.counted]
 
+    def deadline_ms(self, account: Address) -> int:
+        """When all orders of the account are canceled, Unix milliseconds; 0: not at all."""
+        known = self._state.accounts.get(account)
+        return known.deadline_ms if known is not None else 0
+
     def all_delegates(self) -> list[DelegateUpdate]:
         """Who signs for anybody."""
         return [DelegateUpdate(account, delegate, until) for until, account, delegate in self._state.delegations]
+
+    def api_keys(self, account: Address) -> list[ApiKeyUpdate]:
+        """The account's that are active, in order of their making."""
+        known = self._state.accounts.get(account)
+        return list(known.api_keys.values()) if known is not None else []
+
+    def all_api_keys(self) -> list[ApiKeyUpdate]:
+        """Everybody's that are active."""
+        return [key for account in self._state.accounts.values() for key in account.api_keys.values()]
 
     def open_orders(self, account: Address, market: int | None = None) -> list[LiveOrder]:
         """In order of entry."""

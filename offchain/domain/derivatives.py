@@ -23,6 +23,9 @@ class DerivativeRules:
     strike_per_lot: int = 0
     cap_per_lot: int = 0
     is_put: bool = False
+    funding_period: int = 0
+    """of perpetuals: seconds in which a premium of 1 % costs 1 %. The contracts do not need it: it is not in the word,
+    only in the log of the market's creation"""
 
     @classmethod
     def from_word(cls, word: int) -> DerivativeRules:

@@ -1,27 +1,37 @@
-"""What becomes due by time alone, done before each command: a change of the fee, the end of a delegate's time."""
+"""What becomes due by time alone, done before each command: fee changes, ends of delegates and API keys, deadlines."""
 
 from __future__ import annotations
 
+from offchain.domain import apikeys
 from offchain.domain.account import Balance
 from offchain.domain.events import DelegateUpdate, FeeUpdate
+from offchain.domain.guards import meet_deadlines
 from offchain.domain.order import OrderStatus
 from offchain.domain.state import State, Turn
 
 
 def advance(state: State, turn: Turn) -> None:
-    """Bring fee and delegates to the present, so that no command meets an order that could not settle."""
+    """Bring fee, delegates and API keys to the present, so that no command meets an order that could not settle."""
     second = turn.now_ms // 1000
     if state.fees.fee_at(second) != state.fee_bps:
         _change_fee(state, turn, state.fees.fee_at(second))
+    if state.deadlines and state.deadlines[0][0] <= turn.now_ms:
+        meet_deadlines(state, turn)
     while state.delegations and state.delegations[0][0] < second:
         _end_delegation(state, turn, second)
+    while state.api_key_ends and state.api_key_ends[0][0] <= second:
+        apikeys.expire_first(state, turn)
 
 
 def next_due(state: State) -> int | None:
-    """The second at which `advance` has something to do; None if nothing is known."""
-    due = [state.fees.at] if state.fees.fee_at(state.fees.at) != state.fee_bps else []
+    """When `advance` has something to do, Unix milliseconds; None if nothing is known."""
+    due = [state.fees.at * 1000] if state.fees.fee_at(state.fees.at) != state.fee_bps else []
     if state.delegations:
-        due.append(state.delegations[0][0] + 1)
+        due.append((state.delegations[0][0] + 1) * 1000)
+    if state.deadlines:
+        due.append(state.deadlines[0][0])
+    if state.api_key_ends:
+        due.append(state.api_key_ends[0][0] * 1000)
     return min(due, default=None)
 
 

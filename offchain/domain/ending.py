@@ -7,12 +7,16 @@ from itertools import islice
 from offchain.domain.account import LiveOrder
 from offchain.domain.admission import not_delegate
 from offchain.domain.clearing import closing_quantity
-from offchain.domain.commands import CancelOrder, Tick
+from offchain.domain.commands import CancelOrder, CancelOrders, Tick
 from offchain.domain.errors import Code, Rejection
-from offchain.domain.events import CancelResult, Done, Ticked
+from offchain.domain.events import CancelResult, CommandRefused, Done, OrdersCanceled, Ticked
 from offchain.domain.order import Order, OrderStatus, Side
 from offchain.domain.positions import Position
+from offchain.domain.sampling import sample
 from offchain.domain.state import State, Turn
+
+MAX_CANCELED = 1_000
+"""Orders that one command cancels; another goes on."""
 
 MAX_EXPIRED = 10_000
 """Orders that one Tick ends; the next Tick goes on."""
@@ -30,6 +34,22 @@ def cancel(state: State, turn: Turn, command: CancelOrder) -> CancelResult | Rej
         return _not_owner(command)
     state.end_order(turn, live, OrderStatus.CANCELED, "user")
     return CancelResult(command.order_hash, live.status, live.order.market, live.quantity, live.filled)
+
+
+def cancel_many(state: State, turn: Turn, command: CancelOrders) -> OrdersCanceled:
+    """Cancel the oldest open orders of an account that fit."""
+    account = state.accounts.get(command.account)
+    fitting = [
+        live
+        for live in (account.orders.values() if account is not None else ())
+        if command.market in (None, live.order.market) and command.side in (None, live.order.side)
+    ]
+    for live in fitting[:MAX_CANCELED]:
+        state.end_order(turn, live, OrderStatus.CANCELED, "user")
+    if not fitting:
+        turn.events.append(CommandRefused(Rejection(Code.ORDER_NOT_OPEN, "", "the account has no such open order")))
+    canceled = [live.order_hash for live in fitting[:MAX_CANCELED]]
+    return OrdersCanceled(canceled, len(fitting) - len(canceled))
 
 
 def _not_open(state: State, command: CancelOrder) -> Rejection:
@@ -54,6 +74,7 @@ def tick(state: State, turn: Turn, command: Tick) -> Done:
     for order_hash in due:
         state.end_order(turn, state.orders[order_hash], OrderStatus.EXPIRED, "expired")
     turn.events.append(Ticked(len(due)))
+    sample(state, turn)
     return Done()
 
 

@@ -39,6 +39,7 @@ class Code(StrEnum):
     PRICE_OUTSIDE_BAND = "priceOutsideBand"
     POST_ONLY_WOULD_CROSS = "postOnlyWouldCross"
     INVALID_POST_ONLY = "invalidPostOnly"
+    INVALID_TRIGGER = "invalidTrigger"
     EXPECT_FILLED_MISMATCH = "expectFilledMismatch"
     TOO_MANY_ORDERS = "tooManyOrders"
     TOO_MANY_NONCE_KEYS = "tooManyNonceKeys"
@@ -51,6 +52,14 @@ class Code(StrEnum):
     UNKNOWN_ORDER = "unknownOrder"
     NOT_OWNER = "notOwner"
     ORDER_NOT_OPEN = "orderNotOpen"
+    UNKNOWN_ACCOUNT = "unknownAccount"
+    INVALID_DEADLINE = "invalidDeadline"
+    INVALID_CONNECTION = "invalidConnection"
+    # API keys
+    INVALID_API_KEY = "invalidApiKey"
+    DUPLICATE_API_KEY = "duplicateApiKey"
+    TOO_MANY_API_KEYS = "tooManyApiKeys"
+    UNKNOWN_API_KEY = "unknownApiKey"
     # chain and operator commands
     REPEATED = "repeated"
     OUT_OF_ORDER = "outOfOrder"

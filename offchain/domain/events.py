@@ -38,6 +38,31 @@ class OrderUpdate(Base, frozen=True, array_like=True, tag="orderUpdate"):
     """why it ended, where it did not fill"""
 
 
+class OrderTriggered(Base, frozen=True, array_like=True, tag="orderTriggered"):
+    """A waiting order works from now on; what becomes of it follows."""
+
+    order_hash: OrderHash
+    account: Address
+    market: int
+    price: int
+    """the price that woke it up, micro-USDC per lot"""
+
+
+class DeadlineUpdate(Base, frozen=True, array_like=True, tag="deadlineUpdate"):
+    """When all orders of the account end; 0: not at all. It is 0 again once they have."""
+
+    account: Address
+    at_ms: int
+
+
+class ConnectionUpdate(Base, frozen=True, array_like=True, tag="connectionUpdate"):
+    """Whether all orders of the account end when this connection is lost; not any more once they have."""
+
+    account: Address
+    connection: bytes
+    watched: bool
+
+
 class Trade(Base, frozen=True, array_like=True, tag="trade"):
     """A fill, which is also a settlement item."""
 
@@ -169,6 +194,32 @@ class PriceUpdate(Base, frozen=True, array_like=True, tag="priceUpdate"):
     price: OraclePrice
 
 
+class MarkSample(Base, frozen=True, array_like=True, tag="markSample"):
+    """A derivative's mark and index as they were taken down: of a perpetual or a future while its index is fresh."""
+
+    market: int
+    time_ms: int
+    mark: int
+    index: int
+    """0 of an option, whose mark is a premium"""
+
+
+class FundingUpdate(Base, frozen=True, array_like=True, tag="fundingUpdate"):
+    """An hour's funding of a perpetual was accrued on chain, or a reorganisation undid that."""
+
+    market: int
+    hour: int
+    """Unix time / 3600, of the full hour at which it is due"""
+    rate: int
+    """1e-8 per hour; longs pay a positive one"""
+    index: int
+    """at the full hour"""
+    funding: int
+    """the market's funding index from now on, micro-USDC per lot x 2^32"""
+    reverted: bool = False
+    """hours after `hour` have not been accrued; rate and index are 0, as they are not kept"""
+
+
 class BlockApplied(Base, frozen=True, array_like=True, tag="blockApplied"):
     number: int
     block_hash: bytes
@@ -212,6 +263,26 @@ class DelegateUpdate(Base, frozen=True, array_like=True, tag="delegateUpdate"):
     valid_until: int
 
 
+class ApiKeyUpdate(Base, frozen=True, array_like=True, tag="apiKeyUpdate"):
+    """An API key was made, or has ended."""
+
+    account: Address
+    id: str
+    secret_hash: bytes
+    """SHA-256"""
+    label: str
+    scopes: list[str]
+    expiry: int
+    """Unix seconds; the key is dead from then on. 0: it has no end"""
+    created_ms: int
+    status: str
+    """active | revoked | expired"""
+
+    @property
+    def is_active(self) -> bool:
+        return self.status == "active"
+
+
 class Diverged(Base, frozen=True, array_like=True, tag="diverged"):
     """The chain settled something else than what was matched. All markets halt; an operator must look."""
 
@@ -232,6 +303,9 @@ class Ticked(Base, frozen=True, array_like=True, tag="ticked"):
 
 Event = (
     OrderUpdate
+    | OrderTriggered
+    | DeadlineUpdate
+    | ConnectionUpdate
     | Trade
     | TradeBusted
     | BalanceUpdate
@@ -242,6 +316,8 @@ Event = (
     | AssetListed
     | MarketUpdate
     | PriceUpdate
+    | MarkSample
+    | FundingUpdate
     | BlockApplied
     | BlockReverted
     | Configured
@@ -251,6 +327,7 @@ Event = (
     | Diverged
     | CommandRefused
     | Ticked
+    | ApiKeyUpdate
 )
 
 
@@ -273,6 +350,8 @@ class PlaceResult(Base, frozen=True, array_like=True, tag="placed"):
     """why it ended, where it neither filled nor rests"""
     repeated: bool = False
     """the order had been executed before; this is what was answered then"""
+    waiting: bool = False
+    """it sleeps until its trigger is reached"""
 
 
 class ArrayResult(Base, frozen=True, array_like=True, tag="placedArray"):
@@ -289,8 +368,14 @@ class CancelResult(Base, frozen=True, array_like=True, tag="canceled"):
     filled: int
 
 
+class OrdersCanceled(Base, frozen=True, array_like=True, tag="canceledOrders"):
+    order_hashes: list[OrderHash]
+    remaining: int
+    """open orders that fit as well, for another command"""
+
+
 class Done(Base, frozen=True, array_like=True, tag="done"):
     """The command was applied."""
 
 
-Result = PlaceResult | ArrayResult | CancelResult | Done | Rejection
+Result = PlaceResult | ArrayResult | CancelResult | OrdersCanceled | Done | Rejection

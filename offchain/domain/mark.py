@@ -14,6 +14,8 @@ that they have to themselves; an option's is at most its collateral, the most th
 
 from __future__ import annotations
 
+import msgspec
+
 from offchain.domain.clearing import BPS
 from offchain.domain.market import Kind, Market
 from offchain.domain.state import MarketState, State
@@ -32,6 +34,37 @@ def mark_price(state: State, venue: MarketState, now_ms: int) -> int | None:
     market, book = venue.market, venue.book
     index = state.index(market, now_ms) if market.kind in (Kind.PERP, Kind.FUTURE) else None
     return mark_of(market, book.bids.best, book.asks.best, venue.last_price, index)
+
+
+class Quote(msgspec.Struct, frozen=True):
+    """What a market is worth, and how much of it is open."""
+
+    market: int
+    mark: int | None
+    index: int | None
+    """of a derivative, an option's too: of its base asset; None where no fresh price is known"""
+    last: int | None
+    """the last trade's price"""
+    open_interest: int
+    """lots that are held long, and so short"""
+    funding: int
+    """of a perpetual: its funding index, micro-USDC per lot x 2^32"""
+    last_hour: int
+    """hour (Unix time / 3600) up to which funding was accrued; 0: never"""
+
+
+def quote(state: State, venue: MarketState, now_ms: int) -> Quote:
+    """A market at a time (Unix milliseconds)."""
+    market, clearing = venue.market, venue.clearing
+    return Quote(
+        market=market.id,
+        mark=mark_price(state, venue, now_ms),
+        index=None if market.kind == Kind.SPOT else state.index(market, now_ms),
+        last=venue.last_price or None,
+        open_interest=venue.open_interest,
+        funding=clearing.funding,
+        last_hour=clearing.last_hour,
+    )
 
 
 def mark_of(market: Market, bid: int | None, ask: int | None, last: int, index: int | None) -> int | None:

@@ -45,6 +45,23 @@ class SelfTrade(StrEnum):
     EXPIRE_BOTH = "expireBoth"
 
 
+class TriggerKind(StrEnum):
+    """On which side of the trigger price an order wakes up."""
+
+    STOP = "stop"
+    """a buy once the price has risen to it, a sell once it has fallen to it"""
+    TAKE_PROFIT = "takeProfit"
+    """the other way round"""
+
+
+class TriggerSource(StrEnum):
+    """Which price wakes an order up."""
+
+    LAST = "last"
+    MARK = "mark"
+    INDEX = "index"
+
+
 class OrderStatus(StrEnum):
     OPEN = "open"
     PARTIALLY_FILLED = "partiallyFilled"
@@ -52,6 +69,19 @@ class OrderStatus(StrEnum):
     CANCELED = "canceled"
     REJECTED = "rejected"
     EXPIRED = "expired"
+
+
+class Trigger(msgspec.Struct, frozen=True, array_like=True):
+    """What an order waits for before it works. It is not signed: whom the order may meet, and at which price, is."""
+
+    kind: TriggerKind
+    source: TriggerSource
+    price: int
+    """micro-USDC per lot, as the order's price"""
+
+    def rises(self, side: int) -> bool:
+        """Whether it is due at or above its price; else at or below."""
+        return (self.kind is TriggerKind.STOP) == (side == Side.BUY)
 
 
 _IOC = int(TimeInForce.IOC)  # looking a member up on its class costs more than comparing with it

@@ -50,7 +50,7 @@ class Leg(NamedTuple):
 class Position:
     """An account's position in a market."""
 
-    __slots__ = ("address", "current", "market", "reducing", "settled")
+    __slots__ = ("address", "counted", "current", "market", "reducing", "settled")
 
     def __init__(self, address: Address, market: int) -> None:
         self.address = address
@@ -59,6 +59,8 @@ class Position:
         """on chain"""
         self.current = Holding()
         """once everything matched has settled"""
+        self.counted = 0
+        """lots of it that are in the market's open interest"""
         self.reducing: dict[OrderHash, LiveOrder] = {}
         """open reduce-only orders, in order of entry: together never more than what they reduce"""
 

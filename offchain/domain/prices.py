@@ -7,6 +7,7 @@ from offchain.domain.commands import Price
 from offchain.domain.errors import Code, Rejection
 from offchain.domain.events import Done, PriceUpdate
 from offchain.domain.oracle import OraclePrice
+from offchain.domain.sampling import sample
 from offchain.domain.state import State, Turn
 
 
@@ -26,8 +27,12 @@ def set_price(state: State, turn: Turn, command: Price) -> Done | Rejection:
     price = OraclePrice(command.round, command.price, command.updated_at, command.valid_until, turn.now_ms)
     state.prices[command.oracle] = price
     turn.events.append(PriceUpdate(command.oracle, price))
+    for venue in state.markets.values():
+        if venue.waiting is not None and venue.market.oracle == command.oracle:
+            turn.note(venue)
     if known is not None and known.round == price.round:
         _drop_replaced(state, turn, command, known)
+    sample(state, turn, command.oracle)
     return Done()
 
 

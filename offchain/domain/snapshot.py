@@ -12,8 +12,8 @@ import msgspec
 from offchain.domain.account import Account, Delegation, Hold, LiveOrder, NonceKey, drawn_asset
 from offchain.domain.blocks import BlockRecord, ChainView
 from offchain.domain.codec import Codec
-from offchain.domain.commands import Configure
-from offchain.domain.events import PlaceResult, Trade
+from offchain.domain.commands import Configure, PlaceOrder
+from offchain.domain.events import ApiKeyUpdate, MarkSample, PlaceResult, Trade
 from offchain.domain.fees import FeeSchedule
 from offchain.domain.ledger import ClearingMarket
 from offchain.domain.market import Asset, Market
@@ -23,7 +23,7 @@ from offchain.domain.outbox import Batch, Fill, Outbox, ParkedHalt, Release, Set
 from offchain.domain.positions import Holding
 from offchain.domain.state import MarketState, State
 
-VERSION = 4
+VERSION = 7
 """Of the snapshot's form; another form has another number."""
 
 
@@ -41,6 +41,7 @@ class _Order(msgspec.Struct, array_like=True):
     ticket: int
     status: OrderStatus
     delegate: Address | None
+    waiting: PlaceOrder | None
 
 
 class _NonceKey(msgspec.Struct, array_like=True):
@@ -66,6 +67,8 @@ class _Account(msgspec.Struct, array_like=True):
     ended_keys: list[tuple[int, int, int]]
     """(instrument, nonce key, sequence)"""
     delegations: list[tuple[Address, Delegation]]
+    deadline_ms: int
+    api_keys: list[ApiKeyUpdate]
 
 
 class _Market(msgspec.Struct, array_like=True):
@@ -79,8 +82,11 @@ class _Market(msgspec.Struct, array_like=True):
     clearing: ClearingMarket
     pool: int
     last_price: int
+    sample: MarkSample | None
     positions: list[tuple[Address, Holding, Holding]]
     """(account, settled, current)"""
+    ready: list[tuple[OrderHash, int]]
+    """orders that have waited, with the price that has reached them"""
 
 
 class _Fill(msgspec.Struct, array_like=True):
@@ -135,6 +141,8 @@ class _Snapshot(msgspec.Struct, array_like=True):
     chain: _Chain
     diverged: str
     prices: list[tuple[Address, OraclePrice]]
+    watched: list[tuple[bytes, Address]]
+    """(connection, account)"""
 
 
 class _Head(msgspec.Struct, array_like=True):
@@ -194,6 +202,7 @@ def encode(state: State) -> bytes:
             ),
             diverged=state.diverged,
             prices=list(state.prices.items()),
+            watched=list(state.watched.items()),
         )
     )
 
@@ -222,7 +231,9 @@ def _write_market(venue: MarketState) -> _Market:
     )
     positions = [(one.address, one.settled, one.current) for one in venue.positions.values()]
     status = (venue.status, venue.status_at, venue.operator_halt)
-    return _Market(venue.market, *status, bids, asks, venue.clearing, venue.pool, venue.last_price, positions)
+    ready = [(order_hash, price) for order_hash, (_, price) in venue.waiting.ready.items()] if venue.waiting else []
+    seen = (venue.last_price, venue.sample)
+    return _Market(venue.market, *status, bids, asks, venue.clearing, venue.pool, *seen, positions, ready)
 
 
 def _write_account(account: Account) -> _Account:
@@ -247,6 +258,8 @@ def _write_account(account: Account) -> _Account:
         account.is_bumping,
         [(instrument, key, sequence) for (instrument, key), sequence in account.ended_keys.items()],
         list(account.delegations.items()),
+        account.deadline_ms,
+        list(account.api_keys.values()),
     )
 
 
@@ -261,6 +274,7 @@ def _write_order(live: LiveOrder) -> _Order:
         live.ticket,
         live.status,
         live.delegate,
+        live.waiting,
     )
 
 
@@ -285,14 +299,17 @@ def decode(data: bytes) -> State:
     state.next_ticket = saved.next_ticket
     state.diverged = saved.diverged
     state.prices = dict(saved.prices)
+    state.watched = dict(saved.watched)
     state.chain = _read_chain(saved.chain)
     for market in saved.markets:
         venue = state.markets[market.market.id] = MarketState(market.market)
         venue.status, venue.status_at, venue.operator_halt = market.status, market.status_at, market.operator_halt
         venue.clearing, venue.pool, venue.last_price = market.clearing, market.pool, market.last_price
+        venue.sample = market.sample
         for address, settled, current in market.positions:
             position = venue.position(address)
             position.settled, position.current = settled, current
+            venue.count(position)
     for account in saved.accounts:
         _read_account(state, account)
     orders = {one.order_hash: _read_order(state, one) for one in [*saved.orders, *saved.ended_orders]}
@@ -312,6 +329,9 @@ def _read_chain(saved: _Chain) -> ChainView:
 def _read_account(state: State, saved: _Account) -> None:
     account = state.account(saved.address)
     account.epoch = saved.epoch
+    account.deadline_ms = saved.deadline_ms
+    if saved.deadline_ms:
+        state.deadlines.add((saved.deadline_ms, saved.address))
     for asset, settled, unsettled, reserved, held in saved.balances:
         balance = account.balance(asset)
         balance.settled, balance.unsettled, balance.reserved, balance.held = settled, unsettled, reserved, held
@@ -322,6 +342,10 @@ def _read_account(state: State, saved: _Account) -> None:
         account.delegations[delegate] = delegation
         if delegation.counted:
             state.delegations.add((delegation.counted, account.address, delegate))
+    for api_key in saved.api_keys:
+        account.api_keys[api_key.id] = api_key
+        if api_key.expiry:
+            state.api_key_ends.add((api_key.expiry, account.address, api_key.id))
     for one in saved.nonce_keys:
         key = account.nonce_keys[one.key] = NonceKey(saved.address, one.key)
         key.market, key.sequence, key.order_hash = one.market, one.sequence, one.order_hash
@@ -345,6 +369,7 @@ def _read_order(state: State, saved: _Order) -> LiveOrder:
         saved.reserved,
         saved.ticket,
         saved.status,
+        saved.waiting,
     )
 
 
@@ -356,7 +381,9 @@ def _read_open_orders(state: State, saved: _Snapshot, orders: dict[OrderHash, Li
         live.account.nonce_keys[live.order.key].working = live
         if live.client_order_id is not None:
             live.account.client_order_ids[live.client_order_id] = live.order_hash
-        if live.order.reduce_only:
+        if live.waiting is not None:
+            state.markets[live.order.market].put_to_sleep(live, live.ticket)
+        elif live.order.reduce_only:
             state.markets[live.order.market].position(live.order.account).reducing[live.order_hash] = live
         if live.order.expiry != NO_EXPIRY:
             state.timed.add((live.order.expiry, live.order_hash))
@@ -365,8 +392,17 @@ def _read_open_orders(state: State, saved: _Snapshot, orders: dict[OrderHash, Li
         for order_hash in [*market.bids, *market.asks]:
             live = orders[order_hash]
             book.side(live.order.side).add(live, live.ticket)
+        _read_ready(state, market, orders)
     for order_hash, address, key in saved.known_orders:
         state.known_orders[order_hash] = state.account(address).nonce_keys[key]
+
+
+def _read_ready(state: State, saved: _Market, orders: dict[OrderHash, LiveOrder]) -> None:
+    waiting = state.markets[saved.market.id].waiting
+    for order_hash, price in saved.ready:
+        assert waiting is not None, "an order that is ready has waited"
+        waiting.make_ready(orders[order_hash], price)
+        state.ready[saved.market.id] = None
 
 
 def _read_outbox(state: State, saved: _Outbox, orders: dict[OrderHash, LiveOrder]) -> None:

@@ -14,7 +14,7 @@ from offchain.domain.account import Account, Balance, LiveOrder, NonceKey
 from offchain.domain.blocks import ChainView
 from offchain.domain.book import Book
 from offchain.domain.commands import Configure
-from offchain.domain.events import Event, MarketUpdate, OrderUpdate, Trade
+from offchain.domain.events import Event, MarketUpdate, MarkSample, OrderUpdate, Trade
 from offchain.domain.fees import FeeSchedule
 from offchain.domain.ledger import ClearingMarket, ClearingStatus
 from offchain.domain.market import USDC, Asset, Market, MarketStatus
@@ -22,6 +22,7 @@ from offchain.domain.oracle import MAX_INDEX, Conversion, OraclePrice, index_dow
 from offchain.domain.order import NO_EXPIRY, Address, OrderHash, OrderStatus
 from offchain.domain.outbox import Fill, Outbox
 from offchain.domain.positions import Position
+from offchain.domain.waiting import WaitingOrders
 
 _by_owner = attrgetter("address", "asset")
 _by_holder = attrgetter("address", "market")
@@ -30,13 +31,24 @@ _by_holder = attrgetter("address", "market")
 class Turn:
     """What one command did so far."""
 
-    __slots__ = ("events", "now_ms", "positions", "touched")
+    __slots__ = ("events", "now_ms", "positions", "prints", "touched")
 
     def __init__(self, now_ms: int) -> None:
         self.now_ms = now_ms
         self.events: list[Event] = []
         self.touched: dict[Balance, None] = {}
         self.positions: dict[Position, None] = {}
+        self.prints: dict[MarketState, tuple[int, int]] | None = None
+        """markets where orders wait and prices may have changed, with the lowest and highest trade; None: nowhere"""
+
+    def note(self, venue: MarketState, price: int = 0) -> None:
+        """A price of a market where orders wait may have changed; `price`: of a trade."""
+        if self.prints is None:
+            self.prints = {}
+        low, high = self.prints.get(venue, (0, 0))
+        if price:
+            low, high = min(low or price, price), max(high, price)
+        self.prints[venue] = (low, high)
 
     def finish(self) -> list[Event]:
         """All events: those of the command, then each touched position and balance once, by account."""
@@ -59,12 +71,15 @@ class MarketState:
         "last_price",
         "market",
         "max_price_per_lot",
+        "open_interest",
         "operator_halt",
         "pool",
         "positions",
+        "sample",
         "status",
         "status_at",
         "tick_per_lot",
+        "waiting",
     )
 
     def __init__(self, market: Market) -> None:
@@ -85,7 +100,19 @@ class MarketState:
         """micro-USDC, once everything matched has settled"""
         self.positions: dict[Address, Position] = {}
         self.last_price = 0
-        """of a derivative's last trade, 0 before the first"""
+        """of the last trade, 0 before the first"""
+        self.open_interest = 0
+        """lots that are held long, and so short, once everything matched has settled"""
+        self.sample: MarkSample | None = None
+        """the last that was taken"""
+        self.waiting: WaitingOrders | None = None
+        """None before the first"""
+
+    def put_to_sleep(self, live: LiveOrder, ticket: int) -> None:
+        """Let an order wait for its trigger."""
+        if self.waiting is None:
+            self.waiting = WaitingOrders()
+        self.waiting.add(live, ticket)
 
     def position(self, address: Address) -> Position:
         position = self.positions.get(address)
@@ -93,15 +120,23 @@ class MarketState:
             position = self.positions[address] = Position(address, self.market.id)
         return position
 
+    def count(self, position: Position) -> None:
+        """Let open interest include a position as it is now."""
+        lots = max(0, position.current.size)
+        self.open_interest += lots - position.counted
+        position.counted = lots
+
 
 class State:
     """Everything that commands change. No copies are ever made of it: commands plan first, then apply."""
 
     __slots__ = (
         "accounts",
+        "api_key_ends",
         "assets",
         "chain",
         "configuration",
+        "deadlines",
         "delegations",
         "diverged",
         "fee_bps",
@@ -112,7 +147,9 @@ class State:
         "orders",
         "outbox",
         "prices",
+        "ready",
         "timed",
+        "watched",
     )
 
     def __init__(self) -> None:
@@ -129,8 +166,16 @@ class State:
         """the latest order of each nonce key"""
         self.timed: Any = SortedList()
         """(expiry in seconds, hash) of open orders that expire"""
+        self.deadlines: Any = SortedList()
+        """(Unix milliseconds, account): when all orders of an account end"""
+        self.watched: dict[bytes, Address] = {}
+        """by connection: whose orders end when it is lost"""
+        self.ready: dict[int, None] = {}
+        """markets where a waiting order has been reached by a price"""
         self.delegations: Any = SortedList()
         """(last second, account, delegate) of delegates that sign"""
+        self.api_key_ends: Any = SortedList()
+        """(expiry in seconds, account, id) of API keys that expire"""
         self.next_ticket = 1
         self.chain = ChainView()
         self.outbox = Outbox()
@@ -198,18 +243,23 @@ class State:
     # -----------------------------------------------------------------------------------------------------------------
 
     def open_order(self, turn: Turn, live: LiveOrder, place: LiveOrder | None) -> None:
-        """Let an order rest: in the place of `place`, which it replaces, or at the end of the queue."""
+        """Let an order rest, in the place of `place`, which it replaces, or at the end of the queue; or let it wait."""
         order, order_hash, account = live.order, live.order_hash, live.account
-        side = self.markets[order.market].book.sides[order.side]
-        if place is None:
-            side.add(live, self.next_ticket)
+        venue = self.markets[order.market]
+        if live.waiting is not None:
+            venue.put_to_sleep(live, self.next_ticket)
+            self.next_ticket += 1
+        elif place is None:
+            venue.book.sides[order.side].add(live, self.next_ticket)
             self.next_ticket += 1
         else:
-            side.swap(place, live)
+            venue.book.sides[order.side].swap(place, live)
+        if venue.waiting is not None:
+            turn.note(venue)
         live.reserve_up(self.fee_bps)
         turn.touched[live.balance] = None
-        if order.reduce_only:
-            self.markets[order.market].position(order.account).reducing[order_hash] = live
+        if order.reduce_only and live.waiting is None:
+            venue.position(order.account).reducing[order_hash] = live
         self.orders[order_hash] = live
         account.orders[order_hash] = live
         account.nonce_keys[order.nonce >> 32].working = live
@@ -219,11 +269,18 @@ class State:
             self.timed.add((order.expiry, order_hash))
 
     def end_order(self, turn: Turn, live: LiveOrder, status: OrderStatus, code: str) -> None:
-        """End an open order and take it out of its book."""
-        remaining = live.remaining
-        self.markets[live.order.market].book.side(live.order.side).remove(live)
+        """End an open order and take it out of its book, or from among those that wait."""
+        venue = self.markets[live.order.market]
+        resting = 0
+        if live.waiting is None:
+            resting = live.remaining
+            venue.book.sides[live.order.side].remove(live)
+        elif venue.waiting is not None:
+            venue.waiting.remove(live)
+        if venue.waiting is not None:
+            turn.note(venue)
         self.forget_order(turn, live, status)
-        turn.events.append(self.order_update(live, -remaining, code))
+        turn.events.append(self.order_update(live, -resting, code))
 
     def forget_order(self, turn: Turn, live: LiveOrder, status: OrderStatus) -> None:
         """Take an order that has left its book out of everything else that knows open orders."""
@@ -231,7 +288,7 @@ class State:
         live.status = status
         live.release_reservation()
         turn.touched[live.balance] = None
-        if order.reduce_only:
+        if order.reduce_only and live.waiting is None:
             del self.markets[order.market].position(order.account).reducing[order_hash]
         del self.orders[order_hash]
         del account.orders[order_hash]

@@ -11,7 +11,7 @@ from offchain.domain.clearing import fee_down
 from offchain.domain.commands import PlaceArray, PlaceOrder
 from offchain.domain.ending import reducible, trim
 from offchain.domain.errors import Code, Rejection
-from offchain.domain.events import ArrayResult, CommandRefused, OrderUpdate, PlaceResult, Trade
+from offchain.domain.events import ArrayResult, CommandRefused, OrderTriggered, OrderUpdate, PlaceResult, Trade
 from offchain.domain.ids import fill_id
 from offchain.domain.market import USDC, Kind
 from offchain.domain.matching import Plan, plan
@@ -20,6 +20,7 @@ from offchain.domain.order import LAST_SEQUENCE, OrderStatus, TimeInForce
 from offchain.domain.outbox import Fill
 from offchain.domain.state import MarketState, State, Turn
 from offchain.domain.trial import Trial
+from offchain.domain.triggers import MAX_TRIGGERED, collect, next_ready, reaching
 
 # Looking a member up on its class costs more than comparing with it.
 _IOC, _FOK = int(TimeInForce.IOC), int(TimeInForce.FOK)
@@ -53,6 +54,19 @@ def place(state: State, turn: Turn, command: PlaceOrder) -> PlaceResult:
     if rejection is not None:
         return _reject(state, turn, command, rejection)
     replaced = nonce_key.working if nonce_key is not None else None
+    if command.trigger is not None:
+        price = reaching(state, venue, command.trigger, order.side, turn.now_ms)
+        if price is None:
+            return _wait(state, turn, venue, command, replaced)
+        turn.events.append(OrderTriggered(command.order_hash, order.account, order.market, price))
+    return _match(state, turn, venue, command, replaced)
+
+
+def _match(
+    state: State, turn: Turn, venue: MarketState, command: PlaceOrder, replaced: LiveOrder | None
+) -> PlaceResult:
+    """Plan whom an admitted order meets, look whether its account can pay, and apply the plan."""
+    order = command.order
     quantity = order.quantity
     if order.reduce_only:
         quantity = reducible(venue.positions.get(order.account), order, replaced)
@@ -66,7 +80,7 @@ def place(state: State, turn: Turn, command: PlaceOrder) -> PlaceResult:
             trial = Trial(state, venue, order, replaced, index)
         conversion = state.conversion(venue.market, turn.now_ms) if venue.market.quote else None
         rate = conversion.rate if conversion is not None else None
-    makers = venue.book.side(1 - order.side)
+    makers = venue.book.sides[1 - order.side]
     planned = plan(makers, order, quantity, turn.now_ms, command.self_trade, replaced, state.fee_bps, rate, trial)
     if command.post_only and planned.crosses:
         detail = "the order would meet a resting order at its price or better"
@@ -80,6 +94,69 @@ def place(state: State, turn: Turn, command: PlaceOrder) -> PlaceResult:
         if rejection is not None:
             return _reject(state, turn, command, rejection)
     return _apply(state, turn, venue, command, quantity, planned, replaced, is_killed, conversion)
+
+
+def _wait(state: State, turn: Turn, venue: MarketState, command: PlaceOrder, replaced: LiveOrder | None) -> PlaceResult:
+    """Let an order sleep until its trigger is reached."""
+    order = command.order
+    account = state.account(order.account)
+    balance = account.balance(drawn_asset(venue.market, order.side))
+    live = LiveOrder(
+        order,
+        command.order_hash,
+        account,
+        balance,
+        venue.market,
+        order.quantity,
+        command.client_order_id,
+        command.delegate,
+        waiting=msgspec.structs.replace(command, expect_filled=None, replaces=None),
+    )
+    if replaced is not None:
+        state.end_order(turn, replaced, OrderStatus.CANCELED, "replaced")
+    result = PlaceResult(command.order_hash, live.status, order.quantity, 0, (), waiting=True)
+    _remember(state, command, result).market = order.market
+    state.open_order(turn, live, None)
+    turn.events.append(state.order_update(live, 0))
+    return result
+
+
+def run_triggers(state: State, turn: Turn) -> None:
+    """Execute waiting orders that prices have reached, and those that they wake up in turn, at most so many."""
+    for _ in range(MAX_TRIGGERED):
+        collect(state, turn)
+        venue = next_ready(state, turn.now_ms)
+        if venue is None:
+            return
+        assert venue.waiting is not None, "a market without waiting orders has none that is ready"
+        live, price = next(iter(venue.waiting.ready.values()))
+        _work(state, turn, venue, live, price)
+        if turn.positions:
+            trim(state, turn)
+    collect(state, turn)
+
+
+def _work(state: State, turn: Turn, venue: MarketState, live: LiveOrder, price: int) -> None:
+    """Execute an order that has waited, as if it came now."""
+    command = live.waiting
+    assert command is not None, "only orders that wait become ready"
+    assert venue.waiting is not None, "and only where orders wait"
+    assert state.configuration is not None, "commands before Configure are refused"
+    if live.order.is_dead(turn.now_ms):
+        state.end_order(turn, live, OrderStatus.EXPIRED, "expired")
+        return
+    account = live.account
+    nonce_key = account.nonce_keys[live.order.key]
+    venue.waiting.remove(live)
+    state.forget_order(turn, live, live.status)
+    turn.events.append(OrderTriggered(live.order_hash, live.order.account, live.order.market, price))
+    rejection = _unsignable(account, venue, command, turn.now_ms) or refusal(
+        state, state.configuration, venue, account, nonce_key, command, turn.now_ms
+    )
+    if rejection is not None:
+        _reject(state, turn, command, rejection)
+        return
+    _match(state, turn, venue, command, None)
 
 
 def place_array(state: State, turn: Turn, command: PlaceArray) -> ArrayResult:
@@ -170,11 +247,15 @@ def _remember(state: State, command: PlaceOrder, result: PlaceResult) -> NonceKe
     nonce_key = nonce_keys.get(key)
     if nonce_key is None:
         nonce_key = nonce_keys[key] = NonceKey(order.account, key)
+    elif order.sequence < nonce_key.sequence:
+        return nonce_key  # it has waited while a later one of its key was rejected, which goes on to be the latest
     else:
         state.known_orders.pop(nonce_key.order_hash, None)
+    if nonce_key.order_hash != command.order_hash:
+        # What an order does after it has waited is no other answer to it.
+        nonce_key.result = result
     nonce_key.sequence = order.sequence
     nonce_key.order_hash = command.order_hash
-    nonce_key.result = result
     status = result.status
     nonce_key.ended = None if status is _OPEN or status is _PARTIALLY_FILLED else status
     state.known_orders[command.order_hash] = nonce_key
@@ -263,6 +344,8 @@ def _apply(
 def _keeps_place(taker: LiveOrder, replaced: LiveOrder | None) -> bool:
     if replaced is None or replaced.order.side != taker.order.side or replaced.order.price != taker.order.price:
         return False
+    if replaced.waiting is not None:
+        return False
     return taker.quantity <= replaced.remaining
 
 
@@ -328,9 +411,12 @@ def _fill(
         balance.unsettled += change
         turn.touched[balance] = None
     turn.events.append(trade)
+    venue.last_price = price
+    if venue.waiting is not None:
+        turn.note(venue, price)
     taker.filled += quantity
 
-    side = venue.book.side(maker.order.side)
+    side = venue.book.sides[maker.order.side]
     if quantity < maker.remaining:
         maker.filled += quantity
         maker.status = _PARTIALLY_FILLED

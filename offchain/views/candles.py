@@ -6,6 +6,7 @@ from the trades, and what contains it from its parts.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
@@ -149,11 +150,11 @@ def candles(
     order, bound = ("ASC", since_ms) if since_ms is not None else ("DESC", 0)
     sql = f"SELECT {COLUMNS} FROM candles WHERE market = ? AND span = ? AND start >= ? ORDER BY start {order}"
     rows = map(candle_row, connection.execute(sql, (market, span, bound)))
-    found = _grouped(rows, interval, limit)
+    found = grouped(rows, interval, limit)
     return [each for start, parts in (found if order == "ASC" else reversed(found)) if (each := join(start, parts))]
 
 
-def _grouped(rows: Iterator[CandleRow], interval: int, limit: int) -> list[tuple[int, list[CandleRow]]]:
+def grouped(rows: Iterator[CandleRow], interval: int, limit: int) -> list[tuple[int, list[CandleRow]]]:
     """The first `limit` candles of an interval, each with its parts in order of time."""
     groups: list[tuple[int, list[CandleRow]]] = []
     for row in rows:
@@ -177,6 +178,21 @@ def window(connection: sqlite3.Connection, market: int, since_ms: int) -> Candle
         f"UNION ALL SELECT {COLUMNS} FROM candles WHERE market = ?1 AND span = {HOUR} AND start >= ?3 ORDER BY start"
     )
     return join(since, map(candle_row, connection.execute(sql, (market, since, hour))))
+
+
+def volumes(connection: sqlite3.Connection, markets: Sequence[int], since_ms: int) -> dict[int, int]:
+    """Lots that were traded in each market since the minute that `since_ms` is in; without those where nothing was."""
+    since = start_of(MINUTE, since_ms)
+    hour = start_of(HOUR, since + HOUR - 1)
+    join_to = "FROM json_each(?1) AS wanted JOIN candles ON market = wanted.value"
+    sql = (
+        f"SELECT market, sum(quantity) {join_to} AND span = {MINUTE} AND start >= ?2 AND start < ?3 GROUP BY market "
+        f"UNION ALL SELECT market, sum(quantity) {join_to} AND span = {HOUR} AND start >= ?3 GROUP BY market"
+    )
+    found: dict[int, int] = {}
+    for market, lots in connection.execute(sql, (json.dumps(list(markets)), since, hour)):
+        found[market] = found.get(market, 0) + lots
+    return found
 
 
 def ever(connection: sqlite3.Connection, market: int) -> CandleRow | None:

@@ -17,22 +17,26 @@ from typing import Any, TypeVar
 from offchain.domain.events import BalanceUpdate, Event
 from offchain.domain.order import Address, OrderHash, OrderStatus
 from offchain.ports import (
+    ApiKeyRow,
     BatchRow,
     BlockRef,
     CandleRow,
     DepositRow,
+    FundingRow,
     ItemRow,
     MarketFigures,
     OrderQuery,
     OrderRow,
     Page,
     Record,
+    SampleRow,
     TradeRow,
     WithdrawalRow,
 )
-from offchain.views import candles, schema
+from offchain.views import candles, marks, schema
 from offchain.views.projection import Projection
 from offchain.views.schema import (
+    API_KEY_COLUMNS,
     BATCH_COLUMNS,
     DEPOSIT_COLUMNS,
     EVENTS,
@@ -143,13 +147,31 @@ class SqliteViews:
         sql = f"SELECT {TRADE_COLUMNS} FROM trades WHERE market = ? AND seq < ? ORDER BY seq DESC LIMIT ?"
         return await self._page(schema.trade_row, sql, [market, _before(before)], limit)
 
-    async def candles(self, market: int, interval_ms: int, since_ms: int | None, limit: int) -> list[CandleRow]:
-        """Raises ValueError for a limit outside 1..MAX_PAGE, and unless the interval is a multiple of a minute and
-        divides a day."""
+    async def candles(
+        self, market: int, interval_ms: int, since_ms: int | None, limit: int, price: str = "last"
+    ) -> list[CandleRow]:
+        """Raises ValueError for a limit outside 1..MAX_PAGE, an unknown price, and unless the interval is a multiple of
+        a minute and divides a day."""
         _check_limit(limit, MAX_PAGE)
         if interval_ms <= 0 or interval_ms % candles.MINUTE or candles.DAY % interval_ms:
             raise ValueError(f"interval_ms: {interval_ms} is no part of a day in whole minutes")
-        return await self._read(lambda connection: candles.candles(connection, market, interval_ms, since_ms, limit))
+        if price == "last":
+            return await self._read(
+                lambda connection: candles.candles(connection, market, interval_ms, since_ms, limit)
+            )
+        if price not in marks.KINDS:
+            raise ValueError(f"price: {price!r} is none of last, {', '.join(marks.KINDS)}")
+        return await self._read(
+            lambda connection: marks.candles(connection, market, price, interval_ms, since_ms, limit)
+        )
+
+    async def samples(self, market: int, since_ms: int) -> list[SampleRow]:
+        return await self._read(lambda connection: marks.samples(connection, market, since_ms))
+
+    async def funding(self, market: int, since_hour: int | None, limit: int) -> list[FundingRow]:
+        """Raises ValueError for a limit outside 1..MAX_PAGE."""
+        _check_limit(limit, MAX_PAGE)
+        return await self._read(lambda connection: marks.funding(connection, market, since_hour, limit))
 
     async def figures(self, markets: Sequence[int], since_ms: int) -> list[MarketFigures]:
         def look(connection: sqlite3.Connection) -> list[MarketFigures]:
@@ -159,6 +181,9 @@ class SqliteViews:
             ]
 
         return await self._read(look)
+
+    async def volumes(self, markets: Sequence[int], since_ms: int) -> dict[int, int]:
+        return await self._read(lambda connection: candles.volumes(connection, markets, since_ms))
 
     async def account_trades(self, account: Address, before: int | None, limit: int) -> Page[TradeRow]:
         """Fills of `account` on either side, newest first. Raises ValueError for a limit outside 1..MAX_PAGE."""
@@ -201,6 +226,12 @@ class SqliteViews:
         _check_limit(limit, MAX_PAGE)
         sql = f"SELECT {DEPOSIT_COLUMNS} FROM deposits WHERE account = ? ORDER BY seq DESC LIMIT ?"
         return await self._rows(schema.deposit_row, sql, account, limit)
+
+    async def api_keys(self, account: Address, limit: int) -> list[ApiKeyRow]:
+        """Newest first, also those that have ended. Raises ValueError for a limit outside 1..MAX_PAGE."""
+        _check_limit(limit, MAX_PAGE)
+        sql = f"SELECT {API_KEY_COLUMNS} FROM api_keys WHERE account = ? ORDER BY seq DESC LIMIT ?"
+        return await self._rows(schema.api_key_row, sql, account, limit)
 
     async def account_events(self, account: Address, after: int, limit: int) -> list[tuple[int, Event]]:
         """Events that concern `account` after sequence `after`, oldest first; ValueError for a limit out of bounds."""

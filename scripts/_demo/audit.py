@@ -61,24 +61,24 @@ def compare(name: str, one: Books, other_name: str, other: Books) -> list[str]:
 # ---------------------------------------------------------------------------------------------------------------------
 
 
-async def ask_service(client: Client, accounts: Sequence[bytes]) -> Books:
-    """Balances and every order of the accounts, through the API."""
+async def ask_service(clients: Sequence[Client]) -> Books:
+    """Balances and every order of the clients' accounts, through the API."""
     books = Books()
-    listing = await client.markets()
+    listing = await clients[0].markets()
     assets = {asset.symbol: asset for asset in listing.assets}
     lots = {market.symbol: Decimal(market.lot_size) for market in listing.markets}
     ids = {market.symbol: market.id for market in listing.markets}
-    for account in accounts:
-        address = "0x" + account.hex()
-        for symbol, balance in (await client.balances(account=address)).items():
+    for client in clients:
+        account = bytes.fromhex(client.account[2:])
+        for symbol, balance in (await client.balances()).items():
             total = Decimal(balance.settled) + Decimal(balance.unsettled)
             books.balances[account, assets[symbol].id] = int(total.scaleb(assets[symbol].decimals))
-        for symbol, position in (await client.positions(account=address)).items():
+        for symbol, position in (await client.positions()).items():
             if size := int(Decimal(position.size) / lots[symbol]):
                 books.positions[account, ids[symbol]] = size
         cursor: str | None = None
         while True:
-            page = await client.orders(account=address, cursor=cursor, limit=PAGE)
+            page = await client.orders(cursor=cursor, limit=PAGE)
             for order in page.orders:
                 if filled := int(Decimal(order.filled) / lots[order.market]):
                     books.filled[bytes.fromhex(order.order_id[2:])] = filled

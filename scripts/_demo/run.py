@@ -108,9 +108,8 @@ def run(options: Options, folder: Path, port: int, settings: dict[str, str]) -> 
             )
         )
         keys = [trader.private_key for trader in cast.traders]
-        accounts = [bytes.fromhex(trader.address[2:]) for trader in cast.traders]
         demo = asyncio.run(_trade(options, running, keys, len(cast.makers)))
-        audit = Audit(running.url, folder / "service", deployment.path, rpc_url, accounts)
+        audit = Audit(running.url, folder / "service", deployment.path, rpc_url, keys)
         differences = asyncio.run(audit.run())
     for line in differences:
         print(f"DIFFERENCE {line}")
@@ -278,16 +277,19 @@ class Audit:
     data_dir: Path
     deployment_path: Path
     rpc_url: str
-    accounts: list[bytes]
+    keys: list[str]
+    """of all who have traded"""
 
     async def run(self) -> list[str]:
         """Every difference, one line each."""
         print("comparing service, journal replay and chain")
-        async with Client(self.url, retries=RETRIES) as client:
-            told = await ask_service(client, self.accounts)
-        replayed, core = await replay_journal(self.data_dir, self.accounts)
+        async with contextlib.AsyncExitStack() as stack:
+            clients = [await stack.enter_async_context(Client(self.url, key, retries=RETRIES)) for key in self.keys]
+            accounts = [bytes.fromhex(client.account[2:]) for client in clients]
+            told = await ask_service(clients)
+        replayed, core = await replay_journal(self.data_dir, accounts)
         deployment = load_deployment(self.deployment_path)
-        stored, contradictions = read_chain(self.rpc_url, deployment, core.markets, self.accounts)
+        stored, contradictions = read_chain(self.rpc_url, deployment, core.markets, accounts)
         print(f"compared {len(stored.balances)} balances and {len(stored.filled)} filled orders")
         return [
             *compare("service", told, "chain", stored),

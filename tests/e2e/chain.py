@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -251,8 +251,3 @@ class Chain:
 
     def waiting_transactions(self) -> int:
         return int(rpc(self.url, "txpool_status")["pending"], 16)
-
-
-def addresses(accounts: Sequence[LocalAccount]) -> list[bytes]:
-    """As the domain writes them."""
-    return [bytes.fromhex(account.address[2:]) for account in accounts]

@@ -23,7 +23,7 @@ from offchain.client.signing import Number, Signer
 from scripts._demo.run import Audit
 from scripts._lib.anvil import anvil, free_port
 from scripts._lib.service import Service, environment, service
-from tests.e2e.chain import Abis, Chain, addresses
+from tests.e2e.chain import Abis, Chain
 
 SYMBOL = "BTC-USDC"
 BASE = "xWBTC"
@@ -121,8 +121,8 @@ class Exchange:
 
     async def differences(self, *newcomers: LocalAccount) -> list[str]:
         """Where service, journal and chain disagree about balances and filled quantities; name all who traded."""
-        accounts = addresses([self.roles.maker, self.roles.taker, *newcomers])
-        audit = Audit(self.url, self.folder, self.chain.path, self.chain.url, accounts)
+        keys = [account.key.hex() for account in (self.roles.maker, self.roles.taker, *newcomers)]
+        audit = Audit(self.url, self.folder, self.chain.path, self.chain.url, keys)
         return await audit.run()
 
 

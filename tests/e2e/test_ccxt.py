@@ -98,6 +98,75 @@ async def test_book_can_be_watched(traders):
     assert (await watching)["bids"] == [[PRICE - 1_000, 0.3]]
 
 
+async def test_funding_open_interest_and_marks_in_ccxts_structures(traders, exchange):
+    maker, taker = traders
+    await maker.load_markets()
+    perp = "BTC/USDC:USDC"
+    await eventually(taker.client.prices, lambda prices: "BTC-PERP" in prices and prices["BTC-PERP"].usable)
+    trades = asyncio.create_task(taker.watch_trades(perp))
+    mark = await maker.watch_mark_price(perp)
+    assert (mark["symbol"], mark["indexPrice"]) == (perp, 64_000)
+    await asyncio.sleep(0.2)  # what is traded before the subscription is not told
+    await maker.create_order(perp, "limit", "sell", 0.2, 64_100)
+    await taker.create_order(perp, "market", "buy", 0.2, 64_100)
+    assert [(each["price"], each["amount"], each["side"]) for each in await trades] == [(64_100, 0.2, "buy")]
+    assert (await maker.watch_mark_price(perp))["markPrice"] == 64_100
+
+    interest = await taker.fetch_open_interest(perp)
+    assert (interest["openInterestAmount"], interest["openInterestValue"]) == (0.2, 12_820)
+    assert (await taker.fetch_open_interests([perp]))[perp]["openInterestAmount"] == 0.2
+    rate = await taker.fetch_funding_rate(perp)
+    assert (rate["symbol"], rate["markPrice"], rate["indexPrice"], rate["interval"]) == (perp, 64_100, 64_000, "1h")
+    assert rate["fundingTimestamp"] % 3_600_000 == 0
+    assert rate["previousFundingRate"] is None
+    rates = await taker.fetch_funding_rates()
+    assert list(rates) == [perp]
+    assert rates[perp]["fundingRate"] == rate["fundingRate"]
+    assert (await taker.fetch_ticker(perp))["markPrice"] == 64_100
+
+    chain = exchange.chain
+    hour = chain.head_time() // 3_600
+    round_id = chain.push_price(64_000, updated_at=hour * 3_600 - 10)
+    market = chain.deployment.markets["BTC-PERP"]["id"]
+    accrual = chain.clearinghouse.functions.accrueFunding(market, hour, -20_000, round_id)
+    chain.send(exchange.roles.operator, accrual)
+    (accrued,) = await eventually(lambda: taker.fetch_funding_rate_history(perp), bool)
+    assert (accrued["fundingRate"], accrued["timestamp"]) == (-0.0002, hour * 3_600_000)
+    assert await taker.fetch_funding_rate_history(perp, since=(hour + 1) * 3_600_000) == []
+
+    candles = await eventually(lambda: taker.fetch_mark_ohlcv(perp, "1d"), lambda rows: rows and rows[-1][4] == 64_100)
+    assert candles[-1][5] is None
+    assert (await taker.fetch_index_ohlcv(perp, "1d"))[-1][4] == 64_000
+    with pytest.raises(ccxt.BadSymbol):
+        await taker.fetch_funding_rate(PAIR)
+    await maker.create_order(perp, "limit", "buy", 0.2, 64_000)
+    await taker.create_order(perp, "limit", "sell", 0.2, 64_000, {"reduceOnly": True})
+
+
+async def test_options_in_ccxts_structures(traders):
+    maker, taker = traders
+    markets = await maker.load_markets()
+    symbol = next(symbol for symbol, market in markets.items() if market["option"])
+    await eventually(taker.client.prices, lambda prices: any(price.usable for price in prices.values()))
+    await maker.create_order(symbol, "limit", "sell", 0.5, 2_500)
+    await maker.create_order(symbol, "limit", "buy", 0.5, 2_300)
+    option = await eventually(lambda: taker.fetch_option(symbol), lambda found: found["midPrice"] is not None)
+    assert (option["symbol"], option["currency"], option["bidPrice"], option["midPrice"]) == (
+        symbol,
+        "BTC",
+        2_300,
+        2_400,
+    )
+    assert 0.3 < option["impliedVolatility"] < 1
+    assert (await taker.fetch_option_chain("BTC"))[symbol]["askPrice"] == 2_500
+    greeks = await taker.fetch_greeks(symbol)
+    assert 0 < greeks["delta"] < 0.5
+    assert greeks["bidImpliedVolatility"] < greeks["markImpliedVolatility"] < greeks["askImpliedVolatility"]
+    assert greeks["underlyingPrice"] == 64_000
+    with pytest.raises(ccxt.BadSymbol):
+        await taker.fetch_greeks(PAIR)
+
+
 async def test_derivatives_have_ccxts_symbols_and_positions(traders):
     maker, taker = traders
     markets = await maker.load_markets()
@@ -151,6 +220,8 @@ def test_blocking_class_does_the_same(exchange):
     assert trader.fetch_order(order["id"])["status"] == "open"
     assert trader.cancel_order(order["id"])["status"] == "canceled"
     assert trader.fetch_status()["status"] == "ok"
+    assert trader.fetch_funding_rate("BTC/USDC:USDC")["interval"] == "1h"
+    assert trader.fetch_mark_ohlcv("BTC/USDC:USDC")
     assert abs(trader.fetch_time() - trader.milliseconds()) < 60_000
     assert [each["status"] for each in trader.fetch_deposits("USDC")] == ["ok"]
     assert trader.fetch_withdrawals() == []

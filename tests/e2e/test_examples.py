@@ -26,8 +26,8 @@ def exchange(local_upstream, tmp_path_factory):
 def start(exchange):
     """Start an example as this account."""
 
-    async def run(account, *command):
-        environment = os.environ | {"CROSSPOINT_URL": exchange.url, "CROSSPOINT_KEY": "0x" + account.key.hex()}
+    async def run(account, *command, **more):
+        environment = os.environ | {"CROSSPOINT_URL": exchange.url, "CROSSPOINT_KEY": "0x" + account.key.hex()} | more
         pipe = asyncio.subprocess.PIPE
         return await asyncio.create_subprocess_exec(
             *map(str, command), env=environment, stdout=pipe, stderr=asyncio.subprocess.STDOUT
@@ -46,6 +46,12 @@ async def test_curl_reads(exchange, start):
     lines = await output_of(await start(exchange.roles.taker, "sh", EXAMPLES / "read.sh", SYMBOL))
     assert lines[0] == "# GET /v1/markets"
     assert sum(line.startswith("{") for line in lines) == 6
+    async with exchange.clients() as (maker, _):
+        secret = (await maker.create_key("curl")).secret
+    script = EXAMPLES / "read.sh"
+    lines = await output_of(await start(exchange.roles.taker, "sh", script, SYMBOL, CROSSPOINT_API_KEY=secret))
+    assert sum(line.startswith("{") for line in lines) == 10
+    assert exchange.roles.maker.address.lower() in "".join(lines)
 
 
 async def test_market_maker_quotes_follows_and_leaves_nothing(exchange, start):

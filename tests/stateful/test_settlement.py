@@ -91,6 +91,7 @@ def check_positions(mirror: Mirror) -> None:
     for venue in mirror.exchange.core._state.markets.values():
         positions = venue.positions.values()
         assert sum(one.current.size for one in positions) == 0
+        assert venue.open_interest == sum(max(0, one.current.size) for one in positions)
         assert venue.pool >= 0
         if venue.market.kind == Kind.OPTION:
             assert venue.pool == venue.market.terms.collateral * sum(max(0, -one.current.size) for one in positions)

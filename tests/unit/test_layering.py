@@ -20,6 +20,7 @@ ALLOWED: dict[str, set[str]] = {
     "tracing": set(),
     # Encodings of the chain: functions of their arguments, without I/O, which both sides of the ports may use.
     "chain.eip712": {"domain"},
+    "chain.eip4361": {"domain", "chain.eip712"},
     "chain.calldata": {"domain", "chain.eip712"},
     "chain.batch": {"domain", "ports"},
     "chain.abi": {"chain.eip712"},
@@ -42,8 +43,18 @@ ALLOWED: dict[str, set[str]] = {
     "chain": {"domain", "metrics", "ports", "chain.eip712", "chain.calldata", "chain.batch", "chain.abi"},
     # What the outside talks to, and what talks to it.
     "api.schemas": {"domain", "intake"},
-    "api": {"domain", "metrics", "ports", "tracing", "intake", "catalogue", "api.schemas", "chain.eip712"},
-    "client": {"domain", "api.schemas", "chain.eip712"},
+    "api": {
+        "domain",
+        "metrics",
+        "ports",
+        "tracing",
+        "intake",
+        "catalogue",
+        "api.schemas",
+        "chain.eip712",
+        "chain.eip4361",
+    },
+    "client": {"domain", "api.schemas", "chain.eip712", "chain.eip4361"},
     "cli": {"domain", "api.schemas", "chain.abi", "client"},
     # Processes. Only `app` knows the adapters.
     "config": set(),

@@ -25,7 +25,7 @@ from offchain.domain.core import Core
 from offchain.domain.derivatives import DerivativeRules
 from offchain.domain.events import BalanceUpdate, CancelResult, Done, Event, PlaceResult, Result, Trade
 from offchain.domain.market import USDC, Asset, Market
-from offchain.domain.order import NO_EXPIRY, Address, Order, SelfTrade, TimeInForce
+from offchain.domain.order import NO_EXPIRY, Address, Order, SelfTrade, TimeInForce, Trigger, TriggerKind, TriggerSource
 from offchain.domain.positions import Holding
 
 ENGINE = b"\xee" * 20
@@ -102,7 +102,7 @@ PERP = Market(
     max_price=10**12,
     max_quantity=10**6,
     oracle=b"\x0b" * 20,
-    derivative=DerivativeRules(1_000, 500, 250, 100, 150, 50_000),
+    derivative=DerivativeRules(1_000, 500, 250, 100, 150, 50_000, funding_period=28_800),
 )
 """10 % initial, 5 % maintenance margin."""
 
@@ -110,6 +110,16 @@ INDEX = 100 * TICK
 """micro-USDC per lot"""
 
 START_MS = 1_700_000_000_000
+
+
+def stop(price: int, source: str = "last") -> Trigger:
+    """A stop at `price` ticks."""
+    return Trigger(TriggerKind.STOP, TriggerSource(source), price * TICK)
+
+
+def take_profit(price: int, source: str = "last") -> Trigger:
+    """A take-profit at `price` ticks."""
+    return Trigger(TriggerKind.TAKE_PROFIT, TriggerSource(source), price * TICK)
 
 
 def digest(*parts: object) -> bytes:
@@ -245,6 +255,8 @@ class Exchange:
         self_trade: SelfTrade = SelfTrade.EXPIRE_MAKER,
         name: str | None = None,
         expect_filled: int | None = None,
+        replaces: bytes | None = None,
+        trigger: Trigger | None = None,
     ) -> PlaceOrder:
         order_hash = digest("order", order)
         return PlaceOrder(
@@ -256,11 +268,14 @@ class Exchange:
             self_trade=self_trade,
             client_order_id=name,
             expect_filled=expect_filled,
+            replaces=replaces,
+            trigger=trigger,
         )
 
     def place(self, account: Address, side: int, price: int, quantity: int, **how: Any) -> PlaceResult:
         """Sign and place an order; `how` as for `order` and `command`."""
-        options = {name: how.pop(name) for name in ("post_only", "self_trade", "name", "expect_filled") if name in how}
+        unsigned = ("post_only", "self_trade", "name", "expect_filled", "replaces", "trigger")
+        options = {name: how.pop(name) for name in unsigned if name in how}
         result = self.run(self.command(self.order(account, side, price, quantity, **how), **options))
         assert isinstance(result, PlaceResult)
         return result

@@ -16,6 +16,7 @@ from offchain.domain.commands import (
     ClearedPosition,
     ClearingChanged,
     Command,
+    FundingAccrual,
     PlaceOrder,
 )
 from offchain.domain.core import Core
@@ -79,7 +80,8 @@ class Mirror:
         cleared = self.ledger.clearing.get(market, ClearingMarket())
         after = replace(cleared, funding=cleared.funding + step, last_hour=cleared.last_hour + 1)
         self.ledger.clearing[market] = after
-        log = ClearingChanged(digest("fund", after.last_hour), funding=[(market, after.last_hour, after.funding)])
+        accrual = FundingAccrual(market, after.last_hour, after.funding)
+        log = ClearingChanged(digest("fund", after.last_hour), funding=[accrual])
         assert self.exchange.mine(log) == Done()
 
     def _take_prices(self) -> None:

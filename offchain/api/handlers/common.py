@@ -17,10 +17,13 @@ from offchain.api.problems import ApiCode, ProblemError
 from offchain.domain.errors import Code
 from offchain.domain.market import Market
 from offchain.domain.order import Address
-from offchain.intake import CLIENT_ORDER_ID, parse_address, shown
+from offchain.intake import CLIENT_ORDER_ID, shown
 
 _ENCODER = msgspec.json.Encoder()
 _COUNT = re.compile(r"[1-9][0-9]{0,5}", re.ASCII)
+LATEST_MS = 2**53
+"""Beyond all times."""
+
 _CURSOR = re.compile(r"[A-Za-z0-9_\-]{1,64}", re.ASCII)
 
 
@@ -74,13 +77,6 @@ def parameters(request: web.Request, *known: str) -> Mapping[str, str]:
     return query
 
 
-def account_of(query: Mapping[str, str]) -> Address:
-    text = query.get("account")
-    if text is None:
-        raise ProblemError(ApiCode.INVALID_PARAMETER, "account is missing", "account")
-    return parse_address(text)
-
-
 def market_of(request: web.Request, symbol: str, param: str) -> Market:
     market = request.app[CATALOGUE].find(symbol)
     if market is None:
@@ -95,6 +91,16 @@ def count_of(query: Mapping[str, str], name: str, default: int, largest: int) ->
         return default
     if _COUNT.fullmatch(text) is None or int(text) > largest:
         raise ProblemError(ApiCode.INVALID_PARAMETER, f"{name} must be a number from 1 to {largest}", name)
+    return int(text)
+
+
+def time_of(query: Mapping[str, str], name: str) -> int | None:
+    """Unix milliseconds; None if the parameter is absent."""
+    text = query.get(name)
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdecimal() and len(text) <= 16) or int(text) >= LATEST_MS:
+        raise ProblemError(ApiCode.INVALID_PARAMETER, f"{name} must be a time in Unix milliseconds", name)
     return int(text)
 
 
@@ -165,6 +171,12 @@ def charge_address(request: web.Request) -> None:
     if request.path not in UNLIMITED:
         app = request.app
         _charge(request, app[LIMITS].use_address(request, app[STATE].monotonic()), "this address")
+
+
+def charge_sign_in(request: web.Request) -> None:
+    """Charge the address for a challenge, a sign-in or an API key. ProblemError if its budget is used up."""
+    app = request.app
+    _charge(request, app[LIMITS].use_sign_in(request, app[STATE].monotonic()), "this address")
 
 
 def charge_account(request: web.Request, budget: str, account: Address, cost: int = 1) -> None:

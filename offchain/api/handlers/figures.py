@@ -8,12 +8,12 @@ from types import MappingProxyType
 from aiohttp import web
 
 from offchain.api import figures as present
-from offchain.api.handlers.common import answer, count_of, market_of, parameters, read_own_writes
-from offchain.api.keys import CATALOGUE, HUB, PRESENT, STATE
+from offchain.api.handlers.common import answer, count_of, market_of, parameters, read_own_writes, time_of
+from offchain.api.keys import CATALOGUE, HUB, PRESENT, RATES, STATE
 from offchain.api.problems import ApiCode, ProblemError
 from offchain.api.schemas import figures
-from offchain.domain.market import Market
-from offchain.ports import MarketFigures
+from offchain.domain.mark import Quote
+from offchain.domain.market import Kind, Market
 
 MINUTE_MS = 60_000
 DAY_MS = 24 * 60 * MINUTE_MS
@@ -31,31 +31,36 @@ INTERVALS = MappingProxyType(
     }
 )
 DEFAULT_CANDLES, MAX_CANDLES = 100, 1_000
-LATEST_MS = 2**53
+PRICES = ("last", "mark", "index")
 
 
 async def list_candles(request: web.Request) -> web.Response:
     """GET /v1/candles/{symbol}"""
-    query = parameters(request, "interval", "since", "limit")
+    query = parameters(request, "price", "interval", "since", "limit")
     market = market_of(request, request.match_info["symbol"], "symbol")
-    interval = query.get("interval", "1m")
+    price, interval = query.get("price", "last"), query.get("interval", "1m")
+    _check_price(market, price)
     if interval not in INTERVALS:
         detail = f"interval must be one of {', '.join(INTERVALS)}"
         raise ProblemError(ApiCode.INVALID_PARAMETER, detail, "interval")
-    since = _since(query.get("since"))
+    since = time_of(query, "since")
     limit = count_of(query, "limit", DEFAULT_CANDLES, MAX_CANDLES)
     await read_own_writes(request)
-    rows = await request.app[STATE].views.candles(market.id, INTERVALS[interval], since, limit)
+    rows = await request.app[STATE].views.candles(market.id, INTERVALS[interval], since, limit, price)
     candles = [present.candle(request.app[PRESENT], market, row) for row in rows]
-    return answer(figures.Candles(market=market.symbol, interval=interval, candles=candles))
+    return answer(figures.Candles(market=market.symbol, price_type=price, interval=interval, candles=candles))
 
 
-def _since(text: str | None) -> int | None:
-    if text is None:
-        return None
-    if not (text.isascii() and text.isdecimal() and len(text) <= 16) or int(text) >= LATEST_MS:
-        raise ProblemError(ApiCode.INVALID_PARAMETER, "since must be a time in Unix milliseconds", "since")
-    return int(text)
+def _check_price(market: Market, price: str) -> None:
+    """Raises ProblemError for a price that there is not, or that the market does not have."""
+    if price not in PRICES:
+        raise ProblemError(ApiCode.INVALID_PARAMETER, f"price must be one of {', '.join(PRICES)}", "price")
+    if price == "mark" and market.kind == Kind.SPOT:
+        detail = f"{market.symbol} is a spot market; marks of derivatives are sampled"
+        raise ProblemError(ApiCode.INVALID_PARAMETER, detail, "price")
+    if price == "index" and market.kind not in (Kind.PERP, Kind.FUTURE):
+        detail = f"{market.symbol} is no perpetual or future, whose indices are sampled"
+        raise ProblemError(ApiCode.INVALID_PARAMETER, detail, "price")
 
 
 async def list_tickers(request: web.Request) -> web.Response:
@@ -77,7 +82,7 @@ async def get_statistics(request: web.Request) -> web.Response:
     """GET /v1/statistics"""
     parameters(request)
     markets = [listing.market for listing in request.app[CATALOGUE].markets]
-    found = await _figures(request, markets)
+    found = await _facts(request, markets)
     described = [
         present.statistics(request.app[PRESENT], market, each) for market, each in zip(markets, found, strict=True)
     ]
@@ -85,7 +90,7 @@ async def get_statistics(request: web.Request) -> web.Response:
 
 
 async def _tickers(request: web.Request, markets: Sequence[Market]) -> list[figures.Ticker]:
-    found = await _figures(request, markets)
+    found = await _facts(request, markets)
     now_ms = request.app[STATE].clock.now_ms()
     return [
         present.ticker(request.app[PRESENT], market, each, request.app[HUB].view(market.id).book(1), now_ms)
@@ -93,9 +98,19 @@ async def _tickers(request: web.Request, markets: Sequence[Market]) -> list[figu
     ]
 
 
-async def _figures(request: web.Request, markets: Sequence[Market]) -> list[MarketFigures]:
-    """Of the last 24 hours; the minute that is not over counts as the last one."""
+async def _facts(request: web.Request, markets: Sequence[Market]) -> list[present.Facts]:
+    """Of the last 24 hours, of which the minute that is not over counts as the last one, and of now."""
     await read_own_writes(request)
-    state = request.app[STATE]
+    state, rates = request.app[STATE], request.app[RATES]
     since = state.clock.now_ms() - DAY_MS + MINUTE_MS
-    return await state.views.figures([market.id for market in markets], since)
+    traded = await state.views.figures([market.id for market in markets], since)
+    quotes = await quotes_of(request, markets)
+    now_ms = state.clock.now_ms()
+    predictions = [await rates.recent(market, now_ms) if market.kind == Kind.PERP else None for market in markets]
+    return [present.Facts(*each) for each in zip(traded, quotes, predictions, strict=True)]
+
+
+async def quotes_of(request: web.Request, markets: Sequence[Market]) -> list[Quote]:
+    """What the markets are worth now, from the core itself. Raises Unavailable."""
+    state = request.app[STATE]
+    return await state.live.read(lambda core: [core.quote(market.id, state.clock.now_ms()) for market in markets])

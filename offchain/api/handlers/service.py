@@ -6,7 +6,7 @@ from aiohttp import web
 
 from offchain.api import readiness
 from offchain.api.handlers.common import answer, parameters
-from offchain.api.keys import HUB, IDEMPOTENCY, LIFE, LIMITS, METRICS, PRESENT, STATE
+from offchain.api.keys import CHALLENGES, CREDENTIALS, HUB, IDEMPOTENCY, LIFE, LIMITS, METRICS, PRESENT, STATE
 from offchain.api.schemas import http
 from offchain.metrics import CONTENT_TYPE
 
@@ -55,6 +55,9 @@ async def get_metrics(request: web.Request) -> web.Response:
     metrics.inflight.labels("order").set(life.orders)
     metrics.inflight.labels("cancel").set(life.cancels)
     metrics.sockets.set(len(life.connections))
+    metrics.sessions.set(app[CREDENTIALS].sessions)
+    metrics.api_keys.set(app[CREDENTIALS].keys)
+    metrics.challenges.set(len(app[CHALLENGES]))
     for policy, count in app[LIMITS].keys().items():
         metrics.limited_keys.labels(policy).set(count)
     for kind, count in hub.subscriptions().items():

@@ -21,9 +21,11 @@ class Candle(Base, frozen=True):
 
 
 class Candles(Base, frozen=True):
-    """Oldest first; intervals without a trade are left out."""
+    """Oldest first; intervals without a trade, or a sample of mark and index, are left out."""
 
     market: str
+    price_type: str
+    """what they are of: last | mark | index; of mark and index volume and trades are 0"""
     interval: str
     candles: list[Candle]
 
@@ -51,6 +53,18 @@ class Ticker(Base, frozen=True):
     bid_size: str | None
     ask: str | None
     ask_size: str | None
+    mark_price: str | None
+    """null if nobody knows"""
+    index_price: str | None
+    """of a derivative, an option's too: of its base asset; null of a spot market, and where no fresh price is known"""
+    open_interest: str | None
+    """base units; null of a spot market"""
+    open_interest_value: str | None
+    """USDC, at the mark; of an option at the index"""
+    funding_rate: str | None
+    """of a perpetual: what the present hour makes so far, per hour; null of other kinds"""
+    next_funding: int | None
+    """of a perpetual: the full hour at which it is due"""
 
 
 class Tickers(Base, frozen=True):
@@ -71,6 +85,13 @@ class MarketStatistics(Base, frozen=True):
     day: Volume
     """the last 24 hours, to the minute"""
     ever: Volume
+    mark_price: str | None
+    """as in a ticker; likewise the following"""
+    index_price: str | None
+    open_interest: str | None
+    open_interest_value: str | None
+    funding_rate: str | None
+    next_funding: int | None
 
 
 class Statistics(Base, frozen=True):

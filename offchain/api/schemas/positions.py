@@ -64,5 +64,11 @@ class Margined(Base, frozen=True):
     maintenance_margin_bps: int
     liquidation_fee_bps: int
     exit_penalty_bps: int
+    liquidation_band_bps: int
+    """how far from the index a liquidation may trade"""
     funding_cap: str
     """highest rate of funding per hour"""
+    funding_interval: int | None
+    """of a perpetual: seconds from one accrual to the next; null of a future, as `fundingPeriod`"""
+    funding_period: int | None
+    """seconds in which a premium of 1 % costs 1 %"""

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 from offchain.api.schemas.base import Base, Sparse
+from offchain.api.schemas.derivatives import FundingState
 from offchain.api.schemas.http import (
     ArrayBody,
     Balance,
@@ -20,6 +21,7 @@ from offchain.api.schemas.http import (
     OrderBody,
     PlacedOrder,
     PublicTrade,
+    TriggerInfo,
     Withdrawal,
 )
 from offchain.api.schemas.positions import Position, PositionChange
@@ -79,6 +81,38 @@ class ResyncMessage(Base, frozen=True, tag="resync", tag_field="type"):
     seq: int
 
 
+class MarkPrice(Base, frozen=True):
+    """What a market is worth, see Mark in the manual. Null where nobody knows."""
+
+    mark_price: str | None
+    index_price: str | None
+    """of a derivative, an option's too: of its base asset"""
+
+
+class MarkPriceMessage(Base, frozen=True, tag="markPrice", tag_field="type"):
+    """Whole: the newest one is all that one needs."""
+
+    channel: str
+    seq: int
+    prev_seq: int
+    time: int
+    data: MarkPrice
+
+
+class FundingRate(FundingState, frozen=True):
+    """How the present hour of a perpetual stands."""
+
+
+class FundingRateMessage(Base, frozen=True, tag="fundingRate", tag_field="type"):
+    """Whole: the newest one is all that one needs."""
+
+    channel: str
+    seq: int
+    prev_seq: int
+    time: int
+    data: FundingRate
+
+
 class TraderState(Base, frozen=True):
     orders: list[OpenOrder]
     balances: list[Balance]
@@ -96,6 +130,8 @@ class OpenOrder(Base, frozen=True):
     status: str
     nonce: str
     client_order_id: str | None
+    trigger: TriggerInfo | None
+    """what it waits for, in no book; null: it works"""
 
 
 class TraderSnapshot(Sparse, frozen=True, tag="snapshot", tag_field="type"):
@@ -132,6 +168,34 @@ class OrderMessage(Base, frozen=True, tag="orderUpdate", tag_field="type"):
     seq: int
     prev_seq: int
     data: OrderChange
+
+
+class TriggeredOrder(Base, frozen=True):
+    order_id: str
+    market: str
+    price: str
+    """that has reached its trigger"""
+
+
+class TriggerMessage(Base, frozen=True, tag="orderTriggered", tag_field="type"):
+    """An order that has waited works from now on; what becomes of it follows."""
+
+    channel: str
+    seq: int
+    prev_seq: int
+    data: TriggeredOrder
+
+
+class CancelAfterChange(Base, frozen=True):
+    cancels_at: int | None
+    """when all orders of the account are canceled; null: not, or they have been"""
+
+
+class CancelAfterMessage(Base, frozen=True, tag="cancelAfterUpdate", tag_field="type"):
+    channel: str
+    seq: int
+    prev_seq: int
+    data: CancelAfterChange
 
 
 class FillMessage(Base, frozen=True, tag="fillUpdate", tag_field="type"):
@@ -195,6 +259,22 @@ class DelegateMessage(Base, frozen=True, tag="delegateUpdate", tag_field="type")
     data: Delegate
 
 
+class ApiKeyChange(Base, frozen=True):
+    id: str
+    label: str
+    scopes: list[str]
+    expiry: int | None
+    """Unix seconds"""
+    status: str
+
+
+class ApiKeyMessage(Base, frozen=True, tag="apiKeyUpdate", tag_field="type"):
+    channel: str
+    seq: int
+    prev_seq: int
+    data: ApiKeyChange
+
+
 class SettlementMessage(Base, frozen=True, tag="settlementUpdate", tag_field="type"):
     channel: str
     seq: int
@@ -203,24 +283,28 @@ class SettlementMessage(Base, frozen=True, tag="settlementUpdate", tag_field="ty
 
 
 class ResumedMessage(Base, frozen=True, tag="resumed", tag_field="type"):
-    """Everything up to `seq` has been replayed; live messages follow."""
+    """Everything up to `seq` has been sent again; live messages follow."""
 
     channel: str
     seq: int
 
 
-DepthMessage = DepthSnapshot | DepthUpdate
+DepthMessage = DepthSnapshot | DepthUpdate | ResumedMessage
 TradesMessage = TradeMessage | BustMessage | ResyncMessage
+PriceMessage = MarkPriceMessage | FundingRateMessage
 TraderUpdate = (
     OrderMessage
     | FillMessage
     | FillBustMessage
+    | TriggerMessage
+    | CancelAfterMessage
     | BalanceMessage
     | PositionMessage
     | DepositMessage
     | WithdrawalMessage
     | AccountMessage
     | DelegateMessage
+    | ApiKeyMessage
     | SettlementMessage
 )
 TraderMessage = TraderSnapshot | ResumedMessage | TraderUpdate
@@ -234,6 +318,17 @@ class Subscribed(Base, frozen=True):
     channels: list[str]
     seq: int
     """last event that the stream had seen"""
+
+
+class SignedIn(Base, frozen=True):
+    """Acknowledges `signIn`: the socket speaks for the account until it is closed, with 4001 when the token ends."""
+
+    op: str
+    id: str | int | None
+    account: str
+    scopes: list[str]
+    expires_at: int | None
+    """null: an API key without an end"""
 
 
 class Pong(Base, frozen=True):
@@ -268,6 +363,35 @@ class PlacedArray(Base, frozen=True):
     results: list[BatchEntry]
 
 
+class CanceledMany(Base, frozen=True):
+    """Answers `cancelAll`."""
+
+    op: str
+    id: str | int | None
+    account: str
+    order_ids: list[str]
+    remaining: int
+    """open orders that fit as well: ask again"""
+
+
+class CancelAfterSet(Base, frozen=True):
+    """Answers `cancelAfter`."""
+
+    op: str
+    id: str | int | None
+    account: str
+    cancels_at: int | None
+
+
+class CancelOnDisconnectSet(Base, frozen=True):
+    """Answers `cancelOnDisconnect`."""
+
+    op: str
+    id: str | int | None
+    account: str
+    enabled: bool
+
+
 class Canceled(Base, frozen=True):
     """Answers `cancel`."""
 
@@ -281,12 +405,20 @@ class Canceled(Base, frozen=True):
 # ---------------------------------------------------------------------------------------------------------------------
 
 
+class SignIn(Sparse, frozen=True, tag="signIn", tag_field="op"):
+    """Needed before `subscribe` to a trader channel, unless the header `Authorization` was sent on connecting."""
+
+    token: str
+    """of a session, or the secret of an API key"""
+    id: str | int | None = None
+
+
 class Subscribe(Sparse, frozen=True, tag="subscribe", tag_field="op"):
     channels: list[str]
     id: str | int | None = None
     """repeated in the answer"""
     after: int | None = None
-    """trader channels only: the `seq` of the last message received, to replay what followed"""
+    """depth and trader channels only: the `seq` of the last message received, to have sent again what followed"""
 
 
 class Unsubscribe(Sparse, frozen=True, tag="unsubscribe", tag_field="op"):
@@ -311,6 +443,36 @@ class PlaceArray(Sparse, frozen=True, tag="placeArray", tag_field="op"):
 
     array: ArrayBody
     """as in `POST /v1/orders/array`"""
+    id: str | int | None = None
+
+
+class Replace(Sparse, frozen=True, tag="replace", tag_field="op"):
+    """Replace an open order by one under the same nonce key; if it has ended, nothing is placed. Answered `placed`."""
+
+    order_id: str
+    order: OrderBody
+    id: str | int | None = None
+
+
+class CancelAll(Sparse, frozen=True, tag="cancelAll", tag_field="op"):
+    """Cancel open orders without a signature; the socket has signed in with the scope `cancel`."""
+
+    market: str | None = None
+    side: str | None = None
+    id: str | int | None = None
+
+
+class CancelAfterOperation(Sparse, frozen=True, tag="cancelAfter", tag_field="op"):
+    """As `PUT /v1/cancel-after`."""
+
+    seconds: int
+    id: str | int | None = None
+
+
+class CancelOnDisconnect(Sparse, frozen=True, tag="cancelOnDisconnect", tag_field="op"):
+    """Cancel all orders of the account when this socket is gone, for whatever reason."""
+
+    enabled: bool
     id: str | int | None = None
 
 

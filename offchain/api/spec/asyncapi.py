@@ -32,21 +32,59 @@ CHANNELS: dict[str, Channel] = {
     "control": Channel(
         "/v1/ws",
         "What a client asks for, and the answers. A refusal closes nothing.",
-        (stream.Subscribed, stream.Placed, stream.PlacedArray, stream.Canceled, stream.Pong, stream.StreamError),
-        (stream.Subscribe, stream.Unsubscribe, stream.Place, stream.PlaceArray, stream.Cancel, stream.Ping),
+        (
+            stream.SignedIn,
+            stream.Subscribed,
+            stream.Placed,
+            stream.PlacedArray,
+            stream.Canceled,
+            stream.CanceledMany,
+            stream.CancelAfterSet,
+            stream.CancelOnDisconnectSet,
+            stream.Pong,
+            stream.StreamError,
+        ),
+        (
+            stream.SignIn,
+            stream.Subscribe,
+            stream.Unsubscribe,
+            stream.Place,
+            stream.PlaceArray,
+            stream.Replace,
+            stream.Cancel,
+            stream.CancelAll,
+            stream.CancelAfterOperation,
+            stream.CancelOnDisconnect,
+            stream.Ping,
+        ),
     ),
     "depth": Channel(
         "market.{symbol}.depth",
-        "The book: a snapshot, then its changes, each with a checksum of the best ten levels after it.",
+        "The book: a snapshot, then its changes, each with a checksum of the best ten levels after it. With `after`, "
+        "what followed that message is sent again, and `resumed`; a snapshot with `resync` if it is not kept any more.",
         get_args(stream.DepthMessage),
         parameters=("symbol",),
     ),
     "trades": Channel(
         "market.{symbol}.trade", "Trades as they happen.", get_args(stream.TradesMessage), parameters=("symbol",)
     ),
+    "markPrice": Channel(
+        "market.{symbol}.markPrice",
+        "Mark and index: the newest, then each that differs, at most one a second.",
+        (stream.MarkPriceMessage,),
+        parameters=("symbol",),
+    ),
+    "fundingRate": Channel(
+        "market.{symbol}.fundingRate",
+        "What the present hour of a perpetual makes so far, and what was accrued last: the newest, then each that "
+        "differs.",
+        (stream.FundingRateMessage,),
+        parameters=("symbol",),
+    ),
     "trader": Channel(
         "trader.{address}",
-        "Everything that concerns one account. Nothing is left out, also over a reconnection with `after`.",
+        "Everything that concerns the account that has signed in on the socket. Nothing is left out, also over a "
+        "reconnection with `after`.",
         get_args(stream.TraderMessage),
         parameters=("address",),
     ),
@@ -109,5 +147,5 @@ def _operations() -> list[tuple[str, dict[str, Any]]]:
                     "channel": {"$ref": f"#/channels/{name}"},
                     "messages": [{"$ref": f"#/channels/{name}/messages/{each.__name__}"} for each in messages],
                 }
-                operations.append((f"{action}{name.capitalize()}", described))
+                operations.append((f"{action}{name[0].upper()}{name[1:]}", described))
     return operations

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from offchain.api.problems import PROBLEMS
-from offchain.domain.order import OrderStatus
+from offchain.domain.order import MAX_TIMED_EXPIRY, OrderStatus
 
 Schema = Mapping[str, Any]
 
@@ -23,6 +23,7 @@ FIELDS: Mapping[str, Schema] = MappingProxyType(
     {
         "account": ADDRESS,
         "delegate": ADDRESS,
+        "signer": ADDRESS,
         "verifyingContract": ADDRESS,
         "orderId": _HASH,
         "tradeId": _HASH,
@@ -46,6 +47,11 @@ FIELDS: Mapping[str, Schema] = MappingProxyType(
         "maxPrice": _DECIMAL,
         "maxQuantity": _DECIMAL,
         "expectFilled": _DECIMAL,
+        "replaces": ORDER_ID,
+        "triggerPrice": _DECIMAL,
+        "trigger": {"enum": ["stop", "takeProfit"]},
+        "triggerBy": {"enum": ["last", "mark", "index"]},
+        "by": {"enum": ["last", "mark", "index"]},
         "open": _DECIMAL,
         "high": _DECIMAL,
         "low": _DECIMAL,
@@ -74,6 +80,22 @@ FIELDS: Mapping[str, Schema] = MappingProxyType(
         "maintenanceMargin": _DECIMAL,
         "liquidationPrice": _DECIMAL,
         "fundingCap": _DECIMAL,
+        "minPrice": _DECIMAL,
+        "minQuantity": _DECIMAL,
+        "openInterest": _DECIMAL,
+        "openInterestValue": _DECIMAL,
+        "fundingRate": _DECIMAL,
+        "fundingIndex": _DECIMAL,
+        "rate": _DECIMAL,
+        "lastRate": _DECIMAL,
+        "bidIv": _DECIMAL,
+        "askIv": _DECIMAL,
+        "markIv": _DECIMAL,
+        "delta": _DECIMAL,
+        "gamma": _DECIMAL,
+        "vega": _DECIMAL,
+        "theta": _DECIMAL,
+        "rho": _DECIMAL,
         "strike": _DECIMAL,
         "cap": _DECIMAL,
         "collateral": _DECIMAL,
@@ -91,13 +113,22 @@ FIELDS: Mapping[str, Schema] = MappingProxyType(
 TYPED: Mapping[tuple[str, str], Schema] = MappingProxyType(
     {
         ("OrderBody", "type"): {"enum": ["limit", "market"]},
+        ("TriggerInfo", "type"): {"enum": ["stop", "takeProfit"]},
+        ("CancelAfterBody", "seconds"): {"minimum": 0, "maximum": 86_400},
         ("OrderInfo", "type"): {"enum": ["limit", "market"]},
         ("OrderInfo", "status"): {"enum": [each.value for each in OrderStatus]},
         ("PlacedOrder", "status"): {"enum": [each.value for each in OrderStatus]},
         ("CanceledOrder", "status"): {"enum": [each.value for each in OrderStatus]},
         ("MarketInfo", "status"): {"enum": ["active", "paused", "closed", "halted"]},
+        ("OptionQuote", "status"): {"enum": ["active", "paused", "closed", "halted"]},
+        ("Candles", "priceType"): {"enum": ["last", "mark", "index"]},
         ("Withdrawal", "status"): {"enum": ["requested", "releasing", "settled", "canceled", "reverted"]},
         ("Deposit", "status"): {"enum": ["pending", "credited", "reverted"]},
+        ("ApiKey", "status"): {"enum": ["active", "revoked", "expired"]},
+        ("RevokedApiKey", "status"): {"enum": ["revoked"]},
+        ("ApiKeyChange", "status"): {"enum": ["active", "revoked", "expired"]},
+        ("ApiKeyBody", "label"): {"pattern": "^[ -~]{1,64}$"},
+        ("ApiKeyBody", "expiry"): {"minimum": 1, "maximum": MAX_TIMED_EXPIRY},
         ("Problem", "code"): {"enum": sorted(PROBLEMS)},
         ("OrderBody", "maxFeeBps"): {"minimum": 0, "maximum": 65_535},
         ("OrderBody", "epoch"): {"minimum": 0, "maximum": 2**32 - 1},

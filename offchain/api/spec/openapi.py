@@ -34,7 +34,17 @@ def openapi() -> dict[str, Any]:
             "(`expiry` and `validUntil`: Unix seconds, as signed).",
         },
         "paths": paths,
-        "components": {"schemas": schemas, "responses": {"Problem": _problem(by_type[Problem])}},
+        "components": {
+            "schemas": schemas,
+            "responses": {"Problem": _problem(by_type[Problem])},
+            "securitySchemes": {
+                "bearer": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "The token of a session, or the secret of an API key.",
+                }
+            },
+        },
     }
 
 
@@ -54,6 +64,9 @@ def _operation(operation: Operation, by_type: dict[Any, dict[str, Any]]) -> dict
         described["description"] = operation.description
     if operation.parameters:
         described["parameters"] = [_parameter(each) for each in operation.parameters]
+    if operation.scope is not None:
+        # The scopes of a scheme that is not OAuth are informative, as OpenAPI 3.1 says.
+        described["security"] = [{"bearer": [operation.scope] if operation.scope else []}]
     if operation.body is not None:
         described["requestBody"] = {"required": True, "content": {JSON: {"schema": by_type[operation.body]}}}
     return described

@@ -6,14 +6,17 @@ A test compares this table with the routes and with what the handlers accept.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
 import msgspec
 
-from offchain.api.handlers.figures import DEFAULT_CANDLES, INTERVALS, LATEST_MS, MAX_CANDLES
-from offchain.api.schemas import figures, http, positions
+from offchain.api.credentials import Scope
+from offchain.api.handlers.common import LATEST_MS
+from offchain.api.handlers.derivatives import DEFAULT_ACCRUALS, MAX_ACCRUALS
+from offchain.api.handlers.figures import DEFAULT_CANDLES, INTERVALS, MAX_CANDLES, PRICES
+from offchain.api.schemas import auth, derivatives, figures, http, positions
 from offchain.api.spec.fields import ADDRESS, ORDER_ID
 from offchain.api.state import ApiSettings
 from offchain.domain.order import OrderStatus
@@ -47,6 +50,8 @@ class Operation:
     description: str = ""
     notes: Mapping[int, str] = field(default_factory=lambda: MappingProxyType({}))
     """what a status means, where that is not plain"""
+    scope: str | None = None
+    """of the token that is needed, "" if any does; None: no token is needed"""
 
     @property
     def id(self) -> str:
@@ -59,10 +64,11 @@ def _count(name: str, default: int, largest: int, description: str) -> Parameter
     return Parameter(name, schema, description)
 
 
-ACCOUNT = Parameter("account", ADDRESS, "whose", required=True)
+ACCOUNT = Parameter("account", ADDRESS, "the token's own account, which it is without this parameter too")
 ORDER = Parameter("id", ORDER_ID, "the order's EIP-712 struct hash", required=True, place="path")
 SYMBOL = Parameter("symbol", {"type": "string", "minLength": 1}, "such as `BTC-USDC`", required=True, place="path")
 MARKET = Parameter("market", {"type": "string"}, "a symbol")
+SIDE = Parameter("side", {"type": "string", "enum": ["buy", "sell"]}, "only this one")
 STATUS = Parameter(
     "status",
     {"type": "array", "items": {"type": "string", "enum": [each.value for each in OrderStatus]}, "minItems": 1},
@@ -80,6 +86,19 @@ SINCE = Parameter(
     {"type": "integer", "minimum": 0, "maximum": LATEST_MS - 1},
     "first start, Unix milliseconds; without it, the newest candles",
 )
+PRICE = Parameter("price", {"type": "string", "enum": list(PRICES), "default": "last"}, "of what the candles are")
+SINCE_HOUR = Parameter(
+    "since",
+    {"type": "integer", "minimum": 0, "maximum": LATEST_MS - 1},
+    "first accrual, Unix milliseconds; without it, the newest ones",
+)
+ACCRUALS = _count("limit", DEFAULT_ACCRUALS, MAX_ACCRUALS, "accruals")
+UNDERLYING = Parameter(
+    "underlying", {"type": "string", "minLength": 1}, "what the options are on, such as `BTC`", required=True
+)
+EXPIRY = Parameter(
+    "expiry", {"type": "integer", "minimum": 0, "maximum": LATEST_MS - 1}, "only this one, Unix milliseconds"
+)
 CANDLES = _count("limit", DEFAULT_CANDLES, MAX_CANDLES, "candles")
 IDEMPOTENCY_KEY = Parameter(
     "Idempotency-Key",
@@ -87,6 +106,9 @@ IDEMPOTENCY_KEY = Parameter(
     "a name for this request: sent again with the same body within 24 hours, it is answered as the first time",
     place="header",
 )
+
+REQUIRED_KEY = replace(IDEMPOTENCY_KEY, required=True)
+KEY = Parameter("id", {"type": "string", "pattern": "^[0-9a-f]{16}$"}, "the key's id", required=True, place="path")
 
 _READS = "Includes everything that was executed when the request arrived, or what half a second of waiting brings."
 
@@ -131,8 +153,47 @@ OPERATIONS: tuple[Operation, ...] = (
         {200: http.OrderPage},
         (ACCOUNT, MARKET, STATUS, CLIENT_ORDER_ID, CURSOR, LIMIT),
         description=_READS,
+        scope=Scope.READ,
     ),
-    Operation("GET", "/v1/orders/{id}", "orders", "One order", {200: http.OrderInfo}, (ORDER,), description=_READS),
+    Operation(
+        "GET",
+        "/v1/orders/{id}",
+        "orders",
+        "One order",
+        {200: http.OrderInfo},
+        (ORDER,),
+        description=_READS,
+        scope=Scope.READ,
+    ),
+    Operation(
+        "PUT",
+        "/v1/orders/{id}",
+        "orders",
+        "Replace an open order by a signed one under the same nonce key",
+        {200: http.PlacedOrder, 201: http.PlacedOrder},
+        (ORDER, IDEMPOTENCY_KEY),
+        body=http.OrderBody,
+        notes={200: "the answer that the same order got before"},
+        description="If the order has ended meanwhile, nothing is placed.",
+    ),
+    Operation(
+        "DELETE",
+        "/v1/orders",
+        "orders",
+        "Cancel open orders, the oldest first, 1,000 at a time",
+        {200: http.CanceledOrders},
+        (MARKET, SIDE, REQUIRED_KEY),
+        scope=Scope.CANCEL,
+    ),
+    Operation(
+        "PUT",
+        "/v1/cancel-after",
+        "orders",
+        "Cancel all orders after a while, unless this is put off before: a dead man's switch",
+        {200: http.CancelAfter},
+        body=http.CancelAfterBody,
+        scope=Scope.CANCEL,
+    ),
     Operation(
         "DELETE",
         "/v1/orders/{id}",
@@ -142,11 +203,84 @@ OPERATIONS: tuple[Operation, ...] = (
         (ORDER, IDEMPOTENCY_KEY),
         body=http.CancelBody,
     ),
+    # signing in
+    Operation(
+        "POST",
+        "/v1/auth/challenge",
+        "signing in",
+        "A message to sign (EIP-4361)",
+        {201: auth.Challenge},
+        body=auth.ChallengeBody,
+        description="Good for one sign-in within a few minutes. A delegate signs in for its account.",
+    ),
+    Operation(
+        "POST",
+        "/v1/auth/sessions",
+        "signing in",
+        "Sign in with the message and its signature",
+        {201: auth.OpenedSession},
+        body=auth.SessionBody,
+        description="Sessions live in memory: after a restart of the service one signs in again.",
+    ),
+    Operation("GET", "/v1/auth/session", "signing in", "Who the token speaks for", {200: auth.SessionInfo}, scope=""),
+    Operation(
+        "DELETE",
+        "/v1/auth/sessions/current",
+        "signing in",
+        "Sign out",
+        {204: ""},
+        notes={204: "the token is good no more"},
+        scope="",
+    ),
+    Operation(
+        "POST",
+        "/v1/keys",
+        "signing in",
+        "Make an API key",
+        {201: auth.CreatedApiKey},
+        (REQUIRED_KEY,),
+        body=auth.ApiKeyBody,
+        description="The secret is shown once. Keys survive restarts.",
+        scope=Scope.KEYS,
+    ),
+    Operation(
+        "GET",
+        "/v1/keys",
+        "signing in",
+        "API keys, newest first, also those that have ended",
+        {200: auth.ApiKeys},
+        (LIMIT,),
+        description=_READS,
+        scope=Scope.KEYS,
+    ),
+    Operation(
+        "DELETE",
+        "/v1/keys/{id}",
+        "signing in",
+        "Revoke an API key",
+        {200: auth.RevokedApiKey},
+        (KEY, REQUIRED_KEY),
+        scope=Scope.KEYS,
+    ),
     # accounts
     Operation(
-        "GET", "/v1/account", "accounts", "Epoch and delegates, from the core itself", {200: http.Account}, (ACCOUNT,)
+        "GET",
+        "/v1/account",
+        "accounts",
+        "Epoch and delegates, from the core itself",
+        {200: http.Account},
+        (ACCOUNT,),
+        scope=Scope.READ,
     ),
-    Operation("GET", "/v1/balances", "accounts", "Balances, from the core itself", {200: http.Balances}, (ACCOUNT,)),
+    Operation(
+        "GET",
+        "/v1/balances",
+        "accounts",
+        "Balances, from the core itself",
+        {200: http.Balances},
+        (ACCOUNT,),
+        scope=Scope.READ,
+    ),
     Operation(
         "GET",
         "/v1/positions",
@@ -154,6 +288,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "Positions in derivative markets, from the core itself",
         {200: positions.Positions},
         (ACCOUNT,),
+        scope=Scope.READ,
     ),
     Operation(
         "GET",
@@ -163,6 +298,7 @@ OPERATIONS: tuple[Operation, ...] = (
         {200: http.FillPage},
         (ACCOUNT, CURSOR, LIMIT),
         description=_READS,
+        scope=Scope.READ,
     ),
     Operation(
         "GET",
@@ -172,6 +308,7 @@ OPERATIONS: tuple[Operation, ...] = (
         {200: http.Deposits},
         (ACCOUNT, LIMIT),
         description=_READS,
+        scope=Scope.READ,
     ),
     Operation(
         "GET",
@@ -181,6 +318,7 @@ OPERATIONS: tuple[Operation, ...] = (
         {200: http.Withdrawals},
         (ACCOUNT, LIMIT),
         description=_READS,
+        scope=Scope.READ,
     ),
     # markets
     Operation("GET", "/v1/markets", "markets", "Markets, assets, fee and the signing domain", {200: http.Markets}),
@@ -198,16 +336,41 @@ OPERATIONS: tuple[Operation, ...] = (
         "GET",
         "/v1/candles/{symbol}",
         "markets",
-        "Candles of the last price, oldest first",
+        "Candles of the last price, the mark or the index, oldest first",
         {200: figures.Candles},
-        (SYMBOL, INTERVAL, SINCE, CANDLES),
-        description=f"{_READS} Intervals without a trade are left out. Busted trades are taken out again.",
+        (SYMBOL, PRICE, INTERVAL, SINCE, CANDLES),
+        description=f"{_READS} Intervals without a trade or a sample are left out. Busted trades are taken out again.",
     ),
     Operation("GET", "/v1/tickers", "markets", "The last 24 hours of every market", {200: figures.Tickers}),
     Operation(
         "GET", "/v1/tickers/{symbol}", "markets", "The last 24 hours of a market", {200: figures.Ticker}, (SYMBOL,)
     ),
     Operation("GET", "/v1/statistics", "markets", "What was traded and paid in fees", {200: figures.Statistics}),
+    Operation(
+        "GET",
+        "/v1/funding/{symbol}",
+        "markets",
+        "Funding of a perpetual: the present hour and what was accrued",
+        {200: derivatives.Funding},
+        (SYMBOL, SINCE_HOUR, ACCRUALS),
+        description=_READS,
+    ),
+    Operation(
+        "GET",
+        "/v1/open-interest",
+        "markets",
+        "How much of each derivative is open",
+        {200: derivatives.OpenInterest},
+        (MARKET,),
+    ),
+    Operation(
+        "GET",
+        "/v1/options",
+        "markets",
+        "The options on an asset, with implied volatilities and greeks",
+        {200: derivatives.OptionChain},
+        (UNDERLYING, EXPIRY),
+    ),
     Operation("GET", "/v1/prices", "markets", "What the markets' oracles say, as the core has it", {200: http.Prices}),
     Operation("GET", "/v1/time", "markets", "The exchange's clock", {200: http.ServerTime}),
     # stream

@@ -62,6 +62,9 @@ def _operation(method: str, path: str, operation: Mapping[str, Any]) -> Iterator
     anchor = escape(operation["operationId"])
     yield f'<h3 id="{anchor}"><code class="method">{method.upper()}</code> <code>{escape(path)}</code></h3>'
     yield f"<p>{_text(operation['summary'])}. {_text(operation.get('description', ''))}</p>"
+    for requirement in operation.get("security", ()):
+        scopes = "".join(f" with the scope <code>{escape(scope)}</code>" for scope in requirement["bearer"])
+        yield f"<p>Needs a token{scopes}.</p>"
     rows = [
         (parameter["name"], f"{parameter['in']}{', required' if parameter['required'] else ''}",
          _type(parameter["schema"]), _text(parameter["description"]))

@@ -7,7 +7,7 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
 from offchain.api.state import ApiSettings
-from tests.unit.api.exchange import Exchange
+from tests.unit.api.exchange import Exchange, Trader, bearer
 from tests.unit.api.sockets import Connect, Socket
 
 Api = TestClient
@@ -60,10 +60,12 @@ async def api(exchange: Exchange, create_api: Callable[[Exchange], Awaitable[Api
 
 @pytest.fixture
 async def connect(api: Api) -> AsyncIterator[Connect]:
+    """Opens a socket, signed in if a trader is given."""
     sockets: list[Socket] = []
 
-    async def create() -> Socket:
-        sockets.append(Socket(await api.ws_connect("/v1/ws")))
+    async def create(trader: Trader | None = None) -> Socket:
+        headers = bearer(api, trader) if trader is not None else {}
+        sockets.append(Socket(await api.ws_connect("/v1/ws", headers=headers)))
         return sockets[-1]
 
     yield create

@@ -10,9 +10,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from aiohttp.test_utils import TestClient
+
 from offchain.api.app import init_app
+from offchain.api.keys import CREDENTIALS
 from offchain.api.state import ApiSettings, ApiState, Health
 from offchain.chain import eip712
+from offchain.chain.eip4361 import personal_digest
 from offchain.domain.commands import (
     AssetRegistered,
     ChainBlock,
@@ -133,12 +137,22 @@ class Trader:
     def sign(self, order: Order, domain: eip712.Domain = DOMAIN) -> str:
         return "0x" + eip712.sign(eip712.order_digest(domain, eip712.order_hash(order)), self.key).hex()
 
+    def sign_text(self, text: str) -> str:
+        return "0x" + eip712.sign(personal_digest(text), self.key).hex()
+
     def sign_cancel(self, order_id: str, domain: eip712.Domain = DOMAIN, account: bytes | None = None) -> str:
         digest = eip712.cancel_digest(domain, account or self.address, bytes.fromhex(order_id[2:]))
         return "0x" + eip712.sign(digest, self.key).hex()
 
 
 MAKER, TAKER, OPERATOR = Trader(0xA1), Trader(0xB2), Trader(0xC3)
+
+
+def bearer(api: TestClient, trader: Trader) -> dict[str, str]:
+    """The header of a session of the trader, who is signed in without the way over a signature."""
+    assert api.app is not None
+    token, _ = api.app[CREDENTIALS].open_session(trader.address, trader.address, 2**52)
+    return {"Authorization": f"Bearer {token}"}
 
 
 def create_order(trader: Trader, **changes: Any) -> Order:

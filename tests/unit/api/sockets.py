@@ -51,7 +51,7 @@ class Socket:
         return False
 
 
-Connect = Callable[[], Awaitable[Socket]]
+Connect = Callable[..., Awaitable[Socket]]
 
 
 async def place(api: TestClient, trader: Trader, key: int = 1, **changes: Any) -> dict[str, Any]:

@@ -13,13 +13,13 @@ from offchain.domain.commands import (
     WithdrawalRequested,
 )
 from tests.unit.api.conftest import Api
-from tests.unit.api.exchange import MAKER, NOW_MS, TAKER, Exchange, create_body, create_order
+from tests.unit.api.exchange import MAKER, NOW_MS, TAKER, Exchange, bearer, create_body, create_order
 
 UNTIL = NOW_MS // 1000 + 3_600
 
 
 async def account(api: Api) -> dict[str, object]:
-    body: dict[str, object] = await (await api.get(f"/v1/account?account={MAKER.account}")).json()
+    body: dict[str, object] = await (await api.get("/v1/account", headers=bearer(api, MAKER))).json()
     return body
 
 
@@ -104,7 +104,7 @@ async def test_the_next_fee_is_announced(exchange: Exchange, api: Api) -> None:
 
 async def test_a_withdrawal_as_cxpt_holds_usdc(exchange: Exchange, api: Api) -> None:
     await exchange.block(WithdrawalRequested(MAKER.address, 1, 0, 5_000_000, 0, b"\x01" * 32, 0))
-    (withdrawal,) = (await (await api.get(f"/v1/withdrawals?account={MAKER.account}")).json())["withdrawals"]
+    (withdrawal,) = (await (await api.get("/v1/withdrawals", headers=bearer(api, MAKER))).json())["withdrawals"]
     assert (withdrawal["asset"], withdrawal["asCxpt"], withdrawal["status"]) == ("USDC", True, "requested")
-    balances = (await (await api.get(f"/v1/balances?account={MAKER.account}")).json())["balances"]
+    balances = (await (await api.get("/v1/balances", headers=bearer(api, MAKER))).json())["balances"]
     assert next(balance["held"] for balance in balances if balance["asset"] == "USDC") == "5"

@@ -9,7 +9,7 @@ import pytest
 from offchain.chain import eip712
 from offchain.domain.order import Order, Side
 from tests.unit.api.conftest import Api
-from tests.unit.api.exchange import DOMAIN, MAKER, TAKER, Exchange, Trader, create_body, create_order
+from tests.unit.api.exchange import DOMAIN, MAKER, TAKER, Exchange, Trader, bearer, create_body, create_order
 from tests.unit.api.sockets import Connect
 
 
@@ -62,7 +62,7 @@ async def test_an_order_of_an_array_is_canceled_and_replaced_like_any_other(exch
     assert (await response.json())["status"] == "canceled"
     response = await api.post("/v1/orders", json=create_body(MAKER, create_order(MAKER, nonce=2 << 32 | 1)))
     assert (await response.json())["status"] == "open"
-    shown = await api.get(f"/v1/orders/0x{eip712.order_hash(second).hex()}")
+    shown = await api.get(f"/v1/orders/0x{eip712.order_hash(second).hex()}", headers=bearer(api, MAKER))
     assert (await shown.json())["code"] == "replaced"
 
 

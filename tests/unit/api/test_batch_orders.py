@@ -10,7 +10,7 @@ import pytest
 from offchain.api.state import ApiSettings
 from offchain.domain.order import Side
 from tests.unit.api.conftest import Api
-from tests.unit.api.exchange import MAKER, TAKER, Exchange, create_body, create_order
+from tests.unit.api.exchange import MAKER, TAKER, Exchange, bearer, create_body, create_order
 
 
 def body_of(key: int, trader=MAKER, **changes: Any) -> dict[str, Any]:
@@ -30,7 +30,7 @@ async def test_orders_are_decided_on_in_the_order_given(exchange: Exchange, api:
     results = answer["results"]
     assert [each["order"] and each["order"]["status"] for each in results] == ["open", "open", None, "open"]
     assert (results[2]["problem"]["code"], results[2]["problem"]["status"]) == ("staleNonce", 409)
-    first = await api.get(f"/v1/orders/{results[0]['order']['orderId']}")
+    first = await api.get(f"/v1/orders/{results[0]['order']['orderId']}", headers=bearer(api, MAKER))
     assert (await first.json())["status"] == "canceled"
 
 
@@ -69,7 +69,7 @@ async def test_what_is_no_batch_is_refused_whole(api: Api, body: bytes, code: st
 async def test_orders_of_two_accounts_are_refused_whole(exchange: Exchange, api: Api) -> None:
     status, problem = await post(api, [body_of(1), body_of(1, TAKER)])
     assert (status, problem["code"], problem["param"]) == (400, "invalidValue", "orders")
-    assert (await (await api.get(f"/v1/orders?account={MAKER.account}")).json())["orders"] == []
+    assert (await (await api.get("/v1/orders", headers=bearer(api, MAKER))).json())["orders"] == []
 
 
 async def test_every_order_is_charged_to_the_account(create_exchange, create_api) -> None:

@@ -87,6 +87,7 @@ def test_every_budget_is_documented_as_shipped() -> None:
     shipped = {
         "address": "limit_address_requests",
         "address-cancels": "limit_address_cancels",
+        "sign-ins": "limit_address_sign_ins",
         "orders": "limit_account_orders",
         "cancels": "limit_account_cancels",
         "messages": "limit_socket_messages",
@@ -132,6 +133,16 @@ async def test_the_requests_work(exchange: Exchange, api: Api) -> None:
     assert order_id == "0x" + eip712.order_hash(ORDER).hex()
     response = await api.delete(f"/v1/orders/{order_id}", json=curl_body(f"8080/v1/orders/{order_id}"))
     assert (response.status, (await response.json())["status"]) == (200, "canceled")
+
+
+async def test_the_message_to_sign_in_is_the_one_that_is_shown(api: Api) -> None:
+    """But for what differs each time: the nonce and where the service listens."""
+    shown = block("```\n127.0.0.1:8080 wants you to sign in with your Ethereum account:")
+    response = await api.post("/v1/auth/challenge", json={"account": ACCOUNT})
+    message = (await response.json())["message"].replace(api.make_url("").authority, "127.0.0.1:8080")
+    _, given = message.split("\n", 1)
+    nonce = r"Nonce: [0-9a-f]{32}"
+    assert re.sub(nonce, "", given) + "\n" == re.sub(nonce, "", shown)
 
 
 def test_the_checksums_are_right() -> None:

@@ -11,7 +11,7 @@ from aiohttp import ClientResponse, WSMsgType
 from offchain.api.limits import Buckets, Policy
 from offchain.api.state import ApiSettings
 from tests.unit.api.conftest import Api
-from tests.unit.api.exchange import MAKER, TAKER, Exchange, Trader, create_body, create_order
+from tests.unit.api.exchange import MAKER, TAKER, Exchange, Trader, bearer, create_body, create_order
 from tests.unit.api.sockets import DEPTH, TRADE, Socket
 from tests.unit.api.test_metrics import scrape
 
@@ -200,7 +200,7 @@ async def test_budgets_and_their_memory_are_counted(create_limited: Any) -> None
 
 async def test_messages_beyond_the_budget_are_refused(create_limited: Any) -> None:
     exchange, api = await create_limited(socket_messages_per_second=2)
-    socket = Socket(await api.ws_connect("/v1/ws"))
+    socket = Socket(await api.ws_connect("/v1/ws", headers=bearer(api, MAKER)))
     await socket.send(op="subscribe", channels=[DEPTH, TRADE, f"trader.{MAKER.account}"])
     await socket.next_of("snapshot")
     await socket.next_of("snapshot")

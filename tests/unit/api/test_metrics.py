@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from offchain.api.state import ApiSettings
 from offchain.domain.order import Side
 from tests.unit.api.conftest import Api
-from tests.unit.api.exchange import MAKER, Exchange, create_body, create_order
+from tests.unit.api.exchange import MAKER, Exchange, bearer, create_body, create_order
 from tests.unit.api.sockets import DEPTH, MAKERS, TRADE, Connect, place, trade
 
 Sample = tuple[str, frozenset[tuple[str, str]]]
@@ -75,13 +75,13 @@ async def test_refusals_are_counted_by_code(api: Api) -> None:
     await api.post("/v1/orders", json=create_body(MAKER, price="0"))
     await api.get("/v1/orders")
     samples = await scrape(api)
-    for code in ("malformedJson", "invalidPrice", "invalidParameter"):
+    for code in ("malformedJson", "invalidPrice", "authenticationRequired"):
         assert samples.value("refusals_total", code=code) == 1, code
 
 
 async def test_clients_cannot_invent_labels(api: Api) -> None:
     for path in ("/a", "/b", "/v1/orders/0x12"):
-        await api.get(path)
+        await api.get(path, headers=bearer(api, MAKER))
     await api.request("PATCH", "/v1/orders")
     samples = await scrape(api)
     assert samples.value("http_requests_total", method="other", route="unknown", status="404") == 2
@@ -90,7 +90,7 @@ async def test_clients_cannot_invent_labels(api: Api) -> None:
 
 
 async def test_sockets_are_counted(api: Api, connect: Connect) -> None:
-    socket = await connect()
+    socket = await connect(MAKER)
     await socket.subscribe(DEPTH, TRADE, MAKERS)
     await trade(api)
     await place(api, MAKER, 2)
@@ -112,7 +112,7 @@ async def test_sockets_are_counted(api: Api, connect: Connect) -> None:
 
 async def test_closed_sockets_and_what_they_lose_are_counted(create_exchange: Any, create_api: Any) -> None:
     api = await create_api(await create_exchange(ApiSettings(send_queue=2)))
-    socket = await api.ws_connect("/v1/ws")
+    socket = await api.ws_connect("/v1/ws", headers=bearer(api, MAKER))
     await socket.send_json({"op": "subscribe", "channels": [DEPTH, TRADE, MAKERS]})
     await asyncio.sleep(0.05)
     samples = await scrape(api)

@@ -11,7 +11,7 @@ from aiohttp import WSMsgType
 from offchain.api.state import ApiSettings
 from offchain.domain.order import Side
 from tests.unit.api.conftest import Api
-from tests.unit.api.exchange import MAKER, TAKER, Exchange, create_body, create_order
+from tests.unit.api.exchange import MAKER, TAKER, Exchange, bearer, create_body, create_order
 from tests.unit.api.sockets import MAKERS, Connect, Socket
 
 
@@ -39,7 +39,7 @@ async def test_order_is_placed_replaced_and_canceled(exchange: Exchange, connect
 
 
 async def test_one_socket_trades_and_hears_of_it(exchange: Exchange, connect: Connect) -> None:
-    socket = await connect()
+    socket = await connect(MAKER)
     await socket.subscribe(MAKERS)
     await socket.next_of("snapshot")
     await socket.send(op="place", id=7, order=order_of(1, side=Side.SELL))
@@ -146,7 +146,7 @@ async def test_orders_go_on_when_the_socket_closes(exchange: Exchange, connect: 
     async with asyncio.timeout(5):
         orders: list[Any] = []
         for _ in range(100):
-            orders = (await (await api.get(f"/v1/orders?account={MAKER.account}")).json())["orders"]
+            orders = (await (await api.get("/v1/orders", headers=bearer(api, MAKER))).json())["orders"]
             if orders:
                 break
             await asyncio.sleep(0.02)

@@ -15,6 +15,7 @@ from tests.unit.api.exchange import (
     NOW_MS,
     TAKER,
     Exchange,
+    bearer,
     create_body,
     create_order,
 )
@@ -24,7 +25,7 @@ from tests.unit.api.test_orders import LATER, cancel, order_id, post
 async def test_an_order_is_found_at_once(api: Api) -> None:
     body = create_body(MAKER, create_order(MAKER, time_in_force=TimeInForce.GTD, expiry=LATER), clientOrderId="a.b")
     _, placed = await post(api, body)
-    found = await (await api.get(f"/v1/orders/{placed['orderId']}")).json()
+    found = await (await api.get(f"/v1/orders/{placed['orderId']}", headers=bearer(api, MAKER))).json()
     assert found == {
         "orderId": placed["orderId"],
         "account": MAKER.account,
@@ -59,7 +60,8 @@ async def test_orders_are_filtered_and_paged(api: Api) -> None:
     await cancel(api, order_id(create_order(MAKER, nonce=2 << 32, price=900_002)), MAKER)
 
     async def names(**query: str) -> tuple[list[str], str | None]:
-        page = await (await api.get("/v1/orders", params={"account": MAKER.account} | query)).json()
+        response = await api.get("/v1/orders", params={"account": MAKER.account} | query, headers=bearer(api, MAKER))
+        page = await response.json()
         return [order["clientOrderId"] for order in page["orders"]], page["next"]
 
     assert await names() == (["o5", "o4", "o3", "o2", "o1"], None)
@@ -81,7 +83,7 @@ async def test_queries_wait_for_the_views(exchange: Exchange, api: Api) -> None:
     exchange.projecting.clear()
     await asyncio.sleep(0.02)
     _, placed = await post(api, create_body(MAKER))
-    query = asyncio.create_task(api.get(f"/v1/orders/{placed['orderId']}"))
+    query = asyncio.create_task(api.get(f"/v1/orders/{placed['orderId']}", headers=bearer(api, MAKER)))
     await asyncio.sleep(0.1)
     assert not query.done()
     exchange.projecting.set()
@@ -91,20 +93,19 @@ async def test_queries_wait_for_the_views(exchange: Exchange, api: Api) -> None:
 async def test_queries_answer_even_if_the_views_stand_still(create_exchange: Any, create_api: Any) -> None:
     exchange = await create_exchange(ApiSettings(read_own_writes_ms=30))
     api = await create_api(exchange)
-    await api.get("/v1/orders", params={"account": MAKER.account})
+    await api.get("/v1/orders", headers=bearer(api, MAKER))
     exchange.projecting.clear()
     await asyncio.sleep(0.02)
     _, placed = await post(api, create_body(MAKER))
-    response = await api.get(f"/v1/orders/{placed['orderId']}")
+    response = await api.get(f"/v1/orders/{placed['orderId']}", headers=bearer(api, MAKER))
     assert response.status == 404
     exchange.projecting.set()
-    assert (await api.get(f"/v1/orders/{placed['orderId']}")).status == 200
+    assert (await api.get(f"/v1/orders/{placed['orderId']}", headers=bearer(api, MAKER))).status == 200
 
 
 @pytest.mark.parametrize(
     ("query", "expected"),
     [
-        ({}, ("invalidParameter", "account")),
         ({"account": "0x12"}, ("invalidAddress", "account")),
         ({"account": MAKER.account, "limit": "0"}, ("invalidParameter", "limit")),
         ({"account": MAKER.account, "limit": "501"}, ("invalidParameter", "limit")),
@@ -118,12 +119,12 @@ async def test_queries_answer_even_if_the_views_stand_still(create_exchange: Any
     ],
 )
 async def test_bad_queries_name_the_parameter(api: Api, query: dict[str, str], expected: tuple[str, str]) -> None:
-    response = await api.get("/v1/orders", params=query)
+    response = await api.get("/v1/orders", params=query, headers=bearer(api, MAKER))
     problem = await response.json()
     assert (problem["code"], problem["param"]) == expected
     assert response.status == problem["status"]
 
 
 async def test_a_parameter_given_twice_is_refused(api: Api) -> None:
-    response = await api.get(f"/v1/orders?account={MAKER.account}&account={TAKER.account}")
+    response = await api.get(f"/v1/orders?account={MAKER.account}&account={TAKER.account}", headers=bearer(api, MAKER))
     assert (await response.json())["code"] == "invalidParameter"

@@ -23,6 +23,7 @@ from tests.unit.api.exchange import (
     TAKER,
     Exchange,
     Trader,
+    bearer,
     create_body,
     create_order,
 )
@@ -112,7 +113,7 @@ async def test_a_replacement_may_state_what_has_filled(api: Api) -> None:
     assert (status, problem["code"], problem["param"]) == (409, "expectFilledMismatch", "expectFilled")
     right = create_order(MAKER, nonce=(1 << 32) + 2, quantity=40_000)
     assert (await post(api, create_body(MAKER, right, expectFilled="0")))[0] == 201
-    answer = await (await api.get(f"/v1/orders/{order_id(create_order(MAKER))}")).json()
+    answer = await (await api.get(f"/v1/orders/{order_id(create_order(MAKER))}", headers=bearer(api, MAKER))).json()
     assert (answer["status"], answer["code"]) == ("canceled", "replaced")
 
 
@@ -214,7 +215,10 @@ async def test_a_cancel_ends_the_order(api: Api) -> None:
 async def test_only_the_owner_cancels(api: Api) -> None:
     _, placed = await post(api, create_body(MAKER))
     status, problem = await cancel(api, placed["orderId"], TAKER)
-    assert (status, problem["code"], problem["param"]) == (403, "notOwner", "account")
+    nothing = "0x" + "11" * 32
+    _, unknown = await cancel(api, nothing, TAKER)
+    assert (status, problem["code"], problem["param"]) == (404, "unknownOrder", "orderId")
+    assert problem["detail"].replace(placed["orderId"], nothing) == unknown["detail"], "it looks like none"
     status, problem = await cancel(api, placed["orderId"], TAKER, account=MAKER.account)
     assert (status, problem["code"], problem["param"]) == (403, "signerMismatch", "signature")
 
@@ -226,7 +230,8 @@ async def test_an_unknown_order_cannot_be_canceled(api: Api) -> None:
 
 @pytest.mark.parametrize("name", ["7", "0x12", "0x" + "g" * 64, "0x" + "0" * 65])
 async def test_a_malformed_order_id_is_named(api: Api, name: str) -> None:
-    for response in (await api.get(f"/v1/orders/{name}"), await api.delete(f"/v1/orders/{name}", json={})):
+    address = f"/v1/orders/{name}"
+    for response in (await api.get(address, headers=bearer(api, MAKER)), await api.delete(address, json={})):
         problem = await response.json()
         assert (response.status, problem["code"], problem["param"]) == (400, "invalidOrderId", "id")
 

@@ -27,15 +27,19 @@ from tests.unit.api.exchange import (
     ENGINE,
     MAKER,
     NOW_MS,
+    OPERATOR,
     TAKER,
     Exchange,
+    Trader,
+    bearer,
     create_body,
     create_order,
 )
 
 
-async def get(api: Api, path: str, **query: str) -> dict[str, Any]:
-    response = await api.get(path, params=query)
+async def get(api: Api, path: str, trader: Trader | None = None, **query: str) -> dict[str, Any]:
+    """As the trader, if one is given."""
+    response = await api.get(path, params=query, headers=bearer(api, trader) if trader is not None else None)
     assert response.status == 200, await response.text()
     body: dict[str, Any] = await response.json()
     return body
@@ -77,10 +81,13 @@ async def test_markets_say_what_is_signed_and_how(api: Api) -> None:
         "tickSize": "0.1",
         "lotSize": "0.00001",
         "tickPerLot": "1",
+        "minPrice": "0.1",
         "maxPrice": "10000000",
+        "minQuantity": "0.00001",
         "maxQuantity": "10000",
         "status": "active",
         "reason": "",
+        "tradingEnds": None,
         "option": None,
         "margined": None,
     }
@@ -142,7 +149,7 @@ async def test_time_is_the_exchanges(api: Api) -> None:
 
 async def test_balances_are_live(api: Api) -> None:
     await trade(api)
-    balances = (await get(api, "/v1/balances", account=TAKER.account))["balances"]
+    balances = (await get(api, "/v1/balances", TAKER))["balances"]
     assert balances == [
         {
             "asset": "USDC",
@@ -161,13 +168,13 @@ async def test_balances_are_live(api: Api) -> None:
             "available": "100.1",
         },
     ]
-    assert (await get(api, "/v1/balances", account="0x" + "00" * 20))["balances"] == []
+    assert (await get(api, "/v1/balances", OPERATOR))["balances"] == []
 
 
 async def test_fills_show_both_sides_their_own(api: Api) -> None:
     answer = await trade(api)
-    maker = (await get(api, "/v1/fills", account=MAKER.account))["fills"]
-    taker = (await get(api, "/v1/fills", account=TAKER.account))["fills"]
+    maker = (await get(api, "/v1/fills", MAKER))["fills"]
+    taker = (await get(api, "/v1/fills", TAKER))["fills"]
     assert [(fill["role"], fill["side"]) for fill in maker + taker] == [("maker", "sell"), ("taker", "buy")]
     assert taker[0]["orderId"] == answer["orderId"] != maker[0]["orderId"]
     assert taker[0]["fee"] == "47.50005"
@@ -176,9 +183,9 @@ async def test_fills_show_both_sides_their_own(api: Api) -> None:
 
 async def test_deposits_and_withdrawals_are_listed(exchange: Exchange, api: Api) -> None:
     await exchange.block(WithdrawalRequested(MAKER.address, 0, USDC, 2_000_000, NOW_MS // 1000, b"\x01" * 32, 1))
-    (withdrawal,) = (await get(api, "/v1/withdrawals", account=MAKER.account))["withdrawals"]
+    (withdrawal,) = (await get(api, "/v1/withdrawals", MAKER))["withdrawals"]
     assert (withdrawal["asset"], withdrawal["amount"], withdrawal["status"]) == ("USDC", "2", "releasing")
-    deposits = (await get(api, "/v1/deposits", account=MAKER.account))["deposits"]
+    deposits = (await get(api, "/v1/deposits", MAKER))["deposits"]
     assert [(deposit["asset"], deposit["amount"], deposit["status"]) for deposit in deposits] == [
         ("BTC", "100", "credited"),
         ("USDC", "1000000", "credited"),

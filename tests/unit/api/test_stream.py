@@ -22,7 +22,7 @@ from offchain.domain.market import USDC
 from offchain.domain.order import Side
 from offchain.views.projection import SETTLEMENT_OF_BATCH as SETTLEMENT_IN_VIEWS
 from tests.unit.api.conftest import Api
-from tests.unit.api.exchange import MAKER, NOW_MS, TAKER, Exchange
+from tests.unit.api.exchange import MAKER, NOW_MS, TAKER, Exchange, bearer
 from tests.unit.api.sockets import DEPTH, MAKERS, TRADE, Connect, Socket, place, trade
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -33,7 +33,7 @@ from tests.unit.api.sockets import DEPTH, MAKERS, TRADE, Connect, Socket, place,
 async def test_depth_is_a_snapshot_and_its_updates(api: Api, connect: Connect) -> None:
     await place(api, MAKER)
     await asyncio.sleep(0.06)
-    socket = await connect()
+    socket = await connect(MAKER)
     await socket.subscribe(DEPTH)
     snapshot = await socket.next()
     assert (snapshot["type"], snapshot["channel"]) == ("snapshot", DEPTH)
@@ -65,7 +65,7 @@ async def test_many_changes_are_one_message(create_exchange: Any, create_api: An
 
 
 async def test_trades_are_told_with_the_takers_side(api: Api, connect: Connect) -> None:
-    socket = await connect()
+    socket = await connect(MAKER)
     position = await socket.subscribe(TRADE)
     answer = await trade(api)
     message = await socket.next()
@@ -79,7 +79,7 @@ async def test_trades_are_told_with_the_takers_side(api: Api, connect: Connect) 
 
 
 async def test_a_dropped_trade_is_told(api: Api, exchange: Exchange, connect: Connect) -> None:
-    public, private = await connect(), await connect()
+    public, private = await connect(MAKER), await connect(MAKER)
     await public.subscribe(TRADE)
     await private.subscribe(MAKERS)
     answer = await trade(api)
@@ -91,7 +91,7 @@ async def test_a_dropped_trade_is_told(api: Api, exchange: Exchange, connect: Co
 
 
 async def test_what_is_not_subscribed_is_not_sent(api: Api, connect: Connect) -> None:
-    socket = await connect()
+    socket = await connect(MAKER)
     await socket.subscribe(TRADE)
     await socket.send(op="unsubscribe", channels=[TRADE], id="u")
     assert (await socket.next())["op"] == "unsubscribed"
@@ -106,7 +106,7 @@ async def test_what_is_not_subscribed_is_not_sent(api: Api, connect: Connect) ->
 
 async def test_a_trader_starts_from_orders_and_balances(api: Api, connect: Connect) -> None:
     placed = await place(api, MAKER)
-    socket = await connect()
+    socket = await connect(MAKER)
     await socket.subscribe(MAKERS)
     snapshot = await socket.next()
     assert snapshot["type"] == "snapshot"
@@ -118,7 +118,7 @@ async def test_a_trader_starts_from_orders_and_balances(api: Api, connect: Conne
 
 
 async def test_a_trader_sees_every_event_in_order(api: Api, connect: Connect) -> None:
-    socket = await connect()
+    socket = await connect(MAKER)
     await socket.subscribe(MAKERS)
     have = (await socket.next())["seq"]
     await trade(api)
@@ -132,7 +132,7 @@ async def test_a_trader_sees_every_event_in_order(api: Api, connect: Connect) ->
 
 
 async def test_fills_are_followed_to_the_chain(api: Api, exchange: Exchange, connect: Connect) -> None:
-    socket = await connect()
+    socket = await connect(MAKER)
     await socket.subscribe(MAKERS)
     answer = await trade(api)
     fill = (await socket.next_of("fillUpdate"))["data"]
@@ -148,12 +148,12 @@ async def test_fills_are_followed_to_the_chain(api: Api, exchange: Exchange, con
         assert (message["data"]["firstItem"], message["data"]["lastItem"]) == (item, item)
         states.append(message["data"]["state"])
     assert states == ["pending", "submitted", "settled", "confirmed"]
-    (row,) = (await (await api.get("/v1/fills", params={"account": MAKER.account})).json())["fills"]
+    (row,) = (await (await api.get("/v1/fills", headers=bearer(api, MAKER))).json())["fills"]
     assert row["settlement"] == {"state": "confirmed", "batch": 1, "txHash": "0x" + "07" * 32}
 
 
 async def test_money_that_comes_and_goes_is_told(exchange: Exchange, api: Api, connect: Connect) -> None:
-    socket = await connect()
+    socket = await connect(MAKER)
     await socket.subscribe(MAKERS)
     await exchange.deposit(MAKER, USDC, 5_500_000)
     deposit = (await socket.next_of("depositUpdate"))["data"]
@@ -168,7 +168,7 @@ def test_views_and_stream_agree_on_what_a_batch_says() -> None:
 
 
 async def test_a_trader_resumes_without_loss_or_repetition(api: Api, connect: Connect) -> None:
-    first = await connect()
+    first = await connect(MAKER)
     await first.subscribe(MAKERS)
     await first.next()
     await trade(api)
@@ -176,7 +176,7 @@ async def test_a_trader_resumes_without_loss_or_repetition(api: Api, connect: Co
     await first.raw.close()
     await trade(api, key=2)
 
-    second = await connect()
+    second = await connect(MAKER)
     await second.subscribe(MAKERS, after=seen[2]["seq"])
     replayed = []
     while (message := await second.next())["type"] != "resumed":
@@ -198,7 +198,7 @@ async def test_what_happens_during_a_replay_is_sent_once(
     exchange: Exchange, api: Api, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await place(api, MAKER)
-    socket, stored = await connect(), exchange.views.account_events
+    socket, stored = await connect(MAKER), exchange.views.account_events
 
     async def meanwhile(*query: Any) -> Any:
         await place(api, MAKER, 2, price=900_000)
@@ -218,7 +218,7 @@ async def test_what_happens_during_a_replay_is_sent_once(
 
 
 async def test_a_position_of_another_journal_starts_from_a_snapshot(connect: Connect) -> None:
-    socket = await connect()
+    socket = await connect(MAKER)
     await socket.subscribe(MAKERS, after=10**9)
     snapshot = await socket.next()
     assert (snapshot["type"], snapshot["resync"]) == ("snapshot", True)
@@ -231,7 +231,7 @@ async def test_resuming_waits_for_the_views(
     exchange.projecting.clear()
     await asyncio.sleep(0.02)
     await place(api, MAKER)
-    socket = await connect()
+    socket = await connect(MAKER)
     await socket.subscribe(MAKERS, after=1)
     error = await socket.next()
     assert (error["op"], error["code"]) == ("error", "unavailable")
@@ -249,7 +249,7 @@ async def test_resuming_waits_for_the_views(
 async def test_after_lost_records_everybody_is_brought_up_to_date(
     exchange: Exchange, api: Api, connect: Connect
 ) -> None:
-    socket = await connect()
+    socket = await connect(MAKER)
     await socket.subscribe(DEPTH, TRADE, MAKERS)
     snapshots = [await socket.next() for _ in range(2)]
     exchange.feed.is_losing = True
@@ -276,7 +276,7 @@ async def test_after_lost_records_everybody_is_brought_up_to_date(
 
 
 async def test_a_trader_learns_of_epoch_and_delegates(exchange: Exchange, connect: Connect) -> None:
-    socket = await connect()
+    socket = await connect(MAKER)
     await socket.subscribe(MAKERS)
     await exchange.block(EpochBumped(MAKER.address, 1), DelegateSet(MAKER.address, TAKER.address, 2**40))
     messages = [await socket.next_of("accountUpdate") for _ in range(2)]
@@ -286,7 +286,7 @@ async def test_a_trader_learns_of_epoch_and_delegates(exchange: Exchange, connec
     ]
     told = await socket.next_of("delegateUpdate")
     assert told["data"] == {"delegate": TAKER.account, "validUntil": 2**40}
-    late = await connect()
+    late = await connect(MAKER)
     await late.subscribe(MAKERS, after=messages[0]["seq"])
     assert (await late.next_of("accountUpdate"))["data"]["epochBumpPending"] is False
     assert (await late.next_of("delegateUpdate"))["seq"] == told["seq"]

@@ -11,7 +11,7 @@ from aiohttp import WSMsgType
 from offchain.api import websocket as websocket_module
 from offchain.api.state import ApiSettings
 from tests.unit.api.conftest import Api
-from tests.unit.api.exchange import NOW_MS, Exchange
+from tests.unit.api.exchange import MAKER, NOW_MS, Exchange, bearer
 from tests.unit.api.sockets import DEPTH, MAKERS, TRADE, Connect, Socket, trade
 
 
@@ -31,14 +31,14 @@ from tests.unit.api.sockets import DEPTH, MAKERS, TRADE, Connect, Socket, trade
         ('{"op": "subscribe", "channels": ["market.BTC-USDC.candles"]}', ("unknownChannel", "channels")),
         ('{"op": "subscribe", "channels": ["trader.0x12"]}', ("invalidAddress", "channels")),
         ('{"op": "unsubscribe", "channels": ["market.BTC-USDC.depth"]}', ("unknownChannel", "channels")),
-        ('{"op": "subscribe", "channels": ["market.BTC-USDC.depth"], "after": 1}', ("invalidValue", "after")),
+        ('{"op": "subscribe", "channels": ["market.BTC-USDC.trade"], "after": 1}', ("invalidValue", "after")),
         ('{"op": "subscribe", "channels": ["market.BTC-USDC.depth"], "after": -1}', ("invalidNumber", "after")),
         ('{"op": "ping", "id": 1.5}', ("invalidValue", "id")),
         ('{"op": "ping", "id": "' + "x" * 65 + '"}', ("invalidValue", "id")),
     ],
 )
 async def test_bad_operations_are_explained(connect: Connect, text: str, expected: tuple[str, str | None]) -> None:
-    socket = await connect()
+    socket = await connect(MAKER)
     await socket.raw.send_str(text)
     answer = await socket.next()
     assert (answer["op"], answer["code"], answer["param"]) == ("error", *expected)
@@ -48,7 +48,7 @@ async def test_bad_operations_are_explained(connect: Connect, text: str, expecte
 
 async def test_subscriptions_of_a_socket_are_bounded(create_exchange: Any, create_api: Any) -> None:
     api = await create_api(await create_exchange(ApiSettings(max_subscriptions=2)))
-    socket = Socket(await api.ws_connect("/v1/ws"))
+    socket = Socket(await api.ws_connect("/v1/ws", headers=bearer(api, MAKER)))
     await socket.subscribe(DEPTH, TRADE)
     await socket.send(op="subscribe", channels=[MAKERS], id=7)
     while (answer := await socket.next()).get("op") != "error":
@@ -79,7 +79,7 @@ async def test_messages_from_clients_are_bounded(create_exchange: Any, create_ap
 
 
 async def test_binary_messages_are_refused(connect: Connect) -> None:
-    socket = await connect()
+    socket = await connect(MAKER)
     await socket.raw.send_bytes(b"{}")
     message = await socket.raw.receive()
     assert (message.type, message.data) == (WSMsgType.CLOSE, 1003)
@@ -125,7 +125,7 @@ async def drained(socket: Socket) -> Any:
 
 
 async def test_a_stopping_service_says_goodbye(exchange: Exchange, api: Api, connect: Connect) -> None:
-    socket = await connect()
+    socket = await connect(MAKER)
     await socket.subscribe(DEPTH)
     await socket.next()
     closing = asyncio.create_task(api.server.close())
@@ -136,7 +136,7 @@ async def test_a_stopping_service_says_goodbye(exchange: Exchange, api: Api, con
 
 async def test_nothing_is_left_of_a_closed_socket(exchange: Exchange, connect: Connect) -> None:
     hub = exchange.app[websocket_module.HUB]
-    socket = await connect()
+    socket = await connect(MAKER)
     await socket.subscribe(DEPTH, TRADE, MAKERS)
     await socket.raw.close()
     for _ in range(100):

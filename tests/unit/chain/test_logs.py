@@ -141,7 +141,9 @@ async def test_the_terms_of_a_derivative_are_per_lot() -> None:
     (created,) = await LogDecoder(DEPLOYMENT, Facts()).decode([log])
     assert isinstance(created, c.MarketCreated)
     assert created.market.oracle == b"\x0a" * 20
-    assert created.market.derivative == DerivativeRules(1_000, 500, 250, 100, 150, 50_000, 99, 700_000, 1_400_000)
+    assert created.market.derivative == DerivativeRules(
+        1_000, 500, 250, 100, 150, 50_000, 99, 700_000, 1_400_000, False, 28_800
+    )
 
 
 POSITION = {"account": text(ACCOUNT), "market": 5, "size": -3, "quote": -4, "fundingIndex": 2**70}
@@ -162,7 +164,11 @@ async def test_what_a_batch_cleared_is_its_own() -> None:
 @pytest.mark.parametrize(
     ("name", "values", "changed"),
     [
-        ("FundingAccrued", {"hour": 8, "rate": -1, "index": 7, "funding": -6}, {"funding": [(5, 8, -6)]}),
+        (
+            "FundingAccrued",
+            {"hour": 8, "rate": -1, "index": 7, "funding": -6},
+            {"funding": [c.FundingAccrual(5, 8, -6, -1, 7)]},
+        ),
         ("MarketExpired", {"how": 0, "settlePerLot": 7}, {"expired": [(5, 7)]}),
         (
             "Closed",

@@ -22,8 +22,9 @@ Run = Callable[..., Awaitable[Result]]
 def run(api: Api) -> Run:  # noqa: F811
     """Run a command as this trader; without one, without a key."""
 
-    async def invoke(*arguments: str, trader: Trader | None = None) -> Result:
+    async def invoke(*arguments: str, trader: Trader | None = None, api_key: str = "") -> Result:
         environment = {"CROSSPOINT_URL": str(api.server.make_url("")), "CROSSPOINT_KEY": "", "COLUMNS": "200"}
+        environment["CROSSPOINT_API_KEY"] = api_key
         if trader is not None:
             environment["CROSSPOINT_KEY"] = trader.key.hex()
         # The runner captures what is printed in other threads as well: the service's log lines.
@@ -37,8 +38,8 @@ def run(api: Api) -> Run:  # noqa: F811
 def ask(run: Run) -> Callable[..., Awaitable[Any]]:
     """The same with `--json`; its answer."""
 
-    async def invoke(*arguments: str, trader: Trader | None = None) -> Any:
-        result = await run("--json", *arguments, trader=trader)
+    async def invoke(*arguments: str, **who: Any) -> Any:
+        result = await run("--json", *arguments, **who)
         assert result.exit_code == 0, result.output
         return json.loads(result.output)
 

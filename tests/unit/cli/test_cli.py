@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from offchain.api.keys import CREDENTIALS
 from offchain.api.schemas.http import PublicTrade, checksum
 from offchain.api.schemas.stream import Depth, DepthSnapshot
 from offchain.cli.watch import draw
 from offchain.client.book import OrderBook
+from offchain.domain.order import Side
+from tests.unit.api.derivatives import CALL, EXPIRY, accrue, open_derivatives, rest
 from tests.unit.api.exchange import MAKER, TAKER
 
 
@@ -58,6 +61,24 @@ async def test_trade_shows_everywhere(ask, run):
     assert found["USDC"]["unsettled"] == "-19095"
 
 
+async def test_funding_options_and_marks(ask, run, exchange):
+    await open_derivatives(exchange)
+    await rest(exchange, CALL, Side.SELL, 2_000)
+    await accrue(exchange, 400_000, 10_000, 95 * 2**32)
+    funding = await ask("funding", "BTC-PERP")
+    assert (funding["history"][0]["rate"], funding["cap"]) == ("0.0001", "0.0005")
+    lines = (await run("funding", "BTC-PERP")).output.splitlines()
+    assert lines[-1].split() == ["1440000000000", "0.0001", "95000", "9.5"]
+    (candle,) = await ask("candles", "BTC-PERP", "--price", "mark")
+    assert candle["close"] == "95000"
+    chain = await ask("options", "BTC", "--expiry", str(EXPIRY * 1000))
+    assert [strike["strike"] for strike in chain["expiries"][0]["strikes"]] == ["90000", "100000"]
+    output = (await run("options", "BTC")).output
+    assert output.count("expiry") == 2
+    assert "100000" in output
+    assert "no options on" in (await run("options", "DOGE")).output
+
+
 async def test_book_is_shown(ask, run):
     await ask("sell", "BTC-USDC", "0.5", "95000", "--seconds", "60", trader=MAKER)
     assert (await run("book", "BTC-USDC")).exit_code == 0
@@ -91,6 +112,33 @@ async def test_acting_needs_a_key(run, arguments):
     result = await run(*arguments)
     assert result.exit_code == 1
     assert "private key" in result.output
+
+
+async def test_api_keys_read_until_they_are_revoked(ask, run):
+    made = await ask("keys", "create", "my bot", "--days", "30", trader=MAKER)
+    assert (made["key"]["label"], made["key"]["scopes"]) == ("my bot", ["read"])
+    assert len(await ask("balances", api_key=made["secret"])) == 2
+    result = await run("buy", "BTC-USDC", "1", "1", api_key=made["secret"])
+    assert (result.exit_code, "private key" in result.output) == (1, True)
+    shown = await run("keys", "list", trader=MAKER)
+    assert (made["key"]["id"] in shown.output, made["secret"] in shown.output) == (True, False)
+    (revoked,) = await ask("keys", "revoke", made["key"]["id"], trader=MAKER)
+    assert revoked["status"] == "revoked"
+    result = await run("balances", api_key=made["secret"])
+    assert (result.exit_code, "invalidToken" in result.output) == (1, True)
+    assert await ask("keys", "list", trader=TAKER) == []
+
+
+async def test_a_new_key_shows_its_secret_once(run, ask):
+    result = await run("keys", "create", "bot", "--cancel", trader=MAKER)
+    secret = result.output.splitlines()[1].split()[1]
+    assert len(await ask("balances", api_key=secret)) == 2
+    assert [key["scopes"] for key in await ask("keys", "list", trader=MAKER)] == [["read", "cancel"]]
+
+
+async def test_commands_leave_no_session_behind(exchange, ask):
+    await ask("balances", trader=MAKER)
+    assert exchange.app[CREDENTIALS].sessions == 0
 
 
 async def test_nobody_answers(run):

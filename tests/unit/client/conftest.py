@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,7 @@ from tests.unit.api.exchange import Trader
 
 __all__ = ["api", "create_api", "create_exchange", "exchange"]  # fixtures of the interface's tests
 
-CreateClient = Callable[[Trader | None], Awaitable[Client]]
+CreateClient = Callable[..., Awaitable[Client]]
 
 
 @pytest.fixture
@@ -18,8 +19,8 @@ async def create_client(api: Api) -> AsyncIterator[CreateClient]:
     """Clients of the running exchange."""
     clients: list[Client] = []
 
-    async def create(trader: Trader | None = None) -> Client:
-        client = Client(str(api.make_url("")), trader.key if trader else None)
+    async def create(trader: Trader | None = None, **more: Any) -> Client:
+        client = Client(str(api.make_url("")), trader.key if trader else None, **more)
         clients.append(client)
         return client
 

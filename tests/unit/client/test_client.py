@@ -155,11 +155,12 @@ async def test_no_server_is_an_api_error() -> None:
     assert (caught.value.status, caught.value.code, caught.value.retryable) == (0, "noAnswer", True)
 
 
-async def test_without_a_key_one_reads(create_client: CreateClient) -> None:
+async def test_without_a_key_one_reads_what_is_public(create_client: CreateClient) -> None:
     client = await create_client(None)
     assert (await client.orderbook("BTC-USDC")).bids == []
-    assert (await client.balances(account=MAKER.account))["BTC"].available == "100"
     assert await client.server_time() == NOW_MS
+    with pytest.raises(ValueError, match="no private key and no API key"):
+        await client.balances()
     with pytest.raises(ValueError, match="no private key"):
         await client.place_limit("BTC-USDC", "buy", "1", "1")
 

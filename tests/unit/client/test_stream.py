@@ -13,6 +13,8 @@ from offchain.api.keys import LIFE
 from offchain.api.schemas.stream import (
     DepthSnapshot,
     DepthUpdate,
+    FundingRateMessage,
+    MarkPriceMessage,
     OrderMessage,
     ResumedMessage,
     ResyncMessage,
@@ -22,6 +24,7 @@ from offchain.api.schemas.stream import (
 from offchain.client import ApiError, Client, Stream
 from offchain.client import client as client_module
 from offchain.client import stream as stream_module
+from tests.unit.api.derivatives import open_derivatives, tell_index
 from tests.unit.api.exchange import MAKER, NOW_MS, TAKER, Exchange
 from tests.unit.client.conftest import CreateClient
 
@@ -93,6 +96,41 @@ async def test_a_lost_connection_loses_no_event(exchange: Exchange, create_clien
     taker = await create_client(TAKER)
     await taker.place_market("BTC-USDC", "buy", "0.1", 95_000)
     assert (await next_of(stream, TradeMessage)).data[0].price == "95000"
+
+
+async def test_a_book_goes_on_over_a_lost_connection(
+    exchange: Exchange, create_client: CreateClient, listen: Any
+) -> None:
+    """What was missed comes as updates, verified by their checksums, and no snapshot."""
+    client = await create_client(MAKER)
+    stream = listen(client, DEPTH)
+    await next_of(stream, DepthSnapshot)
+    await client.place_limit("BTC-USDC", "buy", 90_000, "0.1")
+    await next_of(stream, DepthUpdate)
+    disconnect(exchange)
+    for step in range(1, 4):
+        await client.place_limit("BTC-USDC", "buy", 90_000 + step, "0.1")
+    seen: list[Any] = []
+    while stream.books["BTC-USDC"].best_bid != 90_003:
+        seen.append(await next_of(stream, object))
+    assert {type(message) for message in seen} <= {DepthUpdate, ResumedMessage}
+    published = await client.orderbook("BTC-USDC")
+    assert stream.books["BTC-USDC"].bids() == published.bids
+    await client.place_limit("BTC-USDC", "sell", 95_000, "0.1")
+    while stream.books["BTC-USDC"].best_ask is None:
+        await next_of(stream, DepthUpdate, ResumedMessage)
+
+
+async def test_marks_are_taken_as_they_come(exchange: Exchange, create_client: CreateClient, listen: Any) -> None:
+    await open_derivatives(exchange)
+    client = await create_client(MAKER)
+    stream = listen(client, "market.BTC-PERP.markPrice", "market.BTC-PERP.fundingRate")
+    kinds = {type(await next_of(stream, MarkPriceMessage, FundingRateMessage)) for _ in range(2)}
+    assert kinds == {MarkPriceMessage, FundingRateMessage}
+    await tell_index(exchange, 96_000)
+    assert (await next_of(stream, MarkPriceMessage)).data.index_price == "96000"
+    disconnect(exchange)
+    assert (await next_of(stream, MarkPriceMessage)).data.index_price == "96000"
 
 
 async def test_a_book_that_diverged_starts_again(create_client: CreateClient, listen: Any) -> None:

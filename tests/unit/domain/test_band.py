@@ -55,7 +55,7 @@ def test_a_price_at_the_edge_is_within(create_exchange: Callable[..., Exchange])
 def test_the_refusal_says_what_would_do(banded: Exchange) -> None:
     rejection = banded.place(TAKER, BUY, 200, 1).rejection
     assert rejection is not None
-    assert "best price is 103" in rejection.detail
+    assert "the best price 103" in rejection.detail
     assert "the highest is 113" in rejection.detail
     rejection = banded.place(TAKER, SELL, 1, 1).rejection
     assert rejection is not None

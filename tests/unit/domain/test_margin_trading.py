@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from offchain.domain.account import margin_reservation_up
 from offchain.domain.clearing import PositionState, apply_fill, fee_down, has_matching_margin
-from offchain.domain.commands import ClearedPosition, ClearingChanged, ClearingPayment, MarketCreated
+from offchain.domain.commands import ClearedPosition, ClearingChanged, ClearingPayment, FundingAccrual, MarketCreated
 from offchain.domain.core import Core
 from offchain.domain.derivatives import DerivativeRules
 from offchain.domain.errors import Code
@@ -232,7 +232,7 @@ STEP = TICK << 32
 
 
 def funded(funding: int) -> ClearingChanged:
-    return ClearingChanged(digest("fund", funding), funding=[(PERP.id, 1, funding)])
+    return ClearingChanged(digest("fund", funding), funding=[FundingAccrual(PERP.id, 1, funding)])
 
 
 def settled(exchange: Exchange, number: int) -> None:

@@ -13,6 +13,7 @@ from offchain.domain.commands import (
     CancelOrder,
     ChainRollback,
     Command,
+    CreateApiKey,
     SetStatus,
     Tick,
 )
@@ -36,6 +37,7 @@ def busy(exchange: Exchange) -> Exchange:
     exchange.run(SetStatus(2, True, "maintenance"))
     exchange.run(BatchClosed(2, 2, 2, 10**10))
     exchange.run(BatchParked(2, "StaleNonce(1)", 2))
+    exchange.run(CreateApiKey(MAKER, "k1", b"\x01" * 32, "bot", ["read"], 2**40 - 1))
     return exchange
 
 
@@ -51,6 +53,7 @@ def test_restored_core_is_equal(busy: Exchange) -> None:
             o.order_hash for o in busy.core.open_orders(account)
         ]
     assert restored.next_due_ms == busy.core.next_due_ms
+    assert restored.all_api_keys() == busy.core.all_api_keys() != []
 
 
 def test_restored_core_continues_alike(busy: Exchange) -> None:

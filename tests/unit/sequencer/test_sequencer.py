@@ -8,7 +8,7 @@ import sqlite3
 import msgspec
 import pytest
 
-from offchain.domain.commands import SetStatus, Tick
+from offchain.domain.commands import CreateApiKey, SetStatus, Tick
 from offchain.domain.core import Core
 from offchain.domain.events import BalanceUpdate, Configured, Done, PlaceResult
 from offchain.domain.order import Side
@@ -92,8 +92,10 @@ async def test_full_queue_takes_nothing(create_sequencer, journal):
     with pytest.raises(Overloaded, match="10 commands"):
         await sequencer.submit(Tick(), TIMEOUT)
     # An order finds no place even where others still do: cancels and the chain's news are not kept out by orders.
-    with pytest.raises(Overloaded, match="8 commands"):
-        await sequencer.submit(create_order(MAKER, Side.BUY, 5), TIMEOUT)
+    key = CreateApiKey(MAKER, "k1", bytes(32), "bot", ["read"], 0)
+    for command in (create_order(MAKER, Side.BUY, 5), key):
+        with pytest.raises(Overloaded, match="8 commands"):
+            await sequencer.submit(command, TIMEOUT)
     slow.gate.set()
     results = await asyncio.gather(*waiting, return_exceptions=True)
     taken = sum(not isinstance(result, Exception) for result in results)

@@ -14,11 +14,14 @@ from offchain.domain.commands import (
     Bust,
     CancelOrder,
     ChainRollback,
+    CreateApiKey,
+    RevokeApiKey,
+    Tick,
     WithdrawalCanceled,
     WithdrawalRequested,
     WithdrawalSettled,
 )
-from offchain.domain.events import BalanceUpdate, BatchUpdate, DepositUpdate, OrderUpdate, Trade
+from offchain.domain.events import ApiKeyUpdate, BalanceUpdate, BatchUpdate, DepositUpdate, OrderUpdate, Trade
 from offchain.domain.market import USDC
 from offchain.domain.order import LAST_SEQUENCE, OrderStatus, Side, TimeInForce
 from offchain.ports import OrderQuery
@@ -194,6 +197,7 @@ async def test_page_size_is_bounded(views, limit):
         views.batches(limit),
         views.withdrawals(MAKER, limit),
         views.deposits(MAKER, limit),
+        views.api_keys(MAKER, limit),
         views.account_events(MAKER, 0, limit),
         views.blocks(limit),
     ]
@@ -220,6 +224,24 @@ async def test_amounts_beyond_64_bits_are_exact(views, exchange):
     assert [row.amount for row in await views.deposits(MAKER, 1)] == [amount]
     balance = next(row for row in await views.balances() if row.account == MAKER and row.asset == USDC)
     assert balance.settled == 10**12 + amount
+
+
+async def test_api_keys_show_how_they_ended(views, exchange):
+    for key_id, expiry in (("k1", 0), ("k2", 2)):
+        exchange.run(CreateApiKey(MAKER, key_id, b"\x01" * 32, key_id, ["read", "cancel"], expiry))
+    exchange.run(RevokeApiKey(MAKER, "k1"))
+    exchange.run(CreateApiKey(MAKER, "k1", b"\x02" * 32, "again", ["read"], 0))
+    exchange.maker.time_ms = 2_000
+    exchange.run(Tick())
+    await project(views, exchange)
+    assert [(row.id, row.label, row.scopes, row.status) for row in await views.api_keys(MAKER, 10)] == [
+        ("k1", "again", ("read",), "active"),
+        ("k2", "k2", ("read", "cancel"), "expired"),
+        ("k1", "k1", ("read", "cancel"), "revoked"),
+    ]
+    assert await views.api_keys(TAKER, 10) == []
+    told = [type(event) for _, event in await views.account_events(MAKER, 0, 100)]
+    assert told.count(ApiKeyUpdate) == 5
 
 
 async def test_deposit_that_is_rolled_back(views, exchange):
