@@ -87,6 +87,9 @@ class Config(BaseSettings):
     batch_seconds: float = Field(30.0, gt=0, le=600, description="age of the oldest fill at which a batch is closed")
     gas_percent: int = Field(80, ge=1, le=95, description="part of the transaction gas cap that a batch may use, %")
     max_fee_gwei: int = Field(500, ge=1, description="highest gas price that the operator pays, gwei")
+    payout_poll_seconds: float = Field(
+        60.0, gt=0, description="pause between two looks for withdrawals as CXPT whose window has passed"
+    )
     stuck_seconds: float = Field(60.0, gt=0, description="wait until a transaction is replaced at a higher price")
     settle_poll_ms: int = Field(200, ge=10, le=60_000, description="pause between two looks for what to settle, ms")
 
@@ -130,6 +133,9 @@ class Config(BaseSettings):
     )
     limit_account_orders: float = Field(50, ge=0, description="orders per second of one account")
     limit_account_cancels: float = Field(100, ge=0, description="cancels per second of one account")
+    limit_account_actions: float = Field(
+        30, ge=0, description="transactions on chain that one account may ask for per hour; the operator pays their gas"
+    )
     limit_socket_messages: float = Field(10, ge=0, description="messages per second of one WebSocket")
     limit_keys: int = Field(65_536, ge=1, description="addresses, and accounts, whose budgets are remembered")
     proxy_hops: int = Field(

@@ -48,6 +48,7 @@ class IntakeCode(StrEnum):
     INVALID_VALUE = "invalidValue"
     INVALID_ADDRESS = "invalidAddress"
     INVALID_ORDER_ID = "invalidOrderId"
+    INVALID_ACTION_ID = "invalidActionId"
     INVALID_SIGNATURE = "invalidSignature"
     SIGNER_MISMATCH = "signerMismatch"
 
@@ -305,7 +306,8 @@ def _check_market_order(order_type: str, time_in_force: int) -> None:
         raise IntakeError(Code.INVALID_TIME_IN_FORCE, "timeInForce", detail)
 
 
-def _bounded(value: int, largest: int, param: str, code: str = IntakeCode.INVALID_NUMBER) -> int:
+def bounded(value: int, largest: int, param: str, code: str = IntakeCode.INVALID_NUMBER) -> int:
+    """`value` if it is from 0 to `largest`; IntakeError otherwise."""
     if not 0 <= value <= largest:
         raise IntakeError(code, param, f"{param} must be from 0 to {largest}")
     return value
@@ -314,7 +316,8 @@ def _bounded(value: int, largest: int, param: str, code: str = IntakeCode.INVALI
 _MAX_EPOCH, _MAX_FEE_BPS = 2**32 - 1, 2**16 - 1
 
 
-def _number(text: str, decimals: int, param: str) -> int:
+def parse_number(text: str, decimals: int, param: str) -> int:
+    """Quanta of 10^-decimals; IntakeError for anything but a decimal number with no more decimals."""
     try:
         return parse_units(text, decimals)
     except ValueError as error:
@@ -331,7 +334,7 @@ def _conversion_limit(text: str | None, market: Market) -> int:
     if text is None:
         detail = f"{market.symbol} is not quoted in USDC: conversionLimit says at which rate, in USDC, it may be paid"
         raise IntakeError(Code.CONVERSION_LIMIT_MISSING, "conversionLimit", detail)
-    limit = _number(text, USDC_DECIMALS, "conversionLimit")
+    limit = parse_number(text, USDC_DECIMALS, "conversionLimit")
     if not 0 < limit <= 2**64 - 1:
         highest = format_units(2**64 - 1, USDC_DECIMALS)
         detail = f"conversionLimit must be positive and at most {highest}"
@@ -341,7 +344,7 @@ def _conversion_limit(text: str | None, market: Market) -> int:
 
 def _price(text: str, market: Market) -> int:
     """As signed: micro-USDC, or 10^-12 whole quote units, per lot."""
-    price = _number(text, market.price_decimals, "price")
+    price = parse_number(text, market.price_decimals, "price")
     if price == 0 or price % market.tick_size or price > market.max_price:
         tick = format_units(market.tick_size, market.price_decimals)
         highest = format_units(market.max_price, market.price_decimals)
@@ -351,7 +354,7 @@ def _price(text: str, market: Market) -> int:
 
 
 def _lots(text: str, market: Market, param: str, smallest: int) -> int:
-    quantity = _number(text, market.decimals, param)
+    quantity = parse_number(text, market.decimals, param)
     lots, rest = divmod(quantity, market.lot_size)
     if rest or not smallest <= lots <= market.max_quantity:
         lot = format_units(market.lot_size, market.decimals)
@@ -376,7 +379,7 @@ def _trigger(body: OrderTerms, market: Market) -> Trigger | None:
     source = TriggerSource.LAST if body.trigger_by is None else _TRIGGER_SOURCES.get(body.trigger_by)
     if source is None:
         raise _no_choice(_TRIGGER_SOURCES, "triggerBy", IntakeCode.INVALID_VALUE)
-    price = _number(body.trigger_price, market.price_decimals, "triggerPrice")
+    price = parse_number(body.trigger_price, market.price_decimals, "triggerPrice")
     # How high it may be depends on which price it is compared with, which the core knows.
     if price % market.tick_size or price > 2**63:
         tick = format_units(market.tick_size, market.price_decimals)
@@ -471,10 +474,10 @@ class Intake:
             reduce_only=body.reduce_only,
             price=_price(body.price, market),
             quantity=_lots(body.quantity, market, "quantity", 1),
-            nonce=_nonce(body.nonce),
-            epoch=_bounded(body.epoch, _MAX_EPOCH, "epoch"),
+            nonce=parse_nonce(body.nonce),
+            epoch=bounded(body.epoch, _MAX_EPOCH, "epoch"),
             expiry=_expiry(body, time_in_force, received_ms),
-            max_fee_bps=_bounded(body.max_fee_bps, _MAX_FEE_BPS, "maxFeeBps"),
+            max_fee_bps=bounded(body.max_fee_bps, _MAX_FEE_BPS, "maxFeeBps"),
             conversion_limit=_conversion_limit(body.conversion_limit, market),
         )
         expected = None if body.expect_filled is None else _lots(body.expect_filled, market, "expectFilled", 0)
@@ -559,9 +562,10 @@ def _signed(command: PlaceOrder, signature: bytes, delegate: Address | None) -> 
     return msgspec.structs.replace(command, signature=signature, delegate=delegate)
 
 
-def _nonce(text: str) -> int:
+def parse_nonce(text: str) -> int:
+    """A u64 in decimal digits; IntakeError for anything else."""
     try:
         nonce = parse_integer(text)
     except ValueError as error:
         raise IntakeError(IntakeCode.INVALID_NUMBER, "nonce", f"nonce {error}") from None
-    return _bounded(nonce, 2**64 - 1, "nonce")
+    return bounded(nonce, 2**64 - 1, "nonce")

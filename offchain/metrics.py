@@ -104,6 +104,7 @@ class CoreMetrics(Metrics):
         self.intake_seconds = self._tally("intake_seconds", "Decoding and verifying a signed request", (), "kind")
         self.order_intake = self.intake_seconds.labels("order")
         self.cancel_intake = self.intake_seconds.labels("cancel")
+        self.action_intake = self.intake_seconds.labels("action")
         self.inflight = self._gauge("inflight_requests", "Orders and cancels under way", "kind")
         self.circuit_open = self._gauge("circuit_open", "1 while orders are refused because the core does not answer")
         self.circuit_opened = self._counter("circuit_opened", "Times that the circuit breaker opened")
@@ -180,6 +181,12 @@ class WorkerMetrics(Metrics):
         self.settled_gas = self._counter("settled_gas", "Gas that mined batches used")
         self.settled_fills = self._counter("settled_fills", "Fills of mined batches")
         self.gas_per_fill = self._gauge("gas_per_fill", "Gas per fill of the last mined batch")
+        # transactions for others
+        self.actions_pending = self._gauge("actions_pending", "Transactions for others that have not ended")
+        self.oldest_action = self._gauge("oldest_action_seconds", "Time since the oldest of them was requested")
+        self.actions_sent = self._counter("actions_sent", "Transactions for others that were sent", "kind")
+        self.actions_ended = self._counter("actions_ended", "Transactions for others that ended", "kind", "outcome")
+        self.actions_gas = self._counter("actions_gas", "Gas that transactions for others used", "kind")
 
     def mined(self, fills: int, gas_used: int, seconds: float) -> None:
         """A batch is on chain: what it cost, and how long after its first match (seconds)."""

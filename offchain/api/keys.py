@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from offchain.api.actions import ActionDesk
 from offchain.api.answers import AnswerStore
 from offchain.api.breaker import Breaker
 from offchain.api.challenges import Challenges
@@ -21,6 +22,7 @@ from offchain.intake import Intake
 from offchain.metrics import CoreMetrics
 
 STATE = web.AppKey("state", ApiState)
+ACTION_DESK = web.AppKey("action_desk", ActionDesk)
 BREAKER = web.AppKey("breaker", Breaker)
 CATALOGUE = web.AppKey("catalogue", Catalogue)
 CHALLENGES = web.AppKey("challenges", Challenges)

@@ -6,6 +6,7 @@ from offchain.api.schemas import http, positions
 from offchain.catalogue import Catalogue, Listing
 from offchain.chain import eip712
 from offchain.domain.commands import Configure
+from offchain.domain.control import MAX_FEE_BPS
 from offchain.domain.events import (
     AccountUpdate,
     BalanceUpdate,
@@ -264,13 +265,18 @@ class Presenter:
             realised_pnl=format_units(update.realised, USDC_DECIMALS),
         )
 
-    def account(self, state: AccountUpdate, delegates: list[DelegateUpdate], deadline_ms: int) -> http.Account:
+    def account(
+        self, state: AccountUpdate, delegates: list[DelegateUpdate], deadline_ms: int, nonces: tuple[int, int]
+    ) -> http.Account:
+        """`nonces`: of the next signed withdrawal, and of the next signed delegate."""
         return http.Account(
             account=hex_of(state.account),
             epoch=state.epoch,
             epoch_bump_pending=state.is_bumping,
             cancels_at=deadline_ms or None,
             delegates=[self.delegate(update) for update in delegates],
+            withdrawal_nonce=str(nonces[0]),
+            delegate_nonce=str(nonces[1]),
         )
 
     def delegate(self, update: DelegateUpdate) -> http.Delegate:
@@ -364,6 +370,10 @@ class Presenter:
             assets=[USDC_ASSET, *assets],
             markets=[self.market(listing, window) for listing in catalogue.markets],
         )
+
+    def fees(self) -> http.Fees:
+        catalogue = self._catalogue
+        return http.Fees(fee_bps=catalogue.fee_bps, max_fee_bps=MAX_FEE_BPS, fee_change=_fee_change(catalogue))
 
     def oracle_price(self, market: Market, price: OraclePrice, now_ms: int) -> http.OraclePrice:
         conversion = price.conversion() if market.is_cross_quoted else None

@@ -83,6 +83,7 @@ PROBLEMS: Mapping[str, Kind] = MappingProxyType(
         IntakeCode.INVALID_VALUE: Kind(400, "A field has a value that is not possible"),
         IntakeCode.INVALID_ADDRESS: Kind(400, "An address is malformed"),
         IntakeCode.INVALID_ORDER_ID: Kind(400, "An order id is malformed"),
+        IntakeCode.INVALID_ACTION_ID: Kind(400, "An action's id is malformed"),
         IntakeCode.INVALID_SIGNATURE: Kind(400, "The signature is malformed"),
         IntakeCode.SIGNER_MISMATCH: Kind(403, "The signature is not the account's"),
         # the interface
@@ -159,6 +160,13 @@ PROBLEMS: Mapping[str, Kind] = MappingProxyType(
         Code.UNKNOWN_ACCOUNT: Kind(404, "The account is not known"),
         Code.INVALID_DEADLINE: Kind(422, "The deadline is not possible"),
         Code.INVALID_CONNECTION: Kind(409, "The connection cannot be watched"),
+        # transactions that the service sends for others
+        Code.ACCOUNT_NOT_FUNDED: Kind(403, "The account has nothing here"),
+        Code.UNKNOWN_ACTION: Kind(404, "The action is not known"),
+        Code.UNKNOWN_ASSET: Kind(404, "The asset is not known"),
+        Code.ACTION_EXPIRED: Kind(422, "What was signed has expired"),
+        Code.TOO_MANY_ACTIONS: Kind(409, "The account has too many pending actions"),
+        Code.ACTION_BACKLOG: Kind(503, "Too many transactions wait to be sent", True),
         # API keys
         Code.INVALID_API_KEY: Kind(422, "The API key is not possible"),
         Code.DUPLICATE_API_KEY: Kind(409, "The request has made an API key before"),

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from offchain.api.handlers import (
     accounts,
+    actions,
     apikeys,
     auth,
     batches,
@@ -34,6 +35,13 @@ ROUTES: tuple[web.RouteDef, ...] = (
     web.delete(_ORDER, orders.cancel_order),
     web.delete("/v1/orders", orders.cancel_orders),
     web.put("/v1/cancel-after", orders.cancel_after),
+    # transactions on chain
+    web.post("/v1/vault/withdraw", actions.withdraw),
+    web.post("/v1/account/delegates", actions.set_delegate),
+    web.post("/v1/orders/{id}/cancel-on-chain", actions.cancel_on_chain),
+    web.post("/v1/account/cancel-all-on-chain", actions.cancel_all_on_chain),
+    web.get("/v1/actions", actions.list_actions, allow_head=False),
+    web.get("/v1/actions/{id}", actions.get_action, allow_head=False),
     # signing in
     web.post("/v1/auth/challenge", auth.create_challenge),
     web.post("/v1/auth/sessions", auth.create_session),
@@ -57,6 +65,7 @@ ROUTES: tuple[web.RouteDef, ...] = (
     web.get("/v1/tickers", figures.list_tickers, allow_head=False),
     web.get("/v1/tickers/{symbol}", figures.get_ticker, allow_head=False),
     web.get("/v1/statistics", figures.get_statistics, allow_head=False),
+    web.get("/v1/fees", markets.get_fees, allow_head=False),
     web.get("/v1/funding/{symbol}", derivatives.get_funding, allow_head=False),
     web.get("/v1/open-interest", derivatives.get_open_interest, allow_head=False),
     web.get("/v1/options", derivatives.get_options, allow_head=False),

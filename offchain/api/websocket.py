@@ -396,15 +396,16 @@ async def websocket(request: web.Request) -> web.WebSocketResponse:
     if 0 < settings.max_sockets_per_address <= life.sockets_of[address]:
         detail = f"{settings.max_sockets_per_address} sockets of this address are connected"
         raise ProblemError(ApiCode.TOO_MANY_SOCKETS, detail)
+    identity = identify(request) if HEADER in request.headers else None
     credentials = request.app[CREDENTIALS]
     connection = Connection(socket, request.transport, settings.send_queue, state.metrics, credentials, state.clock)
-    if HEADER in request.headers:
-        connection.sign_in(identify(request))
     life.connections.add(connection)
     life.sockets_of[address] += 1
     session = Session(connection, request.app)
     try:
         await socket.prepare(request)
+        if identity is not None:
+            connection.sign_in(identity)
         state.metrics.answered("GET", "/v1/ws", 101, None)
         await _serve(socket, connection, session)
     finally:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
+from offchain.domain.actions import Action, ActionStatus
 from offchain.domain.market import Asset, Market
 from offchain.domain.order import Address, Order, OrderHash, SelfTrade, Trigger
 
@@ -119,6 +120,47 @@ class RevokeApiKey(Base, frozen=True, array_like=True, tag="revokeApiKey"):
 
 
 # ---------------------------------------------------------------------------------------------------------------------
+# Transactions that the service sends for others
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+class RequestAction(Base, frozen=True, array_like=True, tag="requestAction"):
+    """Send a transaction for `account`. Intake has verified the signature of what a trader has signed."""
+
+    id: bytes
+    """32 bytes; of what a trader has signed: its EIP-712 digest"""
+    account: Address
+    """`actions.OPERATOR` for what administrators ask for"""
+    action: Action
+    requested_ms: int
+
+
+class ActionSent(Base, frozen=True, array_like=True, tag="actionSent"):
+    """The worker has made this transaction of the action, and is about to give it to the node.
+
+    Journaled before, so that a worker that starts again knows of every transaction that may be mined.
+    """
+
+    id: bytes
+    tx_hash: bytes
+
+
+class ActionEnded(Base, frozen=True, array_like=True, tag="actionEnded"):
+    """What became of an action."""
+
+    id: bytes
+    status: ActionStatus
+    """settled, failed, refused or needsOwner"""
+    reason: str = ""
+    tx_hash: bytes = b""
+    """the transaction that was mined"""
+    target: Address = b""
+    """needsOwner: the contract that is to be called"""
+    data: bytes = b""
+    """needsOwner: with what"""
+
+
+# ---------------------------------------------------------------------------------------------------------------------
 # Chain
 # ---------------------------------------------------------------------------------------------------------------------
 
@@ -167,6 +209,13 @@ class WithdrawalCanceled(Base, frozen=True, array_like=True, tag="withdrawalCanc
     asset: int
     tx_hash: bytes
     log_index: int
+
+
+class WithdrawalNonceUsed(Base, frozen=True, array_like=True, tag="withdrawalNonceUsed"):
+    """The account's next signed withdrawal request carries `nonce` + 1."""
+
+    account: Address
+    nonce: int
 
 
 class WithdrawalSettled(Base, frozen=True, array_like=True, tag="withdrawalSettled"):
@@ -311,6 +360,7 @@ ChainLog = (
     | Deposited
     | WithdrawalRequested
     | WithdrawalCanceled
+    | WithdrawalNonceUsed
     | WithdrawalSettled
     | FeesCollected
     | FeeScheduled
@@ -442,6 +492,9 @@ Command = (
     PlaceOrder
     | PlaceArray
     | CancelOrder
+    | RequestAction
+    | ActionSent
+    | ActionEnded
     | CancelOrders
     | SetDeadline
     | WatchConnection

@@ -17,12 +17,16 @@ from offchain.domain import (
     ending,
     guards,
     prices,
+    relay,
     rollback,
     snapshot,
     trading,
 )
 from offchain.domain.account import LiveOrder
+from offchain.domain.actions import DueAction
 from offchain.domain.commands import (
+    ActionEnded,
+    ActionSent,
     BatchClosed,
     BatchParked,
     BatchRetry,
@@ -39,6 +43,7 @@ from offchain.domain.commands import (
     PlaceArray,
     PlaceOrder,
     Price,
+    RequestAction,
     RevokeApiKey,
     SetDeadline,
     SetStatus,
@@ -70,6 +75,9 @@ _HANDLERS: dict[type, Callable[[State, Turn, Any], Result]] = {
     PlaceOrder: trading.place,
     PlaceArray: trading.place_array,
     CancelOrder: ending.cancel,
+    RequestAction: relay.request,
+    ActionSent: relay.sent,
+    ActionEnded: relay.end,
     CancelOrders: ending.cancel_many,
     SetDeadline: guards.set_deadline,
     WatchConnection: guards.watch,
@@ -295,6 +303,15 @@ class Core:
         """The epoch that the account's orders sign, and whether they are taken."""
         known = self._state.accounts.get(account)
         return AccountUpdate(account, known.epoch, known.is_bumping) if known else AccountUpdate(account, 0, False)
+
+    def action_nonces(self, account: Address) -> tuple[int, int]:
+        """What the account's next signed withdrawal request, and its next signed delegate, carry."""
+        known = self._state.accounts.get(account)
+        return relay.next_nonces(self._state, known) if known is not None else (0, 0)
+
+    def due_actions(self) -> list[DueAction]:
+        """Transactions that are to be sent for others and have not ended, the oldest request first."""
+        return relay.due(self._state)
 
     def delegates(self, account: Address) -> list[DelegateUpdate]:
         """Who signs for the account."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
+from offchain.domain.actions import Action, ActionStatus
 from offchain.domain.errors import Rejection
 from offchain.domain.fees import FeeSchedule
 from offchain.domain.market import Asset, Market
@@ -263,6 +264,27 @@ class DelegateUpdate(Base, frozen=True, array_like=True, tag="delegateUpdate"):
     valid_until: int
 
 
+class ActionUpdate(Base, frozen=True, array_like=True, tag="actionUpdate"):
+    """A transaction that the service sends for the account was requested, or went on."""
+
+    id: bytes
+    account: Address
+    """`actions.OPERATOR` for what administrators asked for"""
+    kind: str
+    """the action's tag"""
+    status: ActionStatus
+    reason: str = ""
+    """why it ended, where it did not settle"""
+    tx_hash: bytes = b""
+    """the newest transaction, then the one that was mined"""
+    action: Action | None = None
+    """with the request only"""
+    target: Address = b""
+    """needsOwner: the contract that is to be called"""
+    data: bytes = b""
+    """needsOwner: with what"""
+
+
 class ApiKeyUpdate(Base, frozen=True, array_like=True, tag="apiKeyUpdate"):
     """An API key was made, or has ended."""
 
@@ -324,6 +346,7 @@ Event = (
     | FeeUpdate
     | AccountUpdate
     | DelegateUpdate
+    | ActionUpdate
     | Diverged
     | CommandRefused
     | Ticked
@@ -368,6 +391,17 @@ class CancelResult(Base, frozen=True, array_like=True, tag="canceled"):
     filled: int
 
 
+class ActionResult(Base, frozen=True, array_like=True, tag="action"):
+    """How an action stands."""
+
+    id: bytes
+    status: ActionStatus
+    reason: str = ""
+    tx_hash: bytes = b""
+    repeated: bool = False
+    """it had been requested before"""
+
+
 class OrdersCanceled(Base, frozen=True, array_like=True, tag="canceledOrders"):
     order_hashes: list[OrderHash]
     remaining: int
@@ -378,4 +412,4 @@ class Done(Base, frozen=True, array_like=True, tag="done"):
     """The command was applied."""
 
 
-Result = PlaceResult | ArrayResult | CancelResult | OrdersCanceled | Done | Rejection
+Result = PlaceResult | ArrayResult | CancelResult | OrdersCanceled | ActionResult | Done | Rejection

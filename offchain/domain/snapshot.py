@@ -10,6 +10,7 @@ from collections import deque
 import msgspec
 
 from offchain.domain.account import Account, Delegation, Hold, LiveOrder, NonceKey, drawn_asset
+from offchain.domain.actions import EndedAction, PendingAction
 from offchain.domain.blocks import BlockRecord, ChainView
 from offchain.domain.codec import Codec
 from offchain.domain.commands import Configure, PlaceOrder
@@ -23,7 +24,7 @@ from offchain.domain.outbox import Batch, Fill, Outbox, ParkedHalt, Release, Set
 from offchain.domain.positions import Holding
 from offchain.domain.state import MarketState, State
 
-VERSION = 7
+VERSION = 8
 """Of the snapshot's form; another form has another number."""
 
 
@@ -67,6 +68,9 @@ class _Account(msgspec.Struct, array_like=True):
     ended_keys: list[tuple[int, int, int]]
     """(instrument, nonce key, sequence)"""
     delegations: list[tuple[Address, Delegation]]
+    ending_epoch: int | None
+    nonces: tuple[int, int]
+    """of signed withdrawal requests, of signed delegates"""
     deadline_ms: int
     api_keys: list[ApiKeyUpdate]
 
@@ -141,6 +145,9 @@ class _Snapshot(msgspec.Struct, array_like=True):
     chain: _Chain
     diverged: str
     prices: list[tuple[Address, OraclePrice]]
+    actions: list[PendingAction]
+    next_action: int
+    ended_actions: list[EndedAction]
     watched: list[tuple[bytes, Address]]
     """(connection, account)"""
 
@@ -202,6 +209,9 @@ def encode(state: State) -> bytes:
             ),
             diverged=state.diverged,
             prices=list(state.prices.items()),
+            actions=list(state.actions.pending.values()),
+            next_action=state.actions.next_number,
+            ended_actions=list(state.actions.ended.values()),
             watched=list(state.watched.items()),
         )
     )
@@ -258,6 +268,8 @@ def _write_account(account: Account) -> _Account:
         account.is_bumping,
         [(instrument, key, sequence) for (instrument, key), sequence in account.ended_keys.items()],
         list(account.delegations.items()),
+        account.ending_epoch,
+        (account.withdrawal_nonce, account.delegate_nonce),
         account.deadline_ms,
         list(account.api_keys.values()),
     )
@@ -301,6 +313,9 @@ def decode(data: bytes) -> State:
     state.prices = dict(saved.prices)
     state.watched = dict(saved.watched)
     state.chain = _read_chain(saved.chain)
+    state.actions.next_number = saved.next_action
+    state.actions.pending = {one.id: one for one in saved.actions}
+    state.actions.ended = {one.id: one for one in saved.ended_actions}
     for market in saved.markets:
         venue = state.markets[market.market.id] = MarketState(market.market)
         venue.status, venue.status_at, venue.operator_halt = market.status, market.status_at, market.operator_halt
@@ -335,6 +350,8 @@ def _read_account(state: State, saved: _Account) -> None:
     for asset, settled, unsettled, reserved, held in saved.balances:
         balance = account.balance(asset)
         balance.settled, balance.unsettled, balance.reserved, balance.held = settled, unsettled, reserved, held
+    account.ending_epoch = saved.ending_epoch
+    account.withdrawal_nonce, account.delegate_nonce = saved.nonces
     account.holds = {(kind, asset): hold for kind, asset, hold in saved.holds}
     account.is_bump_requested, account.is_bumping = saved.is_bump_requested, saved.is_bumping
     account.ended_keys = {(instrument, key): sequence for instrument, key, sequence in saved.ended_keys}

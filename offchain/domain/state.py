@@ -11,6 +11,7 @@ from typing import Any
 from sortedcontainers import SortedList  # type: ignore[import-untyped,unused-ignore]
 
 from offchain.domain.account import Account, Balance, LiveOrder, NonceKey
+from offchain.domain.actions import Actions
 from offchain.domain.blocks import ChainView
 from offchain.domain.book import Book
 from offchain.domain.commands import Configure
@@ -132,6 +133,7 @@ class State:
 
     __slots__ = (
         "accounts",
+        "actions",
         "api_key_ends",
         "assets",
         "chain",
@@ -177,6 +179,7 @@ class State:
         self.api_key_ends: Any = SortedList()
         """(expiry in seconds, account, id) of API keys that expire"""
         self.next_ticket = 1
+        self.actions = Actions()
         self.chain = ChainView()
         self.outbox = Outbox()
         self.prices: dict[Address, OraclePrice] = {}

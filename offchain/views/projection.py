@@ -7,12 +7,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from offchain.domain import events as e
+from offchain.domain.actions import OPERATOR
 from offchain.domain.commands import Command, PlaceArray, PlaceOrder
 from offchain.domain.order import Address, OrderHash
 from offchain.ports import Record
 from offchain.views.candles import CandleWriter
 from offchain.views.marks import MarkWriter
-from offchain.views.schema import ASSETS, CONVERSIONS, EVENTS, MARKETS, ORDERS, TRIGGERS
+from offchain.views.schema import ACTIONS, ASSETS, CONVERSIONS, EVENTS, MARKETS, ORDERS, TRIGGERS
 
 SETTLEMENT_OF_BATCH = {
     "closed": "pending",
@@ -67,6 +68,7 @@ class Projection:
             e.AccountUpdate: self._account,
             e.DelegateUpdate: self._account,
             e.DeadlineUpdate: self._account,
+            e.ActionUpdate: self._action,
             e.ApiKeyUpdate: self._api_key,
             e.BatchUpdate: self._batch,
             e.AssetListed: self._asset,
@@ -237,6 +239,17 @@ class Projection:
 
     def _account(self, seq: int, event: e.AccountUpdate | e.DelegateUpdate | e.DeadlineUpdate) -> None:
         self._tell(seq, event, event.account)
+
+    def _action(self, seq: int, event: e.ActionUpdate) -> None:
+        news = (event.status.value, event.reason, event.tx_hash, event.target, event.data)
+        if event.action is not None:
+            row = (event.id, event.account, ACTIONS.encode(event.action), *news, self._time_ms, self._time_ms, seq)
+            self._run("INSERT OR REPLACE INTO chain_actions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+        else:
+            columns = "status = ?, reason = ?, tx_hash = ?, target = ?, data = ?, updated_ms = ?"
+            self._run(f"UPDATE chain_actions SET {columns} WHERE id = ?", (*news, self._time_ms, event.id))
+        if event.account != OPERATOR:
+            self._tell(seq, event, event.account)
 
     def _api_key(self, seq: int, event: e.ApiKeyUpdate) -> None:
         if event.is_active:

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from offchain.domain.events import BalanceUpdate, Event
 from offchain.domain.order import Address, OrderHash, OrderStatus
 from offchain.ports import (
+    ActionRow,
     ApiKeyRow,
     BatchRow,
     BlockRef,
@@ -36,6 +37,7 @@ from offchain.ports import (
 from offchain.views import candles, marks, schema
 from offchain.views.projection import Projection
 from offchain.views.schema import (
+    ACTION_COLUMNS,
     API_KEY_COLUMNS,
     BATCH_COLUMNS,
     DEPOSIT_COLUMNS,
@@ -221,11 +223,29 @@ class SqliteViews:
         sql = f"SELECT {WITHDRAWAL_COLUMNS} FROM withdrawals WHERE account = ? ORDER BY id DESC LIMIT ?"
         return await self._rows(schema.withdrawal_row, sql, account, limit)
 
+    async def open_withdrawals(self, kind: int, limit: int) -> list[WithdrawalRow]:
+        """Oldest request first. Raises ValueError for a limit outside 1..MAX_PAGE."""
+        _check_limit(limit, MAX_PAGE)
+        where = "kind = ? AND status = 'requested'"
+        sql = f"SELECT {WITHDRAWAL_COLUMNS} FROM withdrawals WHERE {where} ORDER BY id LIMIT ?"
+        return await self._rows(schema.withdrawal_row, sql, kind, limit)
+
     async def deposits(self, account: Address, limit: int) -> list[DepositRow]:
         """Newest first. Raises ValueError for a limit outside 1..MAX_PAGE."""
         _check_limit(limit, MAX_PAGE)
         sql = f"SELECT {DEPOSIT_COLUMNS} FROM deposits WHERE account = ? ORDER BY seq DESC LIMIT ?"
         return await self._rows(schema.deposit_row, sql, account, limit)
+
+    async def action(self, action_id: bytes) -> ActionRow | None:
+        """The transaction with this id that was ever asked for."""
+        sql = f"SELECT {ACTION_COLUMNS} FROM chain_actions WHERE id = ?"
+        rows = await self._rows(schema.action_row, sql, action_id)
+        return rows[0] if rows else None
+
+    async def actions(self, account: Address, before: int | None, limit: int) -> Page[ActionRow]:
+        """Newest request first. Raises ValueError for a limit outside 1..MAX_PAGE."""
+        sql = f"SELECT {ACTION_COLUMNS} FROM chain_actions WHERE account = ? AND seq < ? ORDER BY seq DESC LIMIT ?"
+        return await self._page(schema.action_row, sql, [account, _before(before)], limit)
 
     async def api_keys(self, account: Address, limit: int) -> list[ApiKeyRow]:
         """Newest first, also those that have ended. Raises ValueError for a limit outside 1..MAX_PAGE."""

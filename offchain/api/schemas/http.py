@@ -230,6 +230,10 @@ class Account(Base, frozen=True):
     cancels_at: int | None
     """when all its orders are canceled, as `PUT /v1/cancel-after` has set it; null: not"""
     delegates: list[Delegate]
+    withdrawal_nonce: str
+    """what the next signed `Withdraw` carries"""
+    delegate_nonce: str
+    """what the next signed `Delegate` carries"""
 
 
 class Withdrawal(Base, frozen=True):
@@ -324,6 +328,17 @@ class SigningDomain(Base, frozen=True):
 class FeeChange(Base, frozen=True):
     fee_bps: int
     at: int
+
+
+class Fees(Base, frozen=True):
+    """Per side of a fill, in basis points of its notional value."""
+
+    fee_bps: int
+    """of what is matched now"""
+    max_fee_bps: int
+    """the most that the contracts allow"""
+    fee_change: FeeChange | None
+    """the next one that is scheduled, from a match time on (`at`, Unix ms)"""
 
 
 class Markets(Base, frozen=True):

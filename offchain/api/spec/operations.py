@@ -16,8 +16,8 @@ from offchain.api.credentials import Scope
 from offchain.api.handlers.common import LATEST_MS
 from offchain.api.handlers.derivatives import DEFAULT_ACCRUALS, MAX_ACCRUALS
 from offchain.api.handlers.figures import DEFAULT_CANDLES, INTERVALS, MAX_CANDLES, PRICES
-from offchain.api.schemas import auth, derivatives, figures, http, positions
-from offchain.api.spec.fields import ADDRESS, ORDER_ID
+from offchain.api.schemas import actions, auth, derivatives, figures, http, positions
+from offchain.api.spec.fields import ACTION_ID, ADDRESS, ORDER_ID
 from offchain.api.state import ApiSettings
 from offchain.domain.order import OrderStatus
 
@@ -66,6 +66,7 @@ def _count(name: str, default: int, largest: int, description: str) -> Parameter
 
 ACCOUNT = Parameter("account", ADDRESS, "the token's own account, which it is without this parameter too")
 ORDER = Parameter("id", ORDER_ID, "the order's EIP-712 struct hash", required=True, place="path")
+ACTION = Parameter("id", ACTION_ID, "the EIP-712 digest of what was signed", required=True, place="path")
 SYMBOL = Parameter("symbol", {"type": "string", "minLength": 1}, "such as `BTC-USDC`", required=True, place="path")
 MARKET = Parameter("market", {"type": "string"}, "a symbol")
 SIDE = Parameter("side", {"type": "string", "enum": ["buy", "sell"]}, "only this one")
@@ -111,6 +112,9 @@ REQUIRED_KEY = replace(IDEMPOTENCY_KEY, required=True)
 KEY = Parameter("id", {"type": "string", "pattern": "^[0-9a-f]{16}$"}, "the key's id", required=True, place="path")
 
 _READS = "Includes everything that was executed when the request arrived, or what half a second of waiting brings."
+
+_ACTS = "The operator pays the gas. Sending the same bytes again is safe: it tells how the action stands."
+_ASKED = MappingProxyType({200: "it has settled already", 202: "it is taken, or pending already"})
 
 OPERATIONS: tuple[Operation, ...] = (
     # orders
@@ -202,6 +206,71 @@ OPERATIONS: tuple[Operation, ...] = (
         {200: http.CanceledOrder},
         (ORDER, IDEMPOTENCY_KEY),
         body=http.CancelBody,
+    ),
+    # transactions on chain
+    Operation(
+        "POST",
+        "/v1/vault/withdraw",
+        "actions",
+        "Request a withdrawal on chain by a signature of the account",
+        {202: actions.ActionState, 200: actions.ActionState},
+        (IDEMPOTENCY_KEY,),
+        body=actions.WithdrawalBody,
+        description=_ACTS,
+        notes=_ASKED,
+    ),
+    Operation(
+        "POST",
+        "/v1/account/delegates",
+        "actions",
+        "Set a delegate on chain by a signature of the account",
+        {202: actions.ActionState, 200: actions.ActionState},
+        (IDEMPOTENCY_KEY,),
+        body=actions.DelegateBody,
+        description=_ACTS,
+        notes=_ASKED,
+    ),
+    Operation(
+        "POST",
+        "/v1/orders/{id}/cancel-on-chain",
+        "actions",
+        "Cancel an order here at once, and on chain, by the signature that also cancels it here alone",
+        {202: actions.ActionState, 200: actions.ActionState},
+        (ORDER, IDEMPOTENCY_KEY),
+        body=http.CancelBody,
+        description=_ACTS,
+        notes=_ASKED,
+    ),
+    Operation(
+        "POST",
+        "/v1/account/cancel-all-on-chain",
+        "actions",
+        "Cancel all orders here at once, and end the account's epoch on chain",
+        {202: actions.ActionState, 200: actions.ActionState},
+        (IDEMPOTENCY_KEY,),
+        body=actions.CancelAllBody,
+        description=_ACTS,
+        notes=_ASKED,
+    ),
+    Operation(
+        "GET",
+        "/v1/actions",
+        "actions",
+        "Transactions that the service sends for an account, newest first",
+        {200: actions.ActionPage},
+        (ACCOUNT, CURSOR, LIMIT),
+        description=_READS,
+        scope=Scope.READ,
+    ),
+    Operation(
+        "GET",
+        "/v1/actions/{id}",
+        "actions",
+        "One of them",
+        {200: actions.ActionInfo},
+        (ACTION,),
+        description=_READS,
+        scope=Scope.READ,
     ),
     # signing in
     Operation(
@@ -346,6 +415,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "GET", "/v1/tickers/{symbol}", "markets", "The last 24 hours of a market", {200: figures.Ticker}, (SYMBOL,)
     ),
     Operation("GET", "/v1/statistics", "markets", "What was traded and paid in fees", {200: figures.Statistics}),
+    Operation("GET", "/v1/fees", "markets", "The fee, its scheduled change and its maximum", {200: http.Fees}),
     Operation(
         "GET",
         "/v1/funding/{symbol}",
