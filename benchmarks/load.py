@@ -249,14 +249,18 @@ _EVENT = msgspec.json.Decoder(_Event)
 
 
 async def post_at_rate(
-    port: int, requests: Sequence[bytes], ids: Sequence[str], per_s: float, connections: int, greetings: Sequence[bytes]
+    port: int,
+    requests: Sequence[bytes],
+    ids: Sequence[str],
+    per_s: float,
+    connections: int,
+    greetings: Sequence[Sequence[bytes]],
 ) -> OpenLoad:
     """Each request once, at random times (a Poisson process of `per_s`), on whichever connection is free.
 
-    `ids` names the orders; a socket says `greetings` to see what happens to them.
+    `ids` names the orders; for each of `greetings` a socket says it to see what happens to orders of its account.
     """
     opened = [await connect_http(port) for _ in range(connections)]
-    watching = await connect_socket(port)
     due: dict[str, float] = {}
     answers: list[float] = []
     events: list[float] = []
@@ -283,10 +287,11 @@ async def post_at_rate(
         connection.received = received
         connection.transport.write(request)
 
-    watching.received = watch
     for greeting in greetings:
-        watching.transport.write(greeting)
-    await asyncio.sleep(0.2)
+        watching = await connect_socket(port)
+        watching.received = watch
+        watching.transport.write(b"".join(greeting))
+    await asyncio.sleep(0.5)
     chance, started = random.Random(1), perf_counter()
     at = started
     for request, order_id in zip(requests, ids, strict=True):
