@@ -29,8 +29,8 @@ INITIAL_MARGIN = Fraction(1_000, 10_000)
 PUT_COLLATERAL = 900_000
 """micro-USDC per lot: the strike"""
 
-CENTER = {BTC_USDC.symbol: (950_000, 1_000), PERP.symbol: (950_000, 1_000), PUT.symbol: (25_000, 500)}
-"""by market: price in micro-USDC per lot, and a step"""
+CENTER = {BTC_USDC.symbol: (950_007, 1_003), PERP.symbol: (950_007, 1_003), PUT.symbol: (25_003, 501)}
+"""by market: price in micro-USDC per lot, and a step; odd, so that fees and margins have to be rounded"""
 
 MARKETS = {market.symbol: market for market in BOOKS}
 TIMES_IN_FORCE = ("GTC", "GTD", "IOC", "FOK")

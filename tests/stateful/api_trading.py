@@ -109,10 +109,17 @@ class Trading(Asking):
         return any(sent.order_id == placement.order_id for sent, _ in self.sent)
 
     @precondition(lambda self: self.sent)
-    @rule(data=st.data(), intent=intents, expected=st.sampled_from([None, None, "0", "right"]), by_socket=transports)
-    def replace(self, data: st.DataObject, intent: Intent, expected: str | None, by_socket: bool) -> None:
+    @rule(
+        data=st.data(),
+        intent=intents,
+        which=st.sampled_from(("any", "open", "partiallyFilled", "partiallyFilled")),
+        expected=st.sampled_from([None, "0", "0", "right"]),
+        by_socket=transports,
+    )
+    def replace(self, data: st.DataObject, intent: Intent, which: str, expected: str | None, by_socket: bool) -> None:
         """PUT: an open order is replaced, and nothing is placed if it has ended."""
-        old, _ = data.draw(st.sampled_from(self.sent))
+        found = [placement for placement, _ in self.sent if which in ("any", self._status_of(placement))]
+        old = data.draw(st.sampled_from(found or [placement for placement, _ in self.sent]))
         known = self.world.listeners[old.name].knowledge.open_orders().get(old.order_id)
         intent = replace(intent, symbol=old.market.symbol, key=(old.order.nonce >> 32) % 10, jump=1, trigger=None)
         if expected == "right":
@@ -134,6 +141,10 @@ class Trading(Asking):
         if not answer.code:
             ended = self.world.listeners[old.name].knowledge.orders[old.order_id]
             assert (ended["status"], ended["code"]) == ("canceled", "replaced")
+
+    def _status_of(self, placement: Placement) -> str | None:
+        order = self.world.listeners[placement.name].knowledge.orders.get(placement.order_id)
+        return order["status"] if order is not None else None
 
     @precondition(lambda self: self.sent)
     @rule(data=st.data(), by_socket=transports)

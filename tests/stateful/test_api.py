@@ -286,6 +286,7 @@ class ApiMachine(Trading):
         if is_told:
             self.world.run(self.world.exchange.submit(Tick()))
             self.world.catch_up()
+            checks.check_time(self.world)
 
     @rule(symbol=symbols, reason=st.sampled_from(["maintenance", ""]))
     def halt_or_resume(self, symbol: str, reason: str) -> None:
@@ -305,8 +306,9 @@ class ApiMachine(Trading):
     # Starting again, and reading again
     # -----------------------------------------------------------------------------------------------------------------
 
-    @rule(is_crash=st.booleans(), at=st.floats(0, 1))
-    def restart(self, is_crash: bool, at: float) -> None:
+    @rule(is_crash=st.booleans(), at=st.floats(0, 1), is_late=st.booleans())
+    def restart(self, is_crash: bool, at: float, is_late: bool) -> None:
+        """`is_late`: what was to end by time while nobody looked ends now."""
         self.world.catch_up()
         watched = {entry.name for entry in self.world.entries if entry.watched}
         before = None if watched or self.before() is None else checks.visible(self.world)
@@ -316,6 +318,8 @@ class ApiMachine(Trading):
             assert checks.visible(self.world) == before
         for name in watched:
             assert not self.world.listeners[name].knowledge.open_orders()
+        if is_late:
+            self.wait(31_000, 0, True)
 
     @rule(name=names, share=st.floats(0, 1))
     def read_again(self, name: str, share: float) -> None:
