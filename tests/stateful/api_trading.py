@@ -29,6 +29,7 @@ ELSEWHERE = eip712.Domain(1, ENGINE)
 """Another chain."""
 
 faults = st.none() | st.sampled_from(sorted(FAULTS))
+mistakes = st.lists(faults, min_size=4, max_size=8)
 
 
 class Trading(Asking):
@@ -166,16 +167,17 @@ class Trading(Asking):
                 assert answer.body == first.body
 
     @rule(
-        name=names,
-        intent=intents,
-        signer=names,
-        fault=st.none() | st.sampled_from(sorted(FAULTS)),
-        by_socket=transports,
+        name=names, intent=intents, signer=names, wrong=st.lists(faults, min_size=4, max_size=8), by_socket=transports
     )
-    def place_wrongly(self, name: str, intent: Intent, signer: str, fault: str | None, by_socket: bool) -> None:
-        if fault is None:
-            self._forge(name, signer, intent, by_socket)
-            return
+    def place_wrongly(self, name: str, intent: Intent, signer: str, wrong: list[str | None], by_socket: bool) -> None:
+        for fault in wrong:
+            if fault is None:
+                self._forge(name, signer, intent, by_socket)
+            else:
+                self._spoil(name, intent, fault, by_socket)
+
+    def _spoil(self, name: str, intent: Intent, fault: str, by_socket: bool) -> None:
+        """Change a signed body; what is wrong with it is told by code and name."""
         change, code, param = FAULTS[fault]
         body = change(self._spoiled(name, intent))
         before, tail = self.before(), self.world.exchange.sequencer.tail()
