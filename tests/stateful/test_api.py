@@ -315,9 +315,11 @@ class ApiMachine(Trading):
     # Starting again, and reading again
     # -----------------------------------------------------------------------------------------------------------------
 
-    @rule(is_crash=st.booleans(), at=st.floats(0, 1), is_late=st.booleans())
-    def restart(self, is_crash: bool, at: float, is_late: bool) -> None:
-        """`is_late`: what was to end by time while nobody looked ends now."""
+    @rule(is_crash=st.booleans(), at=st.sampled_from((0.0, 0.5, 1.0, 1.0)), silent=st.none() | names)
+    def restart(self, is_crash: bool, at: float, silent: str | None) -> None:
+        """`silent`: who has set a deadline before, and does not put it off afterwards."""
+        if silent is not None:
+            self.cancel_after(silent, 30, by_socket=False)
         self.world.catch_up()
         watched = {entry.name for entry in self.world.entries if entry.watched}
         before = None if watched or self.before() is None else checks.visible(self.world)
@@ -327,8 +329,8 @@ class ApiMachine(Trading):
             assert checks.visible(self.world) == before
         for name in watched:
             assert not self.world.listeners[name].knowledge.open_orders()
-        if is_late:
-            self.wait(31_000, 0, True)
+        if silent is not None:
+            self.wait(31_000, 0, is_told=True)
 
     @rule(name=names, share=st.floats(0, 1))
     def read_again(self, name: str, share: float) -> None:
