@@ -92,22 +92,29 @@ class Listener:
     async def connect(self, api: TestClient, token: str | None, symbols: list[str]) -> None:
         headers = {"Authorization": f"Bearer {token}"} if token is not None else {}
         self._socket = await api.ws_connect("/v1/ws", headers=headers)
-        channels = [self.channel] if self.channel else [f"market.{symbol}.depth" for symbol in symbols]
-        request: dict[str, Any] = {"op": "subscribe", "channels": channels, "id": "s"}
         if self.channel:
             self._resumed = False
-            request["after"] = self.seq
+            await self._subscribe(self.channel, self.seq)
         for symbol in symbols:
-            self.books.setdefault(symbol, OrderBook())
+            book = self.books.setdefault(symbol, OrderBook())
+            await self._subscribe(f"market.{symbol}.depth", book.seq or None)
+
+    async def _subscribe(self, channel: str, after: int | None) -> None:
+        assert self._socket is not None
+        request: dict[str, Any] = {"op": "subscribe", "channels": [channel], "id": "s"}
+        if after is not None:
+            request["after"] = after
         await self._socket.send_json(request)
 
     async def disconnect(self) -> None:
         assert self._socket is not None
         await self._socket.close()
+        self._socket = None
 
     async def catch_up(self) -> None:
-        """Take in everything that has been sent so far."""
-        assert self._socket is not None
+        """Take in everything that has been sent so far, unless the connection is lost."""
+        if self._socket is None:
+            return
         number = next(self._numbers)
         await self._socket.send_json({"op": "ping", "id": number})
         while (await self._next()).get("id") != number:
@@ -127,7 +134,7 @@ class Listener:
             assert message["op"] != "error", message
         elif message["channel"] == self.channel:
             self._take(message)
-        else:
+        elif message["type"] != "resumed":
             self.books[message["channel"].split(".")[1]].apply(DEPTH.decode(received.data))
         return message
 

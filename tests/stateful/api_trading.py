@@ -29,6 +29,9 @@ ELSEWHERE = eip712.Domain(1, ENGINE)
 """Another chain."""
 
 faults = st.none() | st.sampled_from(sorted(FAULTS))
+wishes = st.lists(st.tuples(names, st.one_of(intents, taking()), transports), min_size=3, max_size=8)
+"""who, what, and whether over a socket"""
+
 mistakes = st.lists(faults, min_size=4, max_size=8)
 
 
@@ -41,7 +44,7 @@ class Trading(Asking):
         for name, spread, lots in (("maker", 1, 50), ("other", 2, 200)):
             self.place_array(name, quotes(spread, lots), by_socket=False)
 
-    @rule(wanted=st.lists(st.tuples(names, st.one_of(intents, taking()), transports), min_size=3, max_size=8))
+    @rule(wanted=wishes)
     def place(self, wanted: list[tuple[str, Intent, bool]]) -> None:
         for who, intent, by_socket in wanted:
             placement = self.desk.sign(who, intent, self.now_ms)

@@ -141,11 +141,26 @@ class World:
             name: credentials.open_session(trader.address, trader.address, 2**52)[0] for name, trader in TRADERS.items()
         }
         self.tokens["fees"], _ = credentials.open_session(Collector.address, Collector.address, 2**52)
-        for name, trader in TRADERS.items():
-            listener = self.listeners.setdefault(name, Listener(trader.account))
+        for name in (*TRADERS, "public"):
+            await self._listen(name)
+
+    async def _listen(self, name: str) -> None:
+        """Subscribe, for the first time or from what was heard last."""
+        if name == "public":
+            public = self.listeners.setdefault(name, Listener(""))
+            await public.connect(self.api, None, [market.symbol for market in BOOKS])
+        else:
+            listener = self.listeners.setdefault(name, Listener(TRADERS[name].account))
             await listener.connect(self.api, self.tokens[name], [])
-        public = self.listeners.setdefault("public", Listener(""))
-        await public.connect(self.api, None, [market.symbol for market in BOOKS])
+
+    def lose(self, name: str) -> None:
+        """Who listens loses the connection, without noticing."""
+        note(f"--- {name} is disconnected")
+        self.run(self.listeners[name].disconnect())
+
+    def listen_again(self, name: str) -> None:
+        note(f"--- {name} connects again")
+        self.run(self._listen(name))
 
     def restart(self, *, is_crash: bool, at: float) -> None:
         """Stop, recover from a snapshot at this part of the journal and from what follows it, and go on."""
@@ -290,6 +305,20 @@ class World:
             await reader.until_resumed()
             await reader.disconnect()
             return reader.messages
+
+        return self.run(hear())
+
+    def snapshot(self, name: str) -> dict[str, Any]:
+        """What a new subscriber of the trader's channel hears first."""
+
+        async def hear() -> dict[str, Any]:
+            async with self.api.ws_connect("/v1/ws") as socket:
+                await socket.send_json({"op": "signIn", "token": self.tokens[name]})
+                await socket.send_json({"op": "subscribe", "channels": [f"trader.{TRADERS[name].account}"]})
+                while (message := await socket.receive_json()).get("type") != "snapshot":
+                    assert message["op"] in ("signedIn", "subscribed"), message
+                data: dict[str, Any] = message["data"]
+                return data
 
         return self.run(hear())
 

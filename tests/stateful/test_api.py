@@ -26,11 +26,8 @@ from offchain.domain.market import USDC
 from tests import strategies
 from tests.stateful import api_checks as checks
 from tests.stateful.api_asking import as_answer, names, transports
-from tests.stateful.api_orders import (
-    symbols,
-    units,
-)
-from tests.stateful.api_trading import Trading
+from tests.stateful.api_orders import Intent, symbols, units
+from tests.stateful.api_trading import Trading, wishes
 from tests.stateful.api_world import TRADERS
 from tests.unit.api.derivatives import tell_index
 from tests.unit.api.exchange import BTC
@@ -332,8 +329,17 @@ class ApiMachine(Trading):
         if silent is not None:
             self.wait(31_000, 0, is_told=True)
 
+    @rule(name=names | st.just("public"), wanted=wishes)
+    def miss(self, name: str, wanted: list[tuple[str, Intent, bool]]) -> None:
+        """Something happens while one is not connected."""
+        self.world.lose(name)
+        self.place(wanted)
+        self.world.listen_again(name)
+        self.world.catch_up()
+
     @rule(name=names, share=st.floats(0, 1))
     def read_again(self, name: str, share: float) -> None:
+        checks.check_snapshot(self.world, name)
         checks.check_replay(self.world, name, int(share * self.world.exchange.sequencer.tail()))
 
     # -----------------------------------------------------------------------------------------------------------------
