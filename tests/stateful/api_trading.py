@@ -23,7 +23,7 @@ from tests.stateful.api_orders import (
     units,
 )
 from tests.stateful.api_world import DOCUMENTED, TRADERS, Answer
-from tests.unit.api.exchange import DOMAIN, ENGINE
+from tests.unit.api.exchange import BTC_USDC, DOMAIN, ENGINE, FEE_BPS
 
 ELSEWHERE = eip712.Domain(1, ENGINE)
 """Another chain."""
@@ -33,6 +33,20 @@ wishes = st.lists(st.tuples(names, st.one_of(intents, taking()), transports), mi
 """who, what, and whether over a socket"""
 
 mistakes = st.lists(faults, min_size=4, max_size=8)
+
+
+IMPOSSIBLE: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "invalidPostOnly": ({"time_in_force": 2, "expiry": 60}, {"postOnly": True}),
+    "reduceOnlySpot": ({"reduce_only": True}, {}),
+    "feeAboveCap": ({"max_fee_bps": FEE_BPS - 1}, {}),
+    "staleEpoch": ({"epoch": 1}, {}),
+    "invalidNonce": ({"nonce": (None, 2**32 - 1)}, {}),
+    "nonceKeyMarket": ({"nonce": (10, None)}, {}),
+    "expectFilledMismatch": ({"nonce": (9, None)}, {"expectFilled": "0"}),
+}
+"""By the code with which the engine refuses them: what is signed instead, and what comes with it unsigned."""
+
+impossible = st.sampled_from(sorted(IMPOSSIBLE))
 
 
 class Trading(Asking):
@@ -190,6 +204,40 @@ class Trading(Asking):
             answer = self.world.ask("POST", "/v1/orders", body)
         assert (answer.code, answer.body["param"]) == (code, param), answer
         self.refused(answer, before, tail)
+
+    @rule(
+        name=st.sampled_from(("maker", "other")),
+        intent=intents,
+        code=st.sampled_from(sorted(IMPOSSIBLE)),
+        by_socket=transports,
+    )
+    def place_impossibly(self, name: str, intent: Intent, code: str, by_socket: bool) -> None:
+        """Well signed, and refused by the engine for what is signed; what the key has open goes on."""
+        changes, unsigned = IMPOSSIBLE[code]
+        intent = replace(intent, symbol=BTC_USDC.symbol, jump=1, trigger=None, unsigned={}, time_in_force="GTC")
+        placement = self.desk.sign(name, intent, self.now_ms, **self._signed(name, intent, changes))
+        placement.body |= unsigned
+        before = self.before()
+        answer = self.submit(placement, by_socket=by_socket)
+        self.sent.append((placement, answer))
+        assert answer.code == ("marketNotActive" if intent.symbol in self.halted else code), answer
+        if answer.code != "invalidNonce":
+            self.desk.used(placement)
+        self.refused(answer, before)
+        again = self.submit(placement, by_socket=by_socket)
+        assert again.code == answer.code or answer.code == "marketNotActive"
+        self.refused(again, before)
+
+    def _signed(self, name: str, intent: Intent, changes: dict[str, Any]) -> dict[str, Any]:
+        """`nonce` of changes: which key, in place of the intent's, and which sequence if it is not the next."""
+        changes = dict(changes)
+        if "nonce" in changes:
+            key, sequence = changes["nonce"]
+            key = self.desk.key_of(intent) if key is None else key
+            changes["nonce"] = key << 32 | (sequence or self.desk.latest.get((name, key), 0) + 1)
+        if "expiry" in changes:
+            changes["expiry"] += self.now_ms // 1000
+        return changes
 
     def _forge(self, name: str, signer: str, intent: Intent, by_socket: bool) -> None:
         """Another trader signs, or the account itself for another chain."""
