@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from fractions import Fraction
 from typing import Any
 
+from tests.stateful.api_listener import Knowledge
 from tests.stateful.api_orders import (
     FEE,
     LOTS_PER_BTC,
@@ -257,18 +258,16 @@ def _all(world: World, path: str, name: str, by: str | None) -> list[Row]:
 def check_replay(world: World, name: str, after: int) -> None:
     """A reader who heard everything up to `after` and nothing since comes to know what one knows who never left."""
     listener = world.listeners[name]
-    earlier = type(listener.knowledge)()
+    known = Knowledge()
     for message in listener.messages:
         if message["seq"] <= after:
-            earlier.apply(message)
-    replayed = world.replay(name, after)
+            known.apply(message)
+    replayed = world.read_on(name, after, known)
     live = [message for message in listener.messages if message["seq"] > after]
     assert list(map(_essence, _own(replayed, listener.knowledge.fills))) == list(
         map(_essence, _own(live, listener.knowledge.fills))
     )
-    for message in replayed:
-        earlier.apply(message)
-    assert earlier.state() == listener.knowledge.state()
+    assert known.state() == listener.knowledge.state()
 
 
 def check_snapshot(world: World, name: str) -> None:

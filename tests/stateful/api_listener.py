@@ -78,13 +78,12 @@ class Knowledge:
 class Listener:
     """Hears one account's channel, or the books of markets; after a lost connection it goes on where it was."""
 
-    def __init__(self, account: str) -> None:
+    def __init__(self, account: str, knowledge: Knowledge | None = None) -> None:
         self.channel = f"trader.{account}" if account else ""
         self.seq = 0
         self.messages: list[dict[str, Any]] = []
-        self.knowledge = Knowledge()
+        self.knowledge = knowledge or Knowledge()
         self.books: dict[str, OrderBook] = {}
-        self.snapshots = 0
         self._socket: ClientWebSocketResponse | None = None
         self._numbers = itertools.count()
         self._resumed = True

@@ -26,7 +26,7 @@ from offchain.domain.commands import Configure, ConnectionLost
 from offchain.domain.core import Core
 from offchain.domain.market import USDC
 from offchain.replica import Replica
-from tests.stateful.api_listener import Listener
+from tests.stateful.api_listener import Knowledge, Listener
 from tests.unit.api.derivatives import MARKETS, PERP, PUT, tell_index
 from tests.unit.api.exchange import (
     BTC,
@@ -295,11 +295,11 @@ class World:
 
         self.run(close())
 
-    def replay(self, name: str, after: int) -> list[dict[str, Any]]:
-        """The messages with which a reader who has heard everything up to `after` is brought up to date."""
+    def read_on(self, name: str, after: int, known: Knowledge) -> list[dict[str, Any]]:
+        """The messages with which a reader who knows everything up to `after` is brought up to date, and `known`."""
 
         async def hear() -> list[dict[str, Any]]:
-            reader = Listener(TRADERS[name].account)
+            reader = Listener(TRADERS[name].account, known)
             reader.seq = after
             await reader.connect(self.api, self.tokens[name], [])
             await reader.until_resumed()
