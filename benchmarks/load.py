@@ -121,7 +121,6 @@ class Socket(_Connection):
             return 2 + size
         return 4 + int.from_bytes(data[2:4], "big") if size == 126 else 10 + int.from_bytes(data[2:10], "big")
 
-
     def _deliver(self, answer: bytes) -> None:
         if answer[0] == 0x89:  # a ping
             self.transport.write(bytes((0x8A, 0x80 | answer[1])) + bytes(4) + answer[2:])
