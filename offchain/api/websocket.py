@@ -183,7 +183,8 @@ class Session:
         self._clock = state.clock
         self._settings = state.settings
         self._channels: dict[str, tuple[str, Market | Address]] = {}
-        self._entry = OrderEntry(app[DESK], state.settings.max_pending, self._send, self._refuse)
+        self._entry = OrderEntry(app[DESK], connection.require, state.settings.max_pending, self._send, self._refuse)
+        self._desk, self._life = app[DESK], app[LIFE]
 
     async def handle(self, text: str) -> None:
         """Do what one message asks. Raises ConnectionError if the connection closes meanwhile."""
@@ -257,9 +258,13 @@ class Session:
         raise ProblemError(ApiCode.RATE_LIMITED, exhausted(use, "this socket"))
 
     def leave(self) -> None:
-        """Give up all subscriptions."""
+        """Give up all subscriptions, and let the core know if the loss of this socket cancels orders."""
         for name in list(self._channels):
             self._drop(name)
+        if self._entry.watched is not None:
+            losing = asyncio.create_task(self._desk.lose(self._entry.watched))
+            self._life.losses.add(losing)
+            losing.add_done_callback(self._life.losses.discard)
 
     async def _subscribe(self, request_id: str | int | None, names: list[str], after: int | None) -> None:
         wanted = {name: self._resolve(name) for name in names}
