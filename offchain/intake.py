@@ -48,6 +48,7 @@ class IntakeCode(StrEnum):
     INVALID_VALUE = "invalidValue"
     INVALID_ADDRESS = "invalidAddress"
     INVALID_ORDER_ID = "invalidOrderId"
+    INVALID_ACTION_ID = "invalidActionId"
     INVALID_SIGNATURE = "invalidSignature"
     SIGNER_MISMATCH = "signerMismatch"
 
@@ -160,13 +161,18 @@ _FAST_JSON = msgspec.json.Decoder()
 """Takes nothing that the careful one refuses, except repeated fields."""
 
 
-def _members(value: Any) -> int:
-    """Fields of all objects in a JSON value."""
-    if type(value) is dict:
-        return len(value) + sum(_members(each) for each in value.values() if type(each) is dict or type(each) is list)
-    if type(value) is list:
-        return sum(map(_members, value))
-    return 0
+def _members(value: dict[str, Any], containers: int) -> int:
+    """Fields of an object and of all within it; there are no more than so many objects and arrays."""
+    members = 0
+    within: list[Any] = [value]
+    for each in within:  # which grows meanwhile
+        values: Any = each
+        if type(each) is dict:
+            members += len(each)
+            values = each.values()
+        if len(within) < containers:
+            within += [one for one in values if type(one) is dict or type(one) is list]
+    return members
 
 
 def decode_object(raw: bytes) -> dict[str, Any]:
@@ -177,7 +183,7 @@ def decode_object(raw: bytes) -> dict[str, Any]:
     try:
         value = _FAST_JSON.decode(raw)
         # Every field has a colon. If there are more of them, a field is repeated, or a text has one.
-        if type(value) is dict and (len(value) if brackets == 1 else _members(value)) == raw.count(b":"):
+        if type(value) is dict and _members(value, brackets) == raw.count(b":"):
             return value
     except (ValueError, RecursionError):
         pass  # what follows says why
@@ -206,7 +212,7 @@ def decode_body(raw: Body, shape: type[BodyT]) -> BodyT:
         raise _explained(fields, shape, error) from None
 
 
-_JSON_TYPES = {
+_JSON_TYPES: dict[Any, str] = {
     str: "a string",
     int: "an integer",
     bool: "true or false",
@@ -241,7 +247,7 @@ def _wanted(annotation: Any) -> type:
     if get_origin(annotation) is list:
         return list
     options: tuple[type, ...] = getattr(annotation, "__args__", ()) or (annotation,)
-    return options[0]
+    return get_origin(options[0]) or options[0]
 
 
 def shown(name: object) -> str:
@@ -300,7 +306,8 @@ def _check_market_order(order_type: str, time_in_force: int) -> None:
         raise IntakeError(Code.INVALID_TIME_IN_FORCE, "timeInForce", detail)
 
 
-def _bounded(value: int, largest: int, param: str, code: str = IntakeCode.INVALID_NUMBER) -> int:
+def bounded(value: int, largest: int, param: str, code: str = IntakeCode.INVALID_NUMBER) -> int:
+    """`value` if it is from 0 to `largest`; IntakeError otherwise."""
     if not 0 <= value <= largest:
         raise IntakeError(code, param, f"{param} must be from 0 to {largest}")
     return value
@@ -309,7 +316,8 @@ def _bounded(value: int, largest: int, param: str, code: str = IntakeCode.INVALI
 _MAX_EPOCH, _MAX_FEE_BPS = 2**32 - 1, 2**16 - 1
 
 
-def _number(text: str, decimals: int, param: str) -> int:
+def parse_number(text: str, decimals: int, param: str) -> int:
+    """Quanta of 10^-decimals; IntakeError for anything but a decimal number with no more decimals."""
     try:
         return parse_units(text, decimals)
     except ValueError as error:
@@ -326,7 +334,7 @@ def _conversion_limit(text: str | None, market: Market) -> int:
     if text is None:
         detail = f"{market.symbol} is not quoted in USDC: conversionLimit says at which rate, in USDC, it may be paid"
         raise IntakeError(Code.CONVERSION_LIMIT_MISSING, "conversionLimit", detail)
-    limit = _number(text, USDC_DECIMALS, "conversionLimit")
+    limit = parse_number(text, USDC_DECIMALS, "conversionLimit")
     if not 0 < limit <= 2**64 - 1:
         highest = format_units(2**64 - 1, USDC_DECIMALS)
         detail = f"conversionLimit must be positive and at most {highest}"
@@ -336,7 +344,7 @@ def _conversion_limit(text: str | None, market: Market) -> int:
 
 def _price(text: str, market: Market) -> int:
     """As signed: micro-USDC, or 10^-12 whole quote units, per lot."""
-    price = _number(text, market.price_decimals, "price")
+    price = parse_number(text, market.price_decimals, "price")
     if price == 0 or price % market.tick_size or price > market.max_price:
         tick = format_units(market.tick_size, market.price_decimals)
         highest = format_units(market.max_price, market.price_decimals)
@@ -346,7 +354,7 @@ def _price(text: str, market: Market) -> int:
 
 
 def _lots(text: str, market: Market, param: str, smallest: int) -> int:
-    quantity = _number(text, market.decimals, param)
+    quantity = parse_number(text, market.decimals, param)
     lots, rest = divmod(quantity, market.lot_size)
     if rest or not smallest <= lots <= market.max_quantity:
         lot = format_units(market.lot_size, market.decimals)
@@ -355,6 +363,11 @@ def _lots(text: str, market: Market, param: str, smallest: int) -> int:
         detail = f"{param} must be a {positive}multiple of the lot {lot} and at most {largest} in {market.symbol}"
         raise IntakeError(Code.INVALID_QUANTITY, param, detail)
     return lots
+
+
+def parse_lots(text: str, market: Market, param: str) -> int:
+    """A positive quantity of a market's base asset, in lots. Raises IntakeError."""
+    return _lots(text, market, param, 1)
 
 
 def _trigger(body: OrderTerms, market: Market) -> Trigger | None:
@@ -371,7 +384,7 @@ def _trigger(body: OrderTerms, market: Market) -> Trigger | None:
     source = TriggerSource.LAST if body.trigger_by is None else _TRIGGER_SOURCES.get(body.trigger_by)
     if source is None:
         raise _no_choice(_TRIGGER_SOURCES, "triggerBy", IntakeCode.INVALID_VALUE)
-    price = _number(body.trigger_price, market.price_decimals, "triggerPrice")
+    price = parse_number(body.trigger_price, market.price_decimals, "triggerPrice")
     # How high it may be depends on which price it is compared with, which the core knows.
     if price % market.tick_size or price > 2**63:
         tick = format_units(market.tick_size, market.price_decimals)
@@ -466,10 +479,10 @@ class Intake:
             reduce_only=body.reduce_only,
             price=_price(body.price, market),
             quantity=_lots(body.quantity, market, "quantity", 1),
-            nonce=_nonce(body.nonce),
-            epoch=_bounded(body.epoch, _MAX_EPOCH, "epoch"),
+            nonce=parse_nonce(body.nonce),
+            epoch=bounded(body.epoch, _MAX_EPOCH, "epoch"),
             expiry=_expiry(body, time_in_force, received_ms),
-            max_fee_bps=_bounded(body.max_fee_bps, _MAX_FEE_BPS, "maxFeeBps"),
+            max_fee_bps=bounded(body.max_fee_bps, _MAX_FEE_BPS, "maxFeeBps"),
             conversion_limit=_conversion_limit(body.conversion_limit, market),
         )
         expected = None if body.expect_filled is None else _lots(body.expect_filled, market, "expectFilled", 0)
@@ -554,9 +567,10 @@ def _signed(command: PlaceOrder, signature: bytes, delegate: Address | None) -> 
     return msgspec.structs.replace(command, signature=signature, delegate=delegate)
 
 
-def _nonce(text: str) -> int:
+def parse_nonce(text: str) -> int:
+    """A u64 in decimal digits; IntakeError for anything else."""
     try:
         nonce = parse_integer(text)
     except ValueError as error:
         raise IntakeError(IntakeCode.INVALID_NUMBER, "nonce", f"nonce {error}") from None
-    return _bounded(nonce, 2**64 - 1, "nonce")
+    return bounded(nonce, 2**64 - 1, "nonce")

@@ -104,9 +104,11 @@ class CoreMetrics(Metrics):
         self.intake_seconds = self._tally("intake_seconds", "Decoding and verifying a signed request", (), "kind")
         self.order_intake = self.intake_seconds.labels("order")
         self.cancel_intake = self.intake_seconds.labels("cancel")
+        self.action_intake = self.intake_seconds.labels("action")
         self.inflight = self._gauge("inflight_requests", "Orders and cancels under way", "kind")
         self.circuit_open = self._gauge("circuit_open", "1 while orders are refused because the core does not answer")
         self.circuit_opened = self._counter("circuit_opened", "Times that the circuit breaker opened")
+        self.admin_actions = self._counter("admin_actions", "What administrators asked for", "action", "outcome")
         # matching and journal
         self.queue = self._gauge("queue_depth", "Commands that wait for the core")
         self.queue_limit = self._gauge("queue_limit", "Commands that may wait for the core")
@@ -136,6 +138,7 @@ class CoreMetrics(Metrics):
         self.head = self._gauge("chain_head_block", "Number of the newest block that was seen")
         self.parked = self._gauge("parked_batch", "Number of the parked batch, 0 if there is none")
         self.diverged = self._gauge("chain_diverged", "1 if the chain contradicts the journal")
+        self.halted = self._gauge("exchange_halted", "1 while all markets are halted by the operator")
         self.ready = self._gauge("ready", "1 if the service is ready")
         self._http: dict[tuple[str, str, int], tuple[Count, Tally]] = {}
 
@@ -180,6 +183,12 @@ class WorkerMetrics(Metrics):
         self.settled_gas = self._counter("settled_gas", "Gas that mined batches used")
         self.settled_fills = self._counter("settled_fills", "Fills of mined batches")
         self.gas_per_fill = self._gauge("gas_per_fill", "Gas per fill of the last mined batch")
+        # transactions for others
+        self.actions_pending = self._gauge("actions_pending", "Transactions for others that have not ended")
+        self.oldest_action = self._gauge("oldest_action_seconds", "Time since the oldest of them was requested")
+        self.actions_sent = self._counter("actions_sent", "Transactions for others that were sent", "kind")
+        self.actions_ended = self._counter("actions_ended", "Transactions for others that ended", "kind", "outcome")
+        self.actions_gas = self._counter("actions_gas", "Gas that transactions for others used", "kind")
 
     def mined(self, fills: int, gas_used: int, seconds: float) -> None:
         """A batch is on chain: what it cost, and how long after its first match (seconds)."""

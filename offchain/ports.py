@@ -5,14 +5,15 @@ Every adapter of a port passes the same test suite.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Generic, Protocol, TypeVar
 
 import msgspec
 
+from offchain.domain.actions import Action
 from offchain.domain.commands import ChainBlock, ChainRollback, Command, Configure
 from offchain.domain.core import Status
-from offchain.domain.events import BalanceUpdate, Event, Result
+from offchain.domain.events import AdminActed, BalanceUpdate, Event, Result
 from offchain.domain.oracle import Conversion
 from offchain.domain.order import Address, Order, OrderHash, Trigger
 
@@ -207,6 +208,25 @@ class DepositRow(msgspec.Struct, frozen=True):
     seq: int
 
 
+class ActionRow(msgspec.Struct, frozen=True):
+    """A transaction that the service sends for an account, as readers see it."""
+
+    id: bytes
+    account: Address
+    action: Action
+    status: str
+    reason: str
+    tx_hash: bytes
+    target: Address
+    """where only the owner may send it: the contract that is to be called"""
+    data: bytes
+    """where only the owner may send it: with what"""
+    created_ms: int
+    updated_ms: int
+    seq: int
+    """event sequence of the request; actions page by it"""
+
+
 class ApiKeyRow(msgspec.Struct, frozen=True):
     id: str
     label: str
@@ -238,6 +258,39 @@ class ItemRow(msgspec.Struct, frozen=True):
     maker: OrderRow | None
     taker: OrderRow | None
     withdrawal: WithdrawalRow | None
+
+
+class AuditRow(msgspec.Struct, frozen=True):
+    """An entry of the administrators' audit log."""
+
+    seq: int
+    """number of the entry"""
+    time_ms: int
+    event: AdminActed
+
+
+class AuditQuery(msgspec.Struct, frozen=True):
+    subject: str | None = None
+    action: str | None = None
+    """its name in the log"""
+
+
+class DeadLetterRow(msgspec.Struct, frozen=True):
+    """A batch that settlement was stopped for."""
+
+    seq: int
+    """number of the letter"""
+    batch: int
+    first: int
+    last: int
+    item: int | None
+    """the one at fault, where it is known"""
+    reason: str
+    """the contract's error"""
+    status: str
+    """parked | retried | settled | reopened: its items were busted, or go into another batch"""
+    parked_ms: int
+    updated_ms: int
 
 
 class OrderQuery(msgspec.Struct, frozen=True):
@@ -314,12 +367,32 @@ class Views(Protocol):
 
     async def batch(self, number: int) -> BatchRow | None: ...
 
+    async def dead_letters(self, before: int | None, limit: int) -> Page[DeadLetterRow]:
+        """Newest first."""
+        ...
+
+    async def dead_letter(self, number: int) -> DeadLetterRow | None: ...
+
+    async def admin_audit(self, query: AuditQuery, before: int | None, limit: int) -> Page[AuditRow]:
+        """Newest first."""
+        ...
+
     async def withdrawals(self, account: Address, limit: int) -> list[WithdrawalRow]:
         """Newest first."""
         ...
 
+    async def open_withdrawals(self, kind: int, limit: int) -> list[WithdrawalRow]:
+        """Requests of a kind that are neither released nor settled nor canceled, the oldest first."""
+        ...
+
     async def deposits(self, account: Address, limit: int) -> list[DepositRow]:
         """Newest first."""
+        ...
+
+    async def action(self, action_id: bytes) -> ActionRow | None: ...
+
+    async def actions(self, account: Address, before: int | None, limit: int) -> Page[ActionRow]:
+        """Newest first; of `actions.OPERATOR` what administrators asked for."""
         ...
 
     async def api_keys(self, account: Address, limit: int) -> list[ApiKeyRow]:
@@ -436,6 +509,10 @@ class ChainUnavailable(Exception):
     """The node cannot be reached or answers with an error that says nothing about the transaction."""
 
 
+Announce = Callable[[bytes], Awaitable[None]]
+"""Is told the hash of a transaction that is about to be sent."""
+
+
 class Chain(Protocol):
     """The node, seen through the contracts. Raises ChainUnavailable for everything that a retry may cure."""
 
@@ -469,11 +546,20 @@ class Chain(Protocol):
         """Run a call from the operator to `to`, as in `send`, against the newest state; None if it would succeed."""
         ...
 
-    async def send(self, to: str, data: bytes) -> bytes:
-        """Sign as operator, send an EIP-1559 transaction to `to` ("Engine" or "WithdrawalQueue") and return its hash.
+    async def send(self, to: str, data: bytes, announce: Announce | None = None) -> bytes:
+        """Sign as operator, send an EIP-1559 transaction to a contract, by its name, and return its hash.
 
-        A transaction of ours that is still waiting is replaced.
+        A transaction of ours that is still waiting is replaced. `announce` is told each hash before the node gets the
+        transaction, which is not sent if that raises.
         """
+        ...
+
+    async def head_number(self) -> int:
+        """Number of the newest block."""
+        ...
+
+    def address(self, contract: str) -> Address:
+        """Where a contract is, by its name. ValueError for another name."""
         ...
 
     async def receipt(self, tx_hash: bytes) -> Receipt | None: ...

@@ -8,7 +8,7 @@ bytes. One transaction is under way at a time.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 
 import structlog
@@ -30,6 +30,7 @@ from offchain.chain.calldata import release_calldata, settle_calldata
 from offchain.domain.batch import Batch
 from offchain.domain.commands import BatchClosed, BatchParked, BatchSent, Command
 from offchain.domain.errors import Code, Rejection
+from offchain.lane import Lane, Party
 from offchain.metrics import WorkerMetrics
 from offchain.ports import (
     BatchRow,
@@ -87,8 +88,9 @@ class Settler:
         clock: Clock,
         settings: SettlerSettings | None = None,
         metrics: WorkerMetrics | None = None,
+        lane: Lane | None = None,
     ) -> None:
-        """`catalogue` follows the journal like the views."""
+        """`catalogue` follows the journal like the views; `lane` is shared with whoever else sends as the operator."""
         self._chain = chain
         self._views = views
         self._ingress = ingress
@@ -96,6 +98,7 @@ class Settler:
         self._clock = clock
         self._settings = settings or SettlerSettings()
         self._metrics = metrics or WorkerMetrics()
+        self._lane = lane or Lane(clock)
         self._flight: Flight | None = None
         self._reverts: dict[int, int] = {}
         self._last_sent = b""
@@ -161,9 +164,21 @@ class Settler:
         if row.status == "sent" and row.tx_hash != self._last_sent:
             # Sent before this settler started.
             self._last_sent = row.tx_hash
+            self._lane.enter(Party.SETTLEMENT)
             self._flight = Flight(row.tx_hash, row.updated_ms, row.number)
             return 0
-        return await self._advance(row)
+        return await self._in_lane(self._advance(row))
+
+    async def _in_lane(self, sending: Coroutine[None, None, float]) -> float:
+        """Do what may send a transaction, if nobody else's is under way; the lane is kept while ours is."""
+        if not self._lane.enter(Party.SETTLEMENT):
+            sending.close()
+            return self._settings.poll_seconds
+        try:
+            return await sending
+        finally:
+            if self._flight is None:
+                self._lane.leave(Party.SETTLEMENT)
 
     # -----------------------------------------------------------------------------------------------------------------
     # What comes next
@@ -175,7 +190,7 @@ class Settler:
         items = await self._views.items(1, limit)
         release = self._due_release(items)
         if release is not None:
-            return await self._release(release)
+            return await self._in_lane(self._release(release))
         plan = plan_batch(items, self._settings.limits, self._catalogue.fees.at, self._catalogue.derivatives)
         if not plan.items:
             if all(item.item in self._failing_releases for item in items):
@@ -362,6 +377,7 @@ class Settler:
                 self._flight = None
             return not is_stuck
         self._flight = None
+        self._lane.leave(Party.SETTLEMENT)
         if receipt.succeeded and flight.fills:
             self._metrics.mined(flight.fills, receipt.gas_used, (self._clock.now_ms() - flight.matched_ms) / 1000)
         if not receipt.succeeded:

@@ -23,6 +23,8 @@ from offchain.domain.order import Address
 POLICY_HEADER = "RateLimit-Policy"
 STATE_HEADER = "RateLimit"
 
+HOUR = 3_600
+
 FORWARDED = "X-Forwarded-For"
 
 _ROUNDING = 1e-6
@@ -113,6 +115,9 @@ class Limits:
             if per_second:
                 policy = Policy(name, per_second, settings.limit_window_seconds)
                 self._buckets[name] = Buckets(policy, settings.limit_keys)
+        if settings.account_actions_per_hour:
+            policy = Policy("actions", settings.account_actions_per_hour / HOUR, HOUR)
+            self._buckets[policy.name] = Buckets(policy, settings.limit_keys)
         self._socket = Policy("messages", settings.socket_messages_per_second, settings.limit_window_seconds)
 
     def keys(self) -> dict[str, int]:
@@ -130,7 +135,7 @@ class Limits:
         return buckets.take(self.address_of(request), now) if buckets is not None else None
 
     def use_account(self, name: str, account: Address, now: float, cost: int = 1) -> Use | None:
-        """Charge an account's budget `orders` or `cancels`; None if there is no limit."""
+        """Charge an account's budget `orders`, `cancels` or `actions`; None if there is no limit."""
         buckets = self._buckets.get(name)
         return buckets.take(account, now, cost) if buckets is not None else None
 

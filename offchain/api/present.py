@@ -6,6 +6,7 @@ from offchain.api.schemas import http, positions
 from offchain.catalogue import Catalogue, Listing
 from offchain.chain import eip712
 from offchain.domain.commands import Configure
+from offchain.domain.control import MAX_FEE_BPS
 from offchain.domain.events import (
     AccountUpdate,
     BalanceUpdate,
@@ -108,7 +109,7 @@ class Presenter:
         return http.PlacedOrder(
             order_id=hex_of(result.order_hash),
             status=result.status.value,
-            filled=self.quantity(market, result.filled),
+            filled=self.quantity(market, result.filled) if result.filled else "0",
             remaining=self.quantity(market, result.quantity - result.filled),
             fills=[
                 http.Execution(
@@ -264,13 +265,18 @@ class Presenter:
             realised_pnl=format_units(update.realised, USDC_DECIMALS),
         )
 
-    def account(self, state: AccountUpdate, delegates: list[DelegateUpdate], deadline_ms: int) -> http.Account:
+    def account(
+        self, state: AccountUpdate, delegates: list[DelegateUpdate], deadline_ms: int, nonces: tuple[int, int]
+    ) -> http.Account:
+        """`nonces`: of the next signed withdrawal, and of the next signed delegate."""
         return http.Account(
             account=hex_of(state.account),
             epoch=state.epoch,
             epoch_bump_pending=state.is_bumping,
             cancels_at=deadline_ms or None,
             delegates=[self.delegate(update) for update in delegates],
+            withdrawal_nonce=str(nonces[0]),
+            delegate_nonce=str(nonces[1]),
         )
 
     def delegate(self, update: DelegateUpdate) -> http.Delegate:
@@ -323,6 +329,8 @@ class Presenter:
             trading_ends=(expiry - window // 2) * 1000 if expiry else None,
             option=self._option(market),
             margined=_margined(market),
+            opening_margin_bps=listing.opening_margin_bps,
+            quantity_limit=None if listing.quantity_limit is None else self.quantity(market, listing.quantity_limit),
         )
 
     def _option(self, market: Market) -> positions.Option | None:
@@ -364,6 +372,10 @@ class Presenter:
             assets=[USDC_ASSET, *assets],
             markets=[self.market(listing, window) for listing in catalogue.markets],
         )
+
+    def fees(self) -> http.Fees:
+        catalogue = self._catalogue
+        return http.Fees(fee_bps=catalogue.fee_bps, max_fee_bps=MAX_FEE_BPS, fee_change=_fee_change(catalogue))
 
     def oracle_price(self, market: Market, price: OraclePrice, now_ms: int) -> http.OraclePrice:
         conversion = price.conversion() if market.is_cross_quoted else None

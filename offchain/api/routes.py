@@ -6,8 +6,11 @@ import re
 
 from aiohttp import web
 
+from offchain.api.admin import handlers as admin
+from offchain.api.admin import onchain
 from offchain.api.handlers import (
     accounts,
+    actions,
     apikeys,
     auth,
     batches,
@@ -34,6 +37,13 @@ ROUTES: tuple[web.RouteDef, ...] = (
     web.delete(_ORDER, orders.cancel_order),
     web.delete("/v1/orders", orders.cancel_orders),
     web.put("/v1/cancel-after", orders.cancel_after),
+    # transactions on chain
+    web.post("/v1/vault/withdraw", actions.withdraw),
+    web.post("/v1/account/delegates", actions.set_delegate),
+    web.post("/v1/orders/{id}/cancel-on-chain", actions.cancel_on_chain),
+    web.post("/v1/account/cancel-all-on-chain", actions.cancel_all_on_chain),
+    web.get("/v1/actions", actions.list_actions, allow_head=False),
+    web.get("/v1/actions/{id}", actions.get_action, allow_head=False),
     # signing in
     web.post("/v1/auth/challenge", auth.create_challenge),
     web.post("/v1/auth/sessions", auth.create_session),
@@ -57,11 +67,31 @@ ROUTES: tuple[web.RouteDef, ...] = (
     web.get("/v1/tickers", figures.list_tickers, allow_head=False),
     web.get("/v1/tickers/{symbol}", figures.get_ticker, allow_head=False),
     web.get("/v1/statistics", figures.get_statistics, allow_head=False),
+    web.get("/v1/fees", markets.get_fees, allow_head=False),
     web.get("/v1/funding/{symbol}", derivatives.get_funding, allow_head=False),
     web.get("/v1/open-interest", derivatives.get_open_interest, allow_head=False),
     web.get("/v1/options", derivatives.get_options, allow_head=False),
     web.get("/v1/prices", markets.list_prices, allow_head=False),
     web.get("/v1/time", markets.get_time, allow_head=False),
+    # administration
+    web.get("/v1/admin/settings", admin.get_settings, allow_head=False),
+    web.post("/v1/admin/settings", admin.change_settings),
+    web.post("/v1/admin/halt", admin.halt_all),
+    web.post("/v1/admin/resume", admin.resume_all),
+    web.post("/v1/admin/markets/{symbol}/halt", admin.halt_market),
+    web.post("/v1/admin/markets/{symbol}/resume", admin.resume_market),
+    web.post("/v1/admin/markets/{symbol}/limit", admin.limit_quantity),
+    web.post("/v1/admin/markets/{symbol}/leverage", admin.set_leverage),
+    web.post("/v1/admin/markets", onchain.create_market),
+    web.post("/v1/admin/markets/{symbol}/status", onchain.set_status),
+    web.post("/v1/admin/fee", onchain.schedule_fee),
+    web.get("/v1/admin/actions", onchain.list_actions, allow_head=False),
+    web.get("/v1/admin/actions/{id}", onchain.get_action, allow_head=False),
+    web.get("/v1/admin/dead-letters", admin.list_dead_letters, allow_head=False),
+    web.get("/v1/admin/dead-letters/{id}", admin.get_dead_letter, allow_head=False),
+    web.post("/v1/admin/dead-letters/{id}/retry", admin.retry_dead_letter),
+    web.post("/v1/admin/dead-letters/{id}/bust", admin.bust_dead_letter),
+    web.get("/v1/admin/audit", admin.list_audit, allow_head=False),
     # stream
     web.get("/v1/ws", websocket, allow_head=False),
     # documents

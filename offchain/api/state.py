@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
+from offchain.api.admin.settings import AdminSettings
 from offchain.domain.core import Core
 from offchain.metrics import CoreMetrics
 from offchain.ports import Clock, Feed, Ingress, Views
@@ -108,6 +109,8 @@ class ApiSettings:
     """challenges and sign-ins of one address, which count as requests besides"""
     account_orders_per_second: float = 0
     account_cancels_per_second: float = 0
+    account_actions_per_hour: float = 0
+    """transactions on chain that one account may ask for"""
     socket_messages_per_second: float = 0
     """messages from one socket; every channel of a subscription counts as one"""
     proxy_hops: int = 0
@@ -146,3 +149,5 @@ class ApiState:
     metrics: CoreMetrics = field(default_factory=CoreMetrics)
     monotonic: Callable[[], float] = time.monotonic
     """seconds of a clock that never goes back, by which budgets fill"""
+    admin: AdminSettings | None = None
+    """whose tokens are administrators'; None: there is no administration over this interface"""

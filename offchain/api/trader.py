@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import msgspec
 
+from offchain.api.actions import change_of
 from offchain.api.present import SETTLEMENT_OF_BATCH, Presenter, hex_of, hex_or_none, side_name
 from offchain.api.schemas import stream
 from offchain.catalogue import Catalogue
+from offchain.domain.actions import OPERATOR
 from offchain.domain.events import (
     AccountUpdate,
+    ActionUpdate,
     ApiKeyUpdate,
     BalanceUpdate,
     BatchUpdate,
@@ -39,6 +42,8 @@ def accounts_of(event: Event) -> tuple[Address, ...]:
             return (event.account,)
         case AccountUpdate() | DelegateUpdate() | ApiKeyUpdate() | OrderTriggered() | DeadlineUpdate():
             return (event.account,)
+        case ActionUpdate():
+            return (event.account,) if event.account != OPERATOR else ()
         case Trade() | TradeBusted():
             return (event.maker, event.taker)
     return ()
@@ -85,6 +90,8 @@ class TraderMessages:
             case DelegateUpdate():
                 delegate = self._present.delegate(event)
                 return stream.DelegateMessage(channel=channel, seq=seq, prev_seq=prev_seq, data=delegate)
+            case ActionUpdate():
+                return stream.ActionMessage(channel=channel, seq=seq, prev_seq=prev_seq, data=change_of(event))
             case ApiKeyUpdate():
                 key = stream.ApiKeyChange(
                     id=event.id,

@@ -14,7 +14,7 @@ from eth_account.signers.local import LocalAccount
 from offchain.app.common import read_deployment, refuse_other, wanted_configuration
 from offchain.app.exposition import serve_metrics
 from offchain.batching import BatchLimits
-from offchain.catalogue import Catalogue, Listing
+from offchain.catalogue import Catalogue, listing_of
 from offchain.chain.deployment import Deployment
 from offchain.chain.gateway import Gateway, GatewaySettings, WrongChain
 from offchain.chain.sender import GWEI, TRANSACTION_GAS_CAP, FeePolicy, OperatorKeyError, load_operator
@@ -22,7 +22,10 @@ from offchain.config import Config, OperatorSecrets
 from offchain.domain.core import Core
 from offchain.indexer import Indexer
 from offchain.jobs.oracle import OracleFollower, OracleSettings
+from offchain.jobs.payouts import Payouts, PayoutSettings
+from offchain.jobs.relay import Relay, RelaySettings
 from offchain.journal.sqlite import SqliteJournal
+from offchain.lane import Lane
 from offchain.metrics import WorkerMetrics
 from offchain.ports import BlockRef, ChainUnavailable, Overloaded, Unavailable
 from offchain.process import Life, StartRefused, SystemClock, Unsettled
@@ -55,6 +58,8 @@ class WorkerProcess:
     settler: Settler
     metrics: WorkerMetrics
     oracles: OracleFollower
+    relay: Relay
+    payouts: Payouts
 
 
 @asynccontextmanager
@@ -76,7 +81,17 @@ async def build_worker(config: Config, secrets: OperatorSecrets) -> AsyncIterato
         projector = await Projector.open(journal, views, snapshot_events=config.snapshot_events, metrics=metrics)
         catalogue = _catalogue(projector.core)
         projector.observe = catalogue.apply
-        settler = Settler(gateway, views, ingress, catalogue, SystemClock(), _settler_settings(config), metrics)
+        lane = Lane(SystemClock())
+        settler = Settler(gateway, views, ingress, catalogue, SystemClock(), _settler_settings(config), metrics, lane)
+        relay = Relay(
+            gateway,
+            ingress,
+            lambda: projector.core.due_actions(),
+            lane,
+            SystemClock(),
+            _relay_settings(config, deployment.chain_id),
+            metrics,
+        )
         oracles = OracleFollower(
             gateway,
             ingress,
@@ -84,7 +99,16 @@ async def build_worker(config: Config, secrets: OperatorSecrets) -> AsyncIterato
             SystemClock(),
             OracleSettings(config.oracle_poll_ms / 1000, submit_timeout_ms=config.submit_timeout_ms),
         )
-        yield WorkerProcess(config, deployment, views, ingress, projector, gateway, settler, metrics, oracles)
+        payouts = Payouts(
+            gateway,
+            views,
+            ingress,
+            SystemClock(),
+            PayoutSettings(config.payout_poll_seconds, submit_timeout_ms=config.submit_timeout_ms),
+        )
+        yield WorkerProcess(
+            config, deployment, views, ingress, projector, gateway, settler, metrics, oracles, relay, payouts
+        )
 
 
 def _operator(config: Config, secrets: OperatorSecrets) -> LocalAccount:
@@ -112,8 +136,7 @@ def _catalogue(core: Core) -> Catalogue:
     for asset in core.assets.values():
         catalogue.list_asset(asset)
     for market in core.markets.values():
-        state = core.market_state(market.id)
-        catalogue.list_market(Listing(market, state.status, state.halted, state.reason))
+        catalogue.list_market(listing_of(core, market))
     return catalogue
 
 
@@ -129,6 +152,15 @@ def _settler_settings(config: Config) -> SettlerSettings:
     return SettlerSettings(
         limits=BatchLimits(config.batch_fills, TRANSACTION_GAS_CAP * config.gas_percent // 100),
         batch_seconds=config.batch_seconds,
+        poll_seconds=config.settle_poll_ms / 1000,
+        resend_seconds=config.stuck_seconds,
+        submit_timeout_ms=config.submit_timeout_ms,
+    )
+
+
+def _relay_settings(config: Config, chain_id: int) -> RelaySettings:
+    return RelaySettings(
+        confirmations=config.confirmations_on(chain_id),
         poll_seconds=config.settle_poll_ms / 1000,
         resend_seconds=config.stuck_seconds,
         submit_timeout_ms=config.submit_timeout_ms,
@@ -173,6 +205,8 @@ async def _follow_and_settle(worker: WorkerProcess, settling: asyncio.Event) -> 
         tasks.create_task(indexer.run())
         tasks.create_task(worker.settler.run())
         tasks.create_task(worker.oracles.run())
+        tasks.create_task(worker.relay.run())
+        tasks.create_task(worker.payouts.run())
         await indexer.reached(head)
         log.info("caught up with the chain", block=head)
         worker.ingress.caught_up()

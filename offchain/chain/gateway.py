@@ -21,7 +21,7 @@ from offchain.chain.sender import TRANSACTION_GAS_CAP, FeePolicy, Sender
 from offchain.domain.commands import ChainBlock, ChainRollback
 from offchain.domain.order import Address
 from offchain.metrics import WorkerMetrics
-from offchain.ports import BlockRef, ChainUnavailable, Failure, Receipt, RoundSeen
+from offchain.ports import Announce, BlockRef, ChainUnavailable, Failure, Receipt, RoundSeen
 
 GLOBAL_ERRORS = frozenset(
     {"EngineHalted", "NotOperator", "WrongBatchNumber", "MatchedAtOutOfRange"}
@@ -197,8 +197,12 @@ class Gateway:
             return failure
         return None
 
-    async def send(self, to: str, data: bytes) -> bytes:
-        return await self._sender.send(self._deployment.address(to), data)
+    async def send(self, to: str, data: bytes, announce: Announce | None = None) -> bytes:
+        return await self._sender.send(self._deployment.address(to), data, announce)
+
+    def address(self, contract: str) -> Address:
+        """Where a contract of the deployment is. Raises ValueError for another name."""
+        return self._deployment.address(contract)
 
 
 def classify(error: NodeError) -> Failure | None:

@@ -27,6 +27,7 @@ from offchain.domain.commands import (
     MarketStatusChanged,
     RebateClaimed,
     WithdrawalCanceled,
+    WithdrawalNonceUsed,
     WithdrawalRequested,
     WithdrawalSettled,
 )
@@ -211,6 +212,10 @@ def _withdrawal_canceled(values: dict[str, Any], log: RawLog) -> WithdrawalCance
     )
 
 
+def _withdrawal_nonce_used(values: dict[str, Any], log: RawLog) -> WithdrawalNonceUsed:
+    return WithdrawalNonceUsed(_address(values["account"]), values["nonce"])
+
+
 def _withdrawal_settled(values: dict[str, Any], log: RawLog) -> WithdrawalSettled:
     return WithdrawalSettled(
         account=_address(values["account"]),
@@ -293,6 +298,7 @@ _DECODERS: dict[tuple[str, str], Callable[[dict[str, Any], RawLog], ChainLog]] =
     ("OrderControl", "DelegateSet"): _delegate_set,
     ("WithdrawalQueue", "WithdrawalRequested"): _withdrawal_requested,
     ("WithdrawalQueue", "WithdrawalCanceled"): _withdrawal_canceled,
+    ("WithdrawalQueue", "NonceUsed"): _withdrawal_nonce_used,
     ("WithdrawalQueue", "WithdrawalSettled"): _withdrawal_settled,
     ("MarketRegistry", "AssetRegistered"): _asset_registered,
     ("MarketRegistry", "StatusChanged"): _status_changed,

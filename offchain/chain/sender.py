@@ -15,7 +15,7 @@ from eth_account.signers.local import LocalAccount
 
 from offchain.chain.node import Node, NodeError, to_bytes, to_hex, to_int
 from offchain.domain.order import Address
-from offchain.ports import ChainUnavailable
+from offchain.ports import Announce, ChainUnavailable
 
 TRANSACTION_GAS_CAP = 16_777_216
 """EIP-7825: gas that one transaction may use."""
@@ -103,10 +103,11 @@ class Sender:
     def address(self) -> Address:
         return bytes.fromhex(self._account.address[2:])
 
-    async def send(self, to: Address, data: bytes) -> bytes:
+    async def send(self, to: Address, data: bytes, announce: Announce | None = None) -> bytes:
         """Send a transaction and return its hash; one that waits under the same nonce is replaced.
 
-        Raises ChainUnavailable if the node refuses it or the fees needed exceed the cap.
+        `announce` is told each hash before the node gets the transaction. Raises ChainUnavailable if the node refuses
+        it or the fees needed exceed the cap, and what `announce` raises.
         """
         nonce = to_int(await self._node.request("eth_getTransactionCount", self._account.address, "latest"))
         gas = await self._gas_limit(to, data)
@@ -118,6 +119,8 @@ class Sender:
             if fees.max_fee > self._policy.max_fee_cap:
                 raise ChainUnavailable(f"fee of {fees.max_fee} wei per gas exceeds the cap {self._policy.max_fee_cap}")
             signed = self._sign(to, data, nonce, gas, fees)
+            if announce is not None:
+                await announce(signed.hash)
             try:
                 tx_hash = to_bytes(await self._node.request("eth_sendRawTransaction", to_hex(signed.raw)))
             except NodeError as error:

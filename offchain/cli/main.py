@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
@@ -346,13 +346,33 @@ def deposit(context: Context, amount: Decimal, asset: str, rpc: str) -> None:
 
 
 @main.command()
+@click.argument("action_id", metavar="[ACTION]", required=False)
+@click.pass_obj
+def actions(context: Context, action_id: str | None) -> None:
+    """Transactions that the service sends for this account, newest first, or one of them."""
+
+    async def run(client: Client) -> Sequence[msgspec.Struct]:
+        return [await client.action(action_id)] if action_id is not None else (await client.actions()).actions
+
+    context.show(context.run(run), "actionId", "kind", "status", "reason", "txHash")
+
+
+@main.command()
 @click.argument("amount", type=AMOUNT)
 @click.option("--asset", default="USDC", show_default=True)
 @click.option("--as-cxpt", is_flag=True, help="USDC as its receipt token")
+@click.option("--direct", is_flag=True, help="send the transaction yourself, through a node, without the service")
 @RPC
 @click.pass_obj
-def withdraw(context: Context, amount: Decimal, asset: str, as_cxpt: bool, rpc: str) -> None:
-    """Ask for AMOUNT of an asset. The operator pays it out soon; after a window anybody can settle it."""
+def withdraw(context: Context, amount: Decimal, asset: str, as_cxpt: bool, direct: bool, rpc: str) -> None:
+    """Ask for AMOUNT of an asset. The operator pays it out soon; after a window anybody can settle it.
+
+    The service sends what is signed here, which costs no ether; with --direct the wallet does.
+    """
+    if not direct:
+        states = [context.run(lambda client: client.withdraw(asset, amount, as_cxpt=as_cxpt))]
+        context.show(states, "actionId", "status", "reason", "txHash")
+        return
     _on_chain(context, rpc, lambda chain: chain.withdraw(asset, amount, as_cxpt))
 
 

@@ -65,7 +65,7 @@ class BlockingClient:
 
     @property
     def account(self) -> str:
-        """The account's address. Raises ValueError where it is not known: with an API key alone, `session` asks."""
+        """The account's address. Raises MissingKey where it is not known: with an API key alone, `session` asks."""
         return self._client.account
 
     @property
@@ -95,6 +95,12 @@ class BlockingClient:
     place_limit = _blocking(Client.place_limit)
     place_market = _blocking(Client.place_market)
     cancel = _blocking(Client.cancel)
+    withdraw = _blocking(Client.withdraw)
+    set_delegate = _blocking(Client.set_delegate)
+    cancel_on_chain = _blocking(Client.cancel_on_chain)
+    cancel_all = _blocking(Client.cancel_all)
+    action = _blocking(Client.action)
+    actions = _blocking(Client.actions)
     order = _blocking(Client.order)
     orders = _blocking(Client.orders)
     positions = _blocking(Client.positions)
@@ -110,6 +116,7 @@ class BlockingClient:
     tickers = _blocking(Client.tickers)
     ticker = _blocking(Client.ticker)
     statistics = _blocking(Client.statistics)
+    fees = _blocking(Client.fees)
     funding = _blocking(Client.funding)
     open_interest = _blocking(Client.open_interest)
     options = _blocking(Client.options)

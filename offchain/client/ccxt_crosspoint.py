@@ -18,7 +18,7 @@ import ccxt.async_support
 from offchain.client.ccxt_derivatives import Derivatives
 from offchain.client.ccxt_terms import TIMEFRAMES, Json, describe, on_step, plain, translated
 from offchain.client.client import Client
-from offchain.client.errors import ApiError
+from offchain.client.errors import ApiError, MissingKey
 from offchain.client.stream import Message, Stream
 
 T = TypeVar("T")
@@ -57,13 +57,16 @@ class crosspoint(Derivatives, ccxt.async_support.Exchange):  # type: ignore[misc
             self._client = None
         await super().close()
 
-    async def _ask(self, call: Awaitable[T]) -> T:
+    async def _ask(self, call: Awaitable[T], unfit: type[Exception] = ccxt.InvalidOrder) -> T:
+        """`unfit`: what an argument becomes that the client does not sign."""
         try:
             return await call
         except ApiError as error:
             raise translated(error) from error
+        except MissingKey as error:
+            raise ccxt.AuthenticationError(f"crosspoint {error}") from error
         except ValueError as error:
-            raise ccxt.InvalidOrder(f"crosspoint {error}") from error
+            raise unfit(f"crosspoint {error}") from error
 
     # -----------------------------------------------------------------------------------------------------------------
     # Markets
@@ -328,6 +331,33 @@ class crosspoint(Derivatives, ccxt.async_support.Exchange):  # type: ignore[misc
             for each in found
             if code in (None, each.asset)
         ][:limit]
+
+    async def withdraw(
+        self, code: str, amount: float, address: str, tag: str | None = None, params: Json | None = None
+    ) -> Json:
+        """Request a withdrawal, which pays the account's own address only; `id` is that of an action.
+
+        `params` may have `asCxpt` (USDC is paid as CXPT) and `expiry` (Unix seconds).
+        """
+        if address and address.lower() != self.client.account:
+            raise ccxt.InvalidAddress("crosspoint withdraws to the account's own address only")
+        extra = params or {}
+        state = await self._ask(
+            self.client.withdraw(
+                code, Decimal(str(amount)), as_cxpt=bool(extra.get("asCxpt", False)), expiry=extra.get("expiry")
+            ),
+            ccxt.BadRequest,
+        )
+        return {
+            "id": state.action_id,
+            "txid": state.tx_hash,
+            "type": "withdrawal",
+            "currency": code,
+            "amount": float(amount),
+            "address": self.client.account,
+            "status": "ok" if state.status == "settled" else "pending",
+            "info": plain(state),
+        }
 
     async def fetch_withdrawals(
         self, code: str | None = None, since: int | None = None, limit: int | None = None, params: Json | None = None

@@ -52,5 +52,5 @@ def _blocking(name: str) -> Any:
 
 
 for _name in (*vars(Derivatives), *vars(asynchronous)):
-    if _name.startswith(("fetch_", "create_", "edit_", "cancel_")):
+    if _name.startswith(("fetch_", "create_", "edit_", "cancel_", "withdraw")):
         setattr(crosspoint, _name, _blocking(_name))

@@ -96,6 +96,7 @@ HAS = {
     "fetchTrades": True,
     "fetchTradingFees": True,
     "fetchWithdrawals": True,
+    "withdraw": True,
     "watchMarkPrice": True,
     "watchOrderBook": True,
     "watchTrades": True,

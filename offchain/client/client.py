@@ -14,12 +14,13 @@ from offchain.api.schemas import derivatives, figures, http, positions
 from offchain.api.schemas.stream import OrderMessage
 from offchain.chain import eip712
 from offchain.client.auth import Authenticator
-from offchain.client.errors import ApiError
+from offchain.client.errors import ApiError, MissingKey
 from offchain.client.identity import Identified, address_from
 from offchain.client.nonces import NonceKeys
+from offchain.client.onchain import OnChain
 from offchain.client.signing import Number, Signer
 from offchain.client.stream import Message, Stream
-from offchain.client.transport import Transport
+from offchain.client.transport import Transport, page_of
 
 ENDED = frozenset({"filled", "canceled", "rejected", "expired"})
 TAKEN_NONCE = frozenset({"staleNonce", "nonceReused", "nonceKeyMarket"})
@@ -29,7 +30,7 @@ SYNC_LIMIT = 500
 DEFAULT_EXPIRY_SECONDS = 60
 
 
-class Client(Identified):
+class Client(Identified, OnChain):
     """Asynchronous access to everything that the API offers.
 
     With a private key it signs and places orders, manages their nonces, and signs in by itself to read the account;
@@ -235,7 +236,7 @@ class Client(Identified):
     async def _ready(self) -> Signer:
         """The signer, once markets and the nonces of earlier orders are known."""
         if self._key is None:
-            raise ValueError("this client has no private key")
+            raise MissingKey("this client has no private key")
         async with self._starting:
             if self._signer is None:
                 markets = await self.markets()
@@ -280,7 +281,7 @@ class Client(Identified):
         limit: int | None = None,
     ) -> http.OrderPage:
         """Newest first."""
-        query = _page(cursor, limit)
+        query = page_of(cursor, limit)
         if market is not None:
             query["market"] = market
         if status:
@@ -290,7 +291,7 @@ class Client(Identified):
         return await self._auth.request("GET", "/v1/orders", http.OrderPage, query=query)
 
     async def fills(self, *, cursor: str | None = None, limit: int | None = None) -> http.FillPage:
-        return await self._auth.request("GET", "/v1/fills", http.FillPage, query=_page(cursor, limit))
+        return await self._auth.request("GET", "/v1/fills", http.FillPage, query=page_of(cursor, limit))
 
     async def account_state(self) -> http.Account:
         """The epoch that orders sign, and who else signs for the account."""
@@ -319,7 +320,7 @@ class Client(Identified):
         return await self._http.request("GET", f"/v1/orderbook/{market}", http.Book, query=query)
 
     async def trades(self, market: str, *, cursor: str | None = None, limit: int | None = None) -> http.TradePage:
-        query = _page(cursor, limit)
+        query = page_of(cursor, limit)
         return await self._http.request("GET", f"/v1/trades/{market}", http.TradePage, query=query)
 
     async def candles(
@@ -346,6 +347,10 @@ class Client(Identified):
     async def statistics(self) -> figures.Statistics:
         """Volume, trades and fees of every market."""
         return await self._http.request("GET", "/v1/statistics", figures.Statistics)
+
+    async def fees(self) -> http.Fees:
+        """The fee per side, its scheduled change and its maximum."""
+        return await self._http.request("GET", "/v1/fees", http.Fees)
 
     async def funding(self, market: str, *, since: int | None = None, limit: int | None = None) -> derivatives.Funding:
         """The present hour of a perpetual, and what was accrued: the newest unless `since` (Unix milliseconds) says
@@ -391,10 +396,3 @@ class Client(Identified):
 def _since(since: int | None, limit: int | None) -> dict[str, str]:
     query = {} if since is None else {"since": str(since)}
     return query if limit is None else query | {"limit": str(limit)}
-
-
-def _page(cursor: str | None, limit: int | None) -> dict[str, str]:
-    query = {} if cursor is None else {"cursor": cursor}
-    if limit is not None:
-        query["limit"] = str(limit)
-    return query

@@ -69,6 +69,11 @@ class NonceKeys:
             market, key = place
             self._free.setdefault(market, []).append(key)
 
+    def ended_all(self) -> None:
+        """All orders have ended."""
+        for order_id in list(self._open):
+            self.ended(order_id)
+
     def learn(self, market: int, nonce: int, order_id: str | None) -> None:
         """An earlier order used `nonce`; `order_id` if it is open. Other clients' keys are left to them."""
         key, sequence = nonce >> 32, nonce & 0xFFFF_FFFF

@@ -5,7 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from offchain.api.schemas.http import CancelBody, MarketInfo, Markets, OrderBody
+from offchain.api.schemas.actions import CancelAllBody, DelegateBody, WithdrawalBody
+from offchain.api.schemas.http import AssetInfo, CancelBody, MarketInfo, Markets, OrderBody
 from offchain.chain import eip712
 from offchain.domain.market import CROSS_PRICE_DECIMALS, USDC, USDC_DECIMALS, Kind, Market
 from offchain.domain.order import NO_EXPIRY, Address, Order, OrderHash, Side, TimeInForce
@@ -13,6 +14,9 @@ from offchain.domain.units import parse_units
 
 SIDES = {side.name.lower(): side for side in Side}
 TIMES_IN_FORCE = {time_in_force.name: time_in_force for time_in_force in TimeInForce}
+
+WITHDRAWAL_OF_ASSET = 2
+"""`IWithdrawalQueue.Kind.INSTRUMENT`; USDC is 0, as CXPT 1"""
 
 Number = Decimal | str | int
 """A price or a quantity in whole units; floats are not exact and not taken."""
@@ -117,6 +121,46 @@ class Signer:
         digest = eip712.cancel_digest(self.domain, self.account, order_hash)
         signature = eip712.sign(digest, self._key)
         return CancelBody(account="0x" + self.account.hex(), signature="0x" + signature.hex())
+
+    def withdrawal(self, asset: AssetInfo, amount: Number, *, as_cxpt: bool, nonce: int, expiry: int) -> WithdrawalBody:
+        """A signed request. Raises ValueError for more decimals than the asset has, and for another asset as CXPT."""
+        if as_cxpt and asset.id != USDC:
+            raise ValueError("only USDC can be withdrawn as CXPT")
+        text = decimal_text(amount)
+        try:
+            quanta = parse_units(text, asset.decimals)
+        except ValueError as error:
+            raise ValueError(f"amount {text} {error}") from None
+        kind = WITHDRAWAL_OF_ASSET if asset.id != USDC else int(as_cxpt)
+        digest = eip712.withdraw_digest(self.domain, self.account, kind, asset.id, quanta, nonce, expiry)
+        return WithdrawalBody(
+            account="0x" + self.account.hex(),
+            asset=asset.symbol,
+            amount=text,
+            nonce=str(nonce),
+            expiry=expiry,
+            signature=self._sign(digest),
+            as_cxpt=as_cxpt,
+        )
+
+    def delegate(self, delegate: str, valid_until: int, nonce: int) -> DelegateBody:
+        """Raises ValueError for what is no address."""
+        address = bytes.fromhex(delegate.removeprefix("0x"))
+        digest = eip712.delegate_digest(self.domain, self.account, address, valid_until, nonce)
+        return DelegateBody(
+            account="0x" + self.account.hex(),
+            delegate="0x" + address.hex(),
+            valid_until=valid_until,
+            nonce=str(nonce),
+            signature=self._sign(digest),
+        )
+
+    def cancel_all(self, epoch: int) -> CancelAllBody:
+        digest = eip712.cancel_all_digest(self.domain, self.account, epoch)
+        return CancelAllBody(account="0x" + self.account.hex(), epoch=epoch, signature=self._sign(digest))
+
+    def _sign(self, digest: bytes) -> str:
+        return "0x" + eip712.sign(digest, self._key).hex()
 
 
 def _market(info: MarketInfo, assets: dict[str, int]) -> Market:

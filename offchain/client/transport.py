@@ -131,3 +131,11 @@ def _error(status: int, raw: bytes, retry_after: str) -> ApiError:
         order_id=problem.order_id,
         retry_after=int(retry_after) if retry_after.isdecimal() and retry_after.isascii() else None,
     )
+
+
+def page_of(cursor: str | None, limit: int | None) -> dict[str, str]:
+    """The query of one page of a list."""
+    query = {} if cursor is None else {"cursor": cursor}
+    if limit is not None:
+        query["limit"] = str(limit)
+    return query

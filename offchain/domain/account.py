@@ -188,14 +188,17 @@ class Account:
         "balances",
         "client_order_ids",
         "deadline_ms",
+        "delegate_nonce",
         "delegations",
         "ended_keys",
+        "ending_epoch",
         "epoch",
         "holds",
         "is_bump_requested",
         "is_bumping",
         "nonce_keys",
         "orders",
+        "withdrawal_nonce",
     )
 
     def __init__(self, address: Address) -> None:
@@ -206,6 +209,12 @@ class Account:
         """the chain lets anyone end the epoch one window after the request"""
         self.is_bumping = False
         """no order is taken: a bump is requested, or not confirmed"""
+        self.ending_epoch: int | None = None
+        """the account has signed that this epoch and those before end, which the service brings to the chain"""
+        self.withdrawal_nonce = 0
+        """on chain: what the next signed withdrawal request carries"""
+        self.delegate_nonce = 0
+        """on chain: what the next signed delegate carries"""
         self.ended_keys: dict[tuple[int, int], int] = {}
         """by (instrument, nonce key): the highest sequence that was canceled on chain, and with it all below"""
         self.deadline_ms = 0

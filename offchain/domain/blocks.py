@@ -89,12 +89,13 @@ class FeeScheduleEntry(msgspec.Struct, array_like=True, tag="feeSchedule"):
 
 
 class KeyEntry(msgspec.Struct, array_like=True, tag="key"):
-    """Sequences of a nonce key ended: the highest that had ended before, None if none had."""
+    """Sequences of a nonce key ended: the highest that had ended before, None if none had, and the highest that has."""
 
     account: Address
     instrument: int
     key: int
     before: int | None
+    after: int
 
 
 class EpochEntry(msgspec.Struct, array_like=True, tag="epoch"):
@@ -114,6 +115,13 @@ class DelegateEntry(msgspec.Struct, array_like=True, tag="delegate"):
     before: int
 
 
+class NonceEntry(msgspec.Struct, array_like=True, tag="nonce"):
+    """The nonce of signed withdrawal requests before the log."""
+
+    account: Address
+    before: int
+
+
 Entry = (
     DepositEntry
     | RebateEntry
@@ -124,6 +132,7 @@ Entry = (
     | KeyEntry
     | EpochEntry
     | DelegateEntry
+    | NonceEntry
     | BatchEntry
     | ClearingEntry
 )

@@ -19,6 +19,7 @@ from offchain.domain.blocks import (
     FeesEntry,
     HoldEntry,
     KeyEntry,
+    NonceEntry,
     RebateEntry,
     StatusEntry,
 )
@@ -42,6 +43,7 @@ from offchain.domain.commands import (
     MarketStatusChanged,
     RebateClaimed,
     WithdrawalCanceled,
+    WithdrawalNonceUsed,
     WithdrawalRequested,
     WithdrawalSettled,
 )
@@ -131,6 +133,10 @@ def _apply_log(state: State, turn: Turn, block: ChainBlock, log: ChainLog) -> En
             return _end_request(state, turn, log, 0)
         case WithdrawalSettled():
             return _end_request(state, turn, log, log.paid)
+        case WithdrawalNonceUsed():
+            account = state.account(log.account)
+            nonce_before, account.withdrawal_nonce = account.withdrawal_nonce, log.nonce + 1
+            return NonceEntry(log.account, nonce_before)
         case FeesCollected():
             return _collect_fees(state, turn, log)
         case FeeScheduled():
@@ -304,5 +310,5 @@ def _confirm_entry(state: State, turn: Turn, block: int, entry: Entry) -> None:
                 ordercontrol.recount_epoch(state, turn, state.account(entry.account))
         case DelegateEntry():
             ordercontrol.recount_delegate(state, turn, state.account(entry.account), entry.delegate)
-        case StatusEntry() | FeesEntry() | FeeScheduleEntry() | KeyEntry() | ClearingEntry():
+        case StatusEntry() | FeesEntry() | FeeScheduleEntry() | KeyEntry() | NonceEntry() | ClearingEntry():
             pass

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import msgspec
 
+from offchain.domain.actions import OPERATOR, Action, ActionStatus
+from offchain.domain.admin import Actor, ChangeSettings, Denied, HaltAll, LimitQuantity, SetLeverage
 from offchain.domain.market import Asset, Market
 from offchain.domain.order import Address, Order, OrderHash, SelfTrade, Trigger
 
@@ -119,6 +121,47 @@ class RevokeApiKey(Base, frozen=True, array_like=True, tag="revokeApiKey"):
 
 
 # ---------------------------------------------------------------------------------------------------------------------
+# Transactions that the service sends for others
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+class RequestAction(Base, frozen=True, array_like=True, tag="requestAction"):
+    """Send a transaction for `account`. Intake has verified the signature of what a trader has signed."""
+
+    id: bytes
+    """32 bytes; of what a trader has signed: its EIP-712 digest"""
+    account: Address
+    """`actions.OPERATOR` for what administrators ask for"""
+    action: Action
+    requested_ms: int
+
+
+class ActionSent(Base, frozen=True, array_like=True, tag="actionSent"):
+    """The worker has made this transaction of the action, and is about to give it to the node.
+
+    Journaled before, so that a worker that starts again knows of every transaction that may be mined.
+    """
+
+    id: bytes
+    tx_hash: bytes
+
+
+class ActionEnded(Base, frozen=True, array_like=True, tag="actionEnded"):
+    """What became of an action."""
+
+    id: bytes
+    status: ActionStatus
+    """settled, failed, refused or needsOwner"""
+    reason: str = ""
+    tx_hash: bytes = b""
+    """the transaction that was mined"""
+    target: Address = b""
+    """needsOwner: the contract that is to be called"""
+    data: bytes = b""
+    """needsOwner: with what"""
+
+
+# ---------------------------------------------------------------------------------------------------------------------
 # Chain
 # ---------------------------------------------------------------------------------------------------------------------
 
@@ -167,6 +210,13 @@ class WithdrawalCanceled(Base, frozen=True, array_like=True, tag="withdrawalCanc
     asset: int
     tx_hash: bytes
     log_index: int
+
+
+class WithdrawalNonceUsed(Base, frozen=True, array_like=True, tag="withdrawalNonceUsed"):
+    """The account's next signed withdrawal request carries `nonce` + 1."""
+
+    account: Address
+    nonce: int
 
 
 class WithdrawalSettled(Base, frozen=True, array_like=True, tag="withdrawalSettled"):
@@ -311,6 +361,7 @@ ChainLog = (
     | Deposited
     | WithdrawalRequested
     | WithdrawalCanceled
+    | WithdrawalNonceUsed
     | WithdrawalSettled
     | FeesCollected
     | FeeScheduled
@@ -434,6 +485,28 @@ class SetStatus(Base, frozen=True, array_like=True, tag="setStatus"):
     reason: str
 
 
+AdminAction = (
+    SetStatus | HaltAll | ChangeSettings | LimitQuantity | SetLeverage | BatchRetry | Bust | RequestAction | Denied
+)
+
+
+class Administer(Base, frozen=True, array_like=True, tag="administer"):
+    """An administrator acts. The action and its entry in the audit log are one command: there is no one without the
+    other."""
+
+    actor: Actor
+    action: AdminAction
+    key: str = ""
+    """Idempotency-Key, by which the same request of the actor is done once; "": it has none"""
+
+
+def is_bare(command: Command) -> bool:
+    """Whether it is an administrator's action without its entry in the audit log: older journals have such."""
+    if isinstance(command, RequestAction):
+        return command.account == OPERATOR
+    return isinstance(command, SetStatus | BatchRetry | Bust)
+
+
 class Tick(Base, frozen=True, array_like=True, tag="tick"):
     """Time passes: orders past their expiry end."""
 
@@ -442,6 +515,9 @@ Command = (
     PlaceOrder
     | PlaceArray
     | CancelOrder
+    | RequestAction
+    | ActionSent
+    | ActionEnded
     | CancelOrders
     | SetDeadline
     | WatchConnection
@@ -456,6 +532,7 @@ Command = (
     | Bust
     | Configure
     | SetStatus
+    | Administer
     | Tick
     | CreateApiKey
     | RevokeApiKey

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from offchain.domain import (
+    administration,
     apikeys,
     batches,
     bust,
@@ -17,12 +18,17 @@ from offchain.domain import (
     ending,
     guards,
     prices,
+    relay,
     rollback,
     snapshot,
     trading,
 )
 from offchain.domain.account import LiveOrder
+from offchain.domain.actions import DueAction
 from offchain.domain.commands import (
+    ActionEnded,
+    ActionSent,
+    Administer,
     BatchClosed,
     BatchParked,
     BatchRetry,
@@ -39,6 +45,7 @@ from offchain.domain.commands import (
     PlaceArray,
     PlaceOrder,
     Price,
+    RequestAction,
     RevokeApiKey,
     SetDeadline,
     SetStatus,
@@ -54,6 +61,7 @@ from offchain.domain.events import (
     CommandRefused,
     DelegateUpdate,
     Event,
+    ExchangeUpdate,
     PlaceResult,
     Result,
 )
@@ -70,6 +78,9 @@ _HANDLERS: dict[type, Callable[[State, Turn, Any], Result]] = {
     PlaceOrder: trading.place,
     PlaceArray: trading.place_array,
     CancelOrder: ending.cancel,
+    RequestAction: relay.request,
+    ActionSent: relay.sent,
+    ActionEnded: relay.end,
     CancelOrders: ending.cancel_many,
     SetDeadline: guards.set_deadline,
     WatchConnection: guards.watch,
@@ -84,6 +95,7 @@ _HANDLERS: dict[type, Callable[[State, Turn, Any], Result]] = {
     Bust: bust.bust,
     Configure: control.configure,
     SetStatus: control.set_status,
+    Administer: administration.administer,
     Tick: ending.tick,
     CreateApiKey: apikeys.create,
     RevokeApiKey: apikeys.revoke,
@@ -105,6 +117,10 @@ class MarketView(msgspec.Struct, frozen=True):
     status_at: int
     halted: bool
     reason: str
+    quantity_limit: int | None = None
+    """lots per order that the operator allows; None: what the registry does"""
+    opening_margin_bps: int | None = None
+    """what the operator asks of a position that grows; None: what the registry does"""
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -130,6 +146,8 @@ class Status(msgspec.Struct, frozen=True):
     diverged: str
     parked_item: int | None
     """the item for which the batch was parked, where it is known"""
+    halt: str | None = None
+    """why the operator has halted all markets, None if it has not"""
 
     @property
     def parked_batch(self) -> int:
@@ -263,7 +281,12 @@ class Core:
         """Raises KeyError for an unknown market."""
         venue = self._state.markets[market]
         reason = self._state.halt_reason(market)
-        return MarketView(venue.status, venue.status_at, reason is not None, reason or "")
+        limits = (venue.quantity_limit, venue.opening_margin_bps)
+        return MarketView(venue.status, venue.status_at, reason is not None, reason or "", *limits)
+
+    def exchange_update(self) -> ExchangeUpdate | None:
+        """What holds for all markets; None before Configure."""
+        return self._state.exchange_update() if self._state.configuration is not None else None
 
     def quote(self, market: int, now_ms: int) -> Quote:
         """What a market is worth at a time. Raises KeyError for an unknown market."""
@@ -295,6 +318,15 @@ class Core:
         """The epoch that the account's orders sign, and whether they are taken."""
         known = self._state.accounts.get(account)
         return AccountUpdate(account, known.epoch, known.is_bumping) if known else AccountUpdate(account, 0, False)
+
+    def action_nonces(self, account: Address) -> tuple[int, int]:
+        """What the account's next signed withdrawal request, and its next signed delegate, carry."""
+        known = self._state.accounts.get(account)
+        return relay.next_nonces(self._state, known) if known is not None else (0, 0)
+
+    def due_actions(self) -> list[DueAction]:
+        """Transactions that are to be sent for others and have not ended, the oldest request first."""
+        return relay.due(self._state)
 
     def delegates(self, account: Address) -> list[DelegateUpdate]:
         """Who signs for the account."""
@@ -346,4 +378,5 @@ class Core:
             confirmed=view.confirmed,
             diverged=self._state.diverged,
             parked_item=next((halt.item for halt in outbox.halts.values()), None),
+            halt=self._state.exchange_halt,
         )

@@ -55,6 +55,13 @@ class Code(StrEnum):
     UNKNOWN_ACCOUNT = "unknownAccount"
     INVALID_DEADLINE = "invalidDeadline"
     INVALID_CONNECTION = "invalidConnection"
+    # transactions that the service sends for others
+    ACCOUNT_NOT_FUNDED = "accountNotFunded"
+    UNKNOWN_ACTION = "unknownAction"
+    UNKNOWN_ASSET = "unknownAsset"
+    ACTION_EXPIRED = "actionExpired"
+    TOO_MANY_ACTIONS = "tooManyActions"
+    ACTION_BACKLOG = "actionBacklog"
     # API keys
     INVALID_API_KEY = "invalidApiKey"
     DUPLICATE_API_KEY = "duplicateApiKey"
@@ -70,6 +77,10 @@ class Code(StrEnum):
     UNKNOWN_ORACLE = "unknownOracle"
     INVALID_CONFIGURATION = "invalidConfiguration"
     INVALID_BATCH = "invalidBatch"
+    INVALID_SETTING = "invalidSetting"
+    INVALID_MARKET = "invalidMarket"
+    NOT_AUDITED = "notAudited"
+    IDEMPOTENCY_KEY_REUSED = "idempotencyKeyReused"
 
 
 class Rejection(msgspec.Struct, frozen=True, array_like=True, tag="rejection"):

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import msgspec
 
+from offchain.domain.actions import Action, ActionStatus
+from offchain.domain.admin import Actor, Facts
+from offchain.domain.commands import AdminAction
 from offchain.domain.errors import Rejection
 from offchain.domain.fees import FeeSchedule
 from offchain.domain.market import Asset, Market
@@ -185,6 +188,32 @@ class MarketUpdate(Base, frozen=True, array_like=True, tag="marketUpdate"):
     status: int
     halted: bool
     reason: str
+    quantity_limit: int | None = None
+    """lots per order that the operator allows; None: what the registry does"""
+    opening_margin_bps: int | None = None
+    """what the operator asks of a position that grows; None: what the registry does"""
+
+
+class ExchangeUpdate(Base, frozen=True, array_like=True, tag="exchangeUpdate"):
+    """What holds for all markets: whether they are halted together, and the limits of orders."""
+
+    halted: bool
+    reason: str
+    max_open_orders: int
+    price_band_bps: int
+
+
+class AdminActed(Base, frozen=True, array_like=True, tag="adminActed"):
+    """An administrator acted, or was refused: an entry of the audit log."""
+
+    number: int
+    """of the entry, from 1"""
+    actor: Actor
+    action: AdminAction
+    before: Facts
+    after: Facts
+    rejection: Rejection | None
+    """why nothing was done; None if it was"""
 
 
 class PriceUpdate(Base, frozen=True, array_like=True, tag="priceUpdate"):
@@ -263,6 +292,27 @@ class DelegateUpdate(Base, frozen=True, array_like=True, tag="delegateUpdate"):
     valid_until: int
 
 
+class ActionUpdate(Base, frozen=True, array_like=True, tag="actionUpdate"):
+    """A transaction that the service sends for the account was requested, or went on."""
+
+    id: bytes
+    account: Address
+    """`actions.OPERATOR` for what administrators asked for"""
+    kind: str
+    """the action's tag"""
+    status: ActionStatus
+    reason: str = ""
+    """why it ended, where it did not settle"""
+    tx_hash: bytes = b""
+    """the newest transaction, then the one that was mined"""
+    action: Action | None = None
+    """with the request only"""
+    target: Address = b""
+    """needsOwner: the contract that is to be called"""
+    data: bytes = b""
+    """needsOwner: with what"""
+
+
 class ApiKeyUpdate(Base, frozen=True, array_like=True, tag="apiKeyUpdate"):
     """An API key was made, or has ended."""
 
@@ -315,6 +365,8 @@ Event = (
     | BatchUpdate
     | AssetListed
     | MarketUpdate
+    | ExchangeUpdate
+    | AdminActed
     | PriceUpdate
     | MarkSample
     | FundingUpdate
@@ -324,6 +376,7 @@ Event = (
     | FeeUpdate
     | AccountUpdate
     | DelegateUpdate
+    | ActionUpdate
     | Diverged
     | CommandRefused
     | Ticked
@@ -368,6 +421,17 @@ class CancelResult(Base, frozen=True, array_like=True, tag="canceled"):
     filled: int
 
 
+class ActionResult(Base, frozen=True, array_like=True, tag="action"):
+    """How an action stands."""
+
+    id: bytes
+    status: ActionStatus
+    reason: str = ""
+    tx_hash: bytes = b""
+    repeated: bool = False
+    """it had been requested before"""
+
+
 class OrdersCanceled(Base, frozen=True, array_like=True, tag="canceledOrders"):
     order_hashes: list[OrderHash]
     remaining: int
@@ -378,4 +442,16 @@ class Done(Base, frozen=True, array_like=True, tag="done"):
     """The command was applied."""
 
 
-Result = PlaceResult | ArrayResult | CancelResult | OrdersCanceled | Done | Rejection
+class Administered(Base, frozen=True, array_like=True, tag="administered"):
+    """The answer to an administrator, kept as the answer to the same request again."""
+
+    entry: int
+    """number in the audit log"""
+    before: Facts
+    after: Facts
+    rejection: Rejection | None = None
+    repeated: bool = False
+    """the request had been executed before; this is what was answered then"""
+
+
+Result = PlaceResult | ArrayResult | CancelResult | OrdersCanceled | ActionResult | Administered | Done | Rejection

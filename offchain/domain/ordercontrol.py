@@ -27,16 +27,25 @@ def end_key(state: State, turn: Turn, log: CancelRequested | CancelApplied) -> K
     A request that is replaced by a lower one goes on to count: what it named was canceled.
     """
     account = state.account(log.account)
-    name = (log.instrument, log.key)
-    before = account.ended_keys.get(name)
-    if before is not None and before >= log.sequence:
+    before = account.ended_keys.get((log.instrument, log.key))
+    if not end_sequences(state, turn, account, log.instrument, log.key, log.sequence, CANCELED_ON_CHAIN):
         return None
-    account.ended_keys[name] = log.sequence
-    nonce_key = account.nonce_keys.get(log.key)
+    return KeyEntry(log.account, log.instrument, log.key, before, log.sequence)
+
+
+def end_sequences(
+    state: State, turn: Turn, account: Account, instrument: int, key: int, sequence: int, code: str
+) -> bool:
+    """End the key's sequences up to `sequence`; whether any of them had not ended before."""
+    before = account.ended_keys.get((instrument, key))
+    if before is not None and before >= sequence:
+        return False
+    account.ended_keys[instrument, key] = sequence
+    nonce_key = account.nonce_keys.get(key)
     live = nonce_key.working if nonce_key is not None else None
-    if live is not None and live.order.sequence <= log.sequence and _instrument(state, live) == log.instrument:
-        state.end_order(turn, live, OrderStatus.CANCELED, CANCELED_ON_CHAIN)
-    return KeyEntry(log.account, log.instrument, log.key, before)
+    if live is not None and live.order.sequence <= sequence and _instrument(state, live) == instrument:
+        state.end_order(turn, live, OrderStatus.CANCELED, code)
+    return True
 
 
 def _instrument(state: State, live: LiveOrder) -> int:
@@ -44,7 +53,10 @@ def _instrument(state: State, live: LiveOrder) -> int:
 
 
 def undo_key(state: State, entry: KeyEntry) -> None:
+    """Unless more has ended since, which a signed cancel does without a block."""
     account = state.account(entry.account)
+    if account.ended_keys.get((entry.instrument, entry.key)) != entry.after:
+        return
     if entry.before is None:
         del account.ended_keys[entry.instrument, entry.key]
     else:
@@ -77,9 +89,14 @@ def undo_epoch(state: State, entry: EpochEntry) -> None:
 
 def recount_epoch(state: State, turn: Turn, account: Account) -> None:
     """After confirmations or a rollback: whether orders are taken, and none but those of the epoch stays open."""
-    account.is_bumping = account.is_bump_requested or any(
-        isinstance(entry, EpochEntry) and entry.is_bump and entry.account == account.address
-        for entry in state.chain.unconfirmed()
+    is_ending = account.ending_epoch is not None and account.ending_epoch >= account.epoch
+    account.is_bumping = (
+        account.is_bump_requested
+        or is_ending
+        or any(
+            isinstance(entry, EpochEntry) and entry.is_bump and entry.account == account.address
+            for entry in state.chain.unconfirmed()
+        )
     )
     turn.events.append(AccountUpdate(account.address, account.epoch, account.is_bumping))
     if account.is_bumping or any(live.order.epoch != account.epoch for live in account.orders.values()):
@@ -95,6 +112,7 @@ def set_delegate(state: State, turn: Turn, log: DelegateSet) -> DelegateEntry:
     account = state.account(log.account)
     delegation = account.delegations.setdefault(log.delegate, Delegation(0, 0))
     entry = DelegateEntry(log.account, log.delegate, delegation.valid_until)
+    account.delegate_nonce += 1
     delegation.valid_until = log.valid_until
     _count(state, turn, account, log.delegate, min(delegation.counted, log.valid_until))
     return entry
@@ -102,6 +120,7 @@ def set_delegate(state: State, turn: Turn, log: DelegateSet) -> DelegateEntry:
 
 def undo_delegate(state: State, entry: DelegateEntry) -> None:
     account = state.account(entry.account)
+    account.delegate_nonce -= 1
     account.delegations.setdefault(entry.delegate, Delegation(0, 0)).valid_until = entry.before
 
 

@@ -18,6 +18,7 @@ from offchain.domain.blocks import (
     FeesEntry,
     HoldEntry,
     KeyEntry,
+    NonceEntry,
     RebateEntry,
     StatusEntry,
 )
@@ -116,6 +117,8 @@ def _undo(state: State, turn: Turn, record: BlockRecord, entry: Entry, undone: _
             undone.epochs[entry.account] = None
             if entry.is_bump:
                 undone.bumps[entry.account] = None
+        case NonceEntry():
+            state.account(entry.account).withdrawal_nonce = entry.before
         case DelegateEntry():
             ordercontrol.undo_delegate(state, entry)
             undone.delegates[entry.account, entry.delegate] = None

@@ -10,6 +10,7 @@ from collections import deque
 import msgspec
 
 from offchain.domain.account import Account, Delegation, Hold, LiveOrder, NonceKey, drawn_asset
+from offchain.domain.actions import EndedAction, PendingAction
 from offchain.domain.blocks import BlockRecord, ChainView
 from offchain.domain.codec import Codec
 from offchain.domain.commands import Configure, PlaceOrder
@@ -21,9 +22,10 @@ from offchain.domain.oracle import OraclePrice
 from offchain.domain.order import NO_EXPIRY, Address, Order, OrderHash, OrderStatus
 from offchain.domain.outbox import Batch, Fill, Outbox, ParkedHalt, Release, SettledBatch
 from offchain.domain.positions import Holding
+from offchain.domain.requests import Request
 from offchain.domain.state import MarketState, State
 
-VERSION = 7
+VERSION = 9
 """Of the snapshot's form; another form has another number."""
 
 
@@ -67,6 +69,9 @@ class _Account(msgspec.Struct, array_like=True):
     ended_keys: list[tuple[int, int, int]]
     """(instrument, nonce key, sequence)"""
     delegations: list[tuple[Address, Delegation]]
+    ending_epoch: int | None
+    nonces: tuple[int, int]
+    """of signed withdrawal requests, of signed delegates"""
     deadline_ms: int
     api_keys: list[ApiKeyUpdate]
 
@@ -85,6 +90,8 @@ class _Market(msgspec.Struct, array_like=True):
     sample: MarkSample | None
     positions: list[tuple[Address, Holding, Holding]]
     """(account, settled, current)"""
+    quantity_limit: int | None
+    opening_margin_bps: int | None
     ready: list[tuple[OrderHash, int]]
     """orders that have waited, with the price that has reached them"""
 
@@ -141,6 +148,12 @@ class _Snapshot(msgspec.Struct, array_like=True):
     chain: _Chain
     diverged: str
     prices: list[tuple[Address, OraclePrice]]
+    exchange_halt: str | None
+    admin_entries: int
+    admin_requests: list[Request]
+    actions: list[PendingAction]
+    next_action: int
+    ended_actions: list[EndedAction]
     watched: list[tuple[bytes, Address]]
     """(connection, account)"""
 
@@ -202,6 +215,12 @@ def encode(state: State) -> bytes:
             ),
             diverged=state.diverged,
             prices=list(state.prices.items()),
+            exchange_halt=state.exchange_halt,
+            admin_entries=state.administration.entries,
+            admin_requests=list(state.administration.requests.values()),
+            actions=list(state.actions.pending.values()),
+            next_action=state.actions.next_number,
+            ended_actions=list(state.actions.ended.values()),
             watched=list(state.watched.items()),
         )
     )
@@ -231,9 +250,10 @@ def _write_market(venue: MarketState) -> _Market:
     )
     positions = [(one.address, one.settled, one.current) for one in venue.positions.values()]
     status = (venue.status, venue.status_at, venue.operator_halt)
+    limits = (venue.quantity_limit, venue.opening_margin_bps)
     ready = [(order_hash, price) for order_hash, (_, price) in venue.waiting.ready.items()] if venue.waiting else []
     seen = (venue.last_price, venue.sample)
-    return _Market(venue.market, *status, bids, asks, venue.clearing, venue.pool, *seen, positions, ready)
+    return _Market(venue.market, *status, bids, asks, venue.clearing, venue.pool, *seen, positions, *limits, ready)
 
 
 def _write_account(account: Account) -> _Account:
@@ -258,6 +278,8 @@ def _write_account(account: Account) -> _Account:
         account.is_bumping,
         [(instrument, key, sequence) for (instrument, key), sequence in account.ended_keys.items()],
         list(account.delegations.items()),
+        account.ending_epoch,
+        (account.withdrawal_nonce, account.delegate_nonce),
         account.deadline_ms,
         list(account.api_keys.values()),
     )
@@ -299,12 +321,19 @@ def decode(data: bytes) -> State:
     state.next_ticket = saved.next_ticket
     state.diverged = saved.diverged
     state.prices = dict(saved.prices)
+    state.exchange_halt = saved.exchange_halt
+    state.administration.entries = saved.admin_entries
+    state.administration.requests = {request.name: request for request in saved.admin_requests}
     state.watched = dict(saved.watched)
     state.chain = _read_chain(saved.chain)
+    state.actions.next_number = saved.next_action
+    state.actions.pending = {one.id: one for one in saved.actions}
+    state.actions.ended = {one.id: one for one in saved.ended_actions}
     for market in saved.markets:
         venue = state.markets[market.market.id] = MarketState(market.market)
         venue.status, venue.status_at, venue.operator_halt = market.status, market.status_at, market.operator_halt
         venue.clearing, venue.pool, venue.last_price = market.clearing, market.pool, market.last_price
+        venue.quantity_limit, venue.opening_margin_bps = market.quantity_limit, market.opening_margin_bps
         venue.sample = market.sample
         for address, settled, current in market.positions:
             position = venue.position(address)
@@ -335,6 +364,8 @@ def _read_account(state: State, saved: _Account) -> None:
     for asset, settled, unsettled, reserved, held in saved.balances:
         balance = account.balance(asset)
         balance.settled, balance.unsettled, balance.reserved, balance.held = settled, unsettled, reserved, held
+    account.ending_epoch = saved.ending_epoch
+    account.withdrawal_nonce, account.delegate_nonce = saved.nonces
     account.holds = {(kind, asset): hold for kind, asset, hold in saved.holds}
     account.is_bump_requested, account.is_bumping = saved.is_bump_requested, saved.is_bumping
     account.ended_keys = {(instrument, key): sequence for instrument, key, sequence in saved.ended_keys}

@@ -11,10 +11,11 @@ from typing import Any
 from sortedcontainers import SortedList  # type: ignore[import-untyped,unused-ignore]
 
 from offchain.domain.account import Account, Balance, LiveOrder, NonceKey
+from offchain.domain.actions import Actions
 from offchain.domain.blocks import ChainView
 from offchain.domain.book import Book
 from offchain.domain.commands import Configure
-from offchain.domain.events import Event, MarketUpdate, MarkSample, OrderUpdate, Trade
+from offchain.domain.events import Event, ExchangeUpdate, MarketUpdate, MarkSample, OrderUpdate, Trade
 from offchain.domain.fees import FeeSchedule
 from offchain.domain.ledger import ClearingMarket, ClearingStatus
 from offchain.domain.market import USDC, Asset, Market, MarketStatus
@@ -22,6 +23,7 @@ from offchain.domain.oracle import MAX_INDEX, Conversion, OraclePrice, index_dow
 from offchain.domain.order import NO_EXPIRY, Address, OrderHash, OrderStatus
 from offchain.domain.outbox import Fill, Outbox
 from offchain.domain.positions import Position
+from offchain.domain.requests import Administration
 from offchain.domain.waiting import WaitingOrders
 
 _by_owner = attrgetter("address", "asset")
@@ -72,9 +74,11 @@ class MarketState:
         "market",
         "max_price_per_lot",
         "open_interest",
+        "opening_margin_bps",
         "operator_halt",
         "pool",
         "positions",
+        "quantity_limit",
         "sample",
         "status",
         "status_at",
@@ -94,6 +98,10 @@ class MarketState:
         self.status_at = 0
         self.operator_halt: str | None = None
         """the operator's reason, None while the operator lets the market trade"""
+        self.quantity_limit: int | None = None
+        """lots per order that the operator allows; None: what the registry does"""
+        self.opening_margin_bps: int | None = None
+        """what the operator asks of a position that grows; None: what the registry does"""
         self.clearing = ClearingMarket()
         """what the Clearinghouse has of it"""
         self.pool = 0
@@ -132,6 +140,8 @@ class State:
 
     __slots__ = (
         "accounts",
+        "actions",
+        "administration",
         "api_key_ends",
         "assets",
         "chain",
@@ -139,6 +149,7 @@ class State:
         "deadlines",
         "delegations",
         "diverged",
+        "exchange_halt",
         "fee_bps",
         "fees",
         "known_orders",
@@ -177,12 +188,16 @@ class State:
         self.api_key_ends: Any = SortedList()
         """(expiry in seconds, account, id) of API keys that expire"""
         self.next_ticket = 1
+        self.actions = Actions()
         self.chain = ChainView()
         self.outbox = Outbox()
         self.prices: dict[Address, OraclePrice] = {}
         """by oracle"""
         self.diverged = ""
         """why the chain contradicts what was matched; "" while it does not"""
+        self.exchange_halt: str | None = None
+        """why the operator has halted all markets, None while it has not"""
+        self.administration = Administration()
 
     # -----------------------------------------------------------------------------------------------------------------
     # Accounts
@@ -340,6 +355,8 @@ class State:
         """Why a market does not trade although the chain would let it; None if it does."""
         if self.diverged:
             return self.diverged
+        if self.exchange_halt is not None:
+            return self.exchange_halt
         parked = self.outbox.halts.get(market)
         if parked is not None:
             return parked.reason
@@ -351,4 +368,11 @@ class State:
     def market_update(self, market: int) -> MarketUpdate:
         state = self.markets[market]
         reason = self.halt_reason(market)
-        return MarketUpdate(state.market, state.status, reason is not None, reason or "")
+        limits = (state.quantity_limit, state.opening_margin_bps)
+        return MarketUpdate(state.market, state.status, reason is not None, reason or "", *limits)
+
+    def exchange_update(self) -> ExchangeUpdate:
+        configuration, halt = self.configuration, self.exchange_halt
+        assert configuration is not None, "commands before Configure are refused"
+        limits = (configuration.max_open_orders, configuration.price_band_bps)
+        return ExchangeUpdate(halt is not None, halt or "", *limits)

@@ -10,15 +10,16 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
+from offchain.domain.actions import Action
 from offchain.domain.codec import Codec
 from offchain.domain.events import Event
 from offchain.domain.market import Asset, Market
 from offchain.domain.oracle import Conversion
 from offchain.domain.order import Order, OrderStatus, Trigger
-from offchain.ports import ApiKeyRow, BatchRow, DepositRow, OrderRow, TradeRow, WithdrawalRow
-from offchain.views import candles, marks
+from offchain.ports import ActionRow, ApiKeyRow, BatchRow, DepositRow, OrderRow, TradeRow, WithdrawalRow
+from offchain.views import admin, candles, marks
 
-SCHEMA_VERSION = 9
+SCHEMA_VERSION = 11
 """Raise it with every change below: older files are emptied and filled again from the journal."""
 
 ORDERS = Codec[Order](Order)
@@ -26,6 +27,7 @@ TRIGGERS = Codec[Trigger](Trigger)
 EVENTS = Codec[Event](Event)
 MARKETS = Codec[Market](Market)
 ASSETS = Codec[Asset](Asset)
+ACTIONS = Codec[Action](Action)
 CONVERSIONS = Codec[Conversion](Conversion)
 
 LIVE = (OrderStatus.OPEN, OrderStatus.PARTIALLY_FILLED)
@@ -75,6 +77,11 @@ TABLES = {
     "chain_blocks": """(
         number INTEGER PRIMARY KEY, hash BLOB NOT NULL, parent_hash BLOB NOT NULL, time INTEGER NOT NULL
     )""",
+    "chain_actions": """(
+        id BLOB PRIMARY KEY, account BLOB NOT NULL, action BLOB NOT NULL, status TEXT NOT NULL, reason TEXT NOT NULL,
+        tx_hash BLOB NOT NULL, target BLOB NOT NULL, data BLOB NOT NULL, created_ms INTEGER NOT NULL,
+        updated_ms INTEGER NOT NULL, seq INTEGER NOT NULL
+    ) WITHOUT ROWID""",
     "api_keys": """(
         account BLOB NOT NULL, id TEXT NOT NULL, secret_hash BLOB NOT NULL, label TEXT NOT NULL, scopes TEXT NOT NULL,
         expiry INTEGER NOT NULL, created_ms INTEGER NOT NULL, status TEXT NOT NULL, seq INTEGER NOT NULL,
@@ -87,6 +94,7 @@ TABLES = {
     "account_events": """(
         account BLOB NOT NULL, seq INTEGER NOT NULL, event BLOB NOT NULL, PRIMARY KEY (account, seq)
     ) WITHOUT ROWID""",
+    **admin.TABLES,
 }
 
 INDEXES = {
@@ -99,8 +107,11 @@ INDEXES = {
     "trades_taker": "trades (taker, seq)",
     "trades_unsettled": f"trades (item) WHERE {UNSETTLED_SQL}",
     "deposits_account": "deposits (account, seq)",
+    "chain_actions_account": "chain_actions (account, seq)",
     "withdrawals_account": "withdrawals (account, id)",
+    "withdrawals_open": "withdrawals (kind, id) WHERE status = 'requested'",
     "withdrawals_item": "withdrawals (item) WHERE status = 'releasing'",
+    **admin.INDEXES,
 }
 
 ORDER_COLUMNS = (
@@ -113,6 +124,7 @@ TRADE_COLUMNS = (
 )
 WITHDRAWAL_COLUMNS = "account, kind, asset, amount, status, item, tx_hash, updated_ms"
 DEPOSIT_COLUMNS = "account, asset, amount, status, tx_hash, log_index, block, updated_ms, seq"
+ACTION_COLUMNS = "id, account, action, status, reason, tx_hash, target, data, created_ms, updated_ms, seq"
 API_KEY_COLUMNS = "id, label, scopes, expiry, created_ms, status"
 BATCH_COLUMNS = "number, status, first, last, matched_at, tx_hash, gas_used, reason, updated_ms"
 
@@ -162,6 +174,12 @@ def deposit_row(columns: Sequence[Any]) -> DepositRow:
     """From DEPOSIT_COLUMNS."""
     values = [*columns[:2], int(columns[2]), *columns[3:]]
     return DepositRow(*values)
+
+
+def action_row(columns: Sequence[Any]) -> ActionRow:
+    """From ACTION_COLUMNS."""
+    values: list[Any] = [*columns[:2], ACTIONS.decode(columns[2]), *columns[3:]]
+    return ActionRow(*values)
 
 
 def api_key_row(columns: Sequence[Any]) -> ApiKeyRow:

@@ -17,10 +17,14 @@ from typing import Any, TypeVar
 from offchain.domain.events import BalanceUpdate, Event
 from offchain.domain.order import Address, OrderHash, OrderStatus
 from offchain.ports import (
+    ActionRow,
     ApiKeyRow,
+    AuditQuery,
+    AuditRow,
     BatchRow,
     BlockRef,
     CandleRow,
+    DeadLetterRow,
     DepositRow,
     FundingRow,
     ItemRow,
@@ -33,9 +37,10 @@ from offchain.ports import (
     TradeRow,
     WithdrawalRow,
 )
-from offchain.views import candles, marks, schema
+from offchain.views import admin, candles, marks, schema
 from offchain.views.projection import Projection
 from offchain.views.schema import (
+    ACTION_COLUMNS,
     API_KEY_COLUMNS,
     BATCH_COLUMNS,
     DEPOSIT_COLUMNS,
@@ -215,17 +220,51 @@ class SqliteViews:
         rows = await self._rows(schema.batch_row, sql, number)
         return rows[0] if rows else None
 
+    async def dead_letters(self, before: int | None, limit: int) -> Page[DeadLetterRow]:
+        """Newest first. Raises ValueError for a limit outside 1..MAX_PAGE."""
+        sql = f"SELECT {admin.LETTER_COLUMNS} FROM dead_letters WHERE id < ? ORDER BY id DESC LIMIT ?"
+        return await self._page(admin.letter_row, sql, [_before(before)], limit)
+
+    async def dead_letter(self, number: int) -> DeadLetterRow | None:
+        """The letter with this number, if there ever was one."""
+        sql = f"SELECT {admin.LETTER_COLUMNS} FROM dead_letters WHERE id = ?"
+        rows = await self._rows(admin.letter_row, sql, number)
+        return rows[0] if rows else None
+
+    async def admin_audit(self, query: AuditQuery, before: int | None, limit: int) -> Page[AuditRow]:
+        """Newest first. Raises ValueError for a limit outside 1..MAX_PAGE."""
+        sql, values = admin.audit_query(query, _before(before))
+        return await self._page(admin.audit_row, sql, values, limit)
+
     async def withdrawals(self, account: Address, limit: int) -> list[WithdrawalRow]:
         """Newest request first. Raises ValueError for a limit outside 1..MAX_PAGE."""
         _check_limit(limit, MAX_PAGE)
         sql = f"SELECT {WITHDRAWAL_COLUMNS} FROM withdrawals WHERE account = ? ORDER BY id DESC LIMIT ?"
         return await self._rows(schema.withdrawal_row, sql, account, limit)
 
+    async def open_withdrawals(self, kind: int, limit: int) -> list[WithdrawalRow]:
+        """Oldest request first. Raises ValueError for a limit outside 1..MAX_PAGE."""
+        _check_limit(limit, MAX_PAGE)
+        where = "kind = ? AND status = 'requested'"
+        sql = f"SELECT {WITHDRAWAL_COLUMNS} FROM withdrawals WHERE {where} ORDER BY id LIMIT ?"
+        return await self._rows(schema.withdrawal_row, sql, kind, limit)
+
     async def deposits(self, account: Address, limit: int) -> list[DepositRow]:
         """Newest first. Raises ValueError for a limit outside 1..MAX_PAGE."""
         _check_limit(limit, MAX_PAGE)
         sql = f"SELECT {DEPOSIT_COLUMNS} FROM deposits WHERE account = ? ORDER BY seq DESC LIMIT ?"
         return await self._rows(schema.deposit_row, sql, account, limit)
+
+    async def action(self, action_id: bytes) -> ActionRow | None:
+        """The transaction with this id that was ever asked for."""
+        sql = f"SELECT {ACTION_COLUMNS} FROM chain_actions WHERE id = ?"
+        rows = await self._rows(schema.action_row, sql, action_id)
+        return rows[0] if rows else None
+
+    async def actions(self, account: Address, before: int | None, limit: int) -> Page[ActionRow]:
+        """Newest request first. Raises ValueError for a limit outside 1..MAX_PAGE."""
+        sql = f"SELECT {ACTION_COLUMNS} FROM chain_actions WHERE account = ? AND seq < ? ORDER BY seq DESC LIMIT ?"
+        return await self._page(schema.action_row, sql, [account, _before(before)], limit)
 
     async def api_keys(self, account: Address, limit: int) -> list[ApiKeyRow]:
         """Newest first, also those that have ended. Raises ValueError for a limit outside 1..MAX_PAGE."""

@@ -189,6 +189,28 @@ async def test_derivatives_have_ccxts_symbols_and_positions(traders):
     assert await taker.fetch_positions([PAIR]) == []
 
 
+async def test_money_is_withdrawn_to_its_owner(traders, exchange):
+    taker, account = traders[1], exchange.roles.taker
+    assert taker.has["withdraw"]
+    before = exchange.chain.usdc.functions.balanceOf(account.address).call()
+    asked = await taker.withdraw("USDC", 12.5, account.address)
+    assert (asked["type"], asked["currency"], asked["amount"], asked["status"]) == (
+        "withdrawal",
+        "USDC",
+        12.5,
+        "pending",
+    )
+    (paid,) = await eventually(taker.fetch_withdrawals, lambda found: found and found[0]["status"] == "ok")
+    assert paid["amount"] == 12.5
+    assert exchange.chain.usdc.functions.balanceOf(account.address).call() - before == 12_500_000
+    with pytest.raises(ccxt.InvalidAddress):
+        await taker.withdraw("USDC", 1, exchange.roles.maker.address)
+    with pytest.raises(ccxt.BadRequest):
+        await taker.withdraw("DOGE", 1, account.address)
+    with pytest.raises(ccxt.InsufficientFunds):
+        await taker.withdraw("USDC", 10**9, account.address)
+
+
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
@@ -225,6 +247,33 @@ def test_blocking_class_does_the_same(exchange):
     assert abs(trader.fetch_time() - trader.milliseconds()) < 60_000
     assert [each["status"] for each in trader.fetch_deposits("USDC")] == ["ok"]
     assert trader.fetch_withdrawals() == []
+    with pytest.raises(ccxt.InvalidAddress):
+        trader.withdraw("USDC", 1, exchange.roles.taker.address)
     trader.close()
     with pytest.raises(ccxt.ExchangeClosedByUser):
         trader.fetch_time()
+
+
+async def test_an_api_key_reads_and_does_not_trade(exchange):
+    async with exchange.clients() as (maker, _):
+        made = await maker.create_key("ccxt")
+        reader = crosspoint({"apiKey": made.key.id, "secret": made.secret, "options": {"url": exchange.url}})
+        try:
+            assert (await reader.fetch_balance())["USDC"]["total"] > 0
+            with pytest.raises(ccxt.AuthenticationError, match="private key"):
+                await reader.create_order(PAIR, "limit", "buy", 0.1, PRICE - 4_000)
+            await maker.revoke_key(made.key.id)
+            with pytest.raises(ccxt.AuthenticationError, match="invalidToken"):
+                await reader.fetch_balance()
+        finally:
+            await reader.close()
+
+
+async def test_without_credentials_accounts_are_closed(exchange):
+    nobody = crosspoint({"options": {"url": exchange.url}})
+    try:
+        assert await nobody.load_markets()
+        with pytest.raises(ccxt.AuthenticationError, match="no private key and no API key"):
+            await nobody.fetch_balance()
+    finally:
+        await nobody.close()

@@ -53,12 +53,17 @@ async def test_money_comes_in_trades_and_goes_out(exchange, crosspoint):
         assert taken["status"] == "filled"
         await exchange.until_settled(client)
 
-        assert len(crosspoint(maker, "withdraw", "1000")) == 1
-        assert len(crosspoint(taker, "withdraw", "0.05", "--asset", BASE)) == 1
+        assert len(crosspoint(maker, "withdraw", "1000", "--direct")) == 1
+        (asked,) = crosspoint(taker, "withdraw", "0.05", "--asset", BASE)
+        assert asked["status"] == "requested"
         await exchange.until_indexed(client)
         await exchange.until_settled(client)
         assert await exchange.differences() == []
         assert {each.status for each in await client.withdrawals()} == {"settled"}
+        (action,) = crosspoint(taker, "actions")
+        assert (action["kind"], action["asset"], action["amount"]) == ("withdrawal", BASE, "0.05")
+        (action,) = crosspoint(taker, "actions", asked["actionId"])
+        assert action["status"] == "settled"
 
 
 @pytest.mark.parametrize(

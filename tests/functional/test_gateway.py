@@ -17,7 +17,7 @@ from eth_account import Account
 
 from offchain.chain import abi
 from offchain.chain.batch import encode
-from offchain.chain.calldata import release_calldata, settle_calldata
+from offchain.chain.calldata import FUNCTIONS, release_calldata, settle_calldata
 from offchain.chain.deployment import Deployment
 from offchain.chain.gateway import UNBOUNDED_AGE, Gateway, GatewaySettings, WrongChain
 from offchain.chain.sender import FeePolicy
@@ -377,3 +377,14 @@ def test_the_committed_abi_is_the_compiled_one(project: ProjectManager, contract
     used = {(entry["type"], abi.signature(entry)) for entry in abi.load(contract)}
     assert used <= known
     assert {entry for entry in known if entry[0] == "error"} <= used
+
+
+@pytest.mark.parametrize("kind", FUNCTIONS)
+def test_what_the_relay_calls_is_what_the_contracts_have(project: ProjectManager, kind: str) -> None:
+    contract, function, types = FUNCTIONS[kind]
+    known = [
+        abi.signature(entry.model_dump(mode="json", by_alias=True, exclude_none=True))
+        for entry in project.contracts[f"I{contract}"].abi
+        if entry.type == "function"
+    ]
+    assert f"{function}({','.join(types)})" in known

@@ -35,7 +35,8 @@ from offchain.domain.market import USDC, Asset, Market, MarketStatus
 from offchain.domain.oracle import PriceFeed, Round
 from offchain.domain.order import Address
 from offchain.domain.settlement import settle
-from offchain.ports import BlockRef, ChainUnavailable, Failure, Receipt, RoundSeen
+from offchain.ports import Announce, BlockRef, ChainUnavailable, Failure, Receipt, RoundSeen
+from tests.utils.fakeactions import try_action
 
 GLOBAL = ("EngineHalted", "NotOperator", "WrongBatchNumber", "MatchedAtOutOfRange")
 MAX_AGE = 3_600
@@ -58,6 +59,9 @@ class World:
     ledger: LedgerState
     requests: dict[RequestKey, int] = field(default_factory=dict)
     receipts: dict[bytes, Receipt] = field(default_factory=dict)
+    withdrawal_nonces: dict[Address, int] = field(default_factory=dict)
+    delegate_nonces: dict[Address, int] = field(default_factory=dict)
+    requested_at: dict[RequestKey, int] = field(default_factory=dict)
 
 
 @dataclass
@@ -83,6 +87,8 @@ class FakeChain:
         """what is mined reverts although it succeeds in simulation"""
         self.refused: set[Address] = set()
         """receivers whose payouts revert"""
+        self.is_owner = False
+        """the operator owns the contracts"""
         self.outages = 0
         """so many of the next calls fail"""
         self.rounds: list[Round] = []
@@ -146,6 +152,7 @@ class FakeChain:
 
     def request(self, account: Address, kind: int, asset: int, amount: int) -> None:
         self.world.requests[account, kind, asset] = amount
+        self.world.requested_at[account, kind, asset] = self.now
         tx_hash = self._hash(b"request")
         self.pending.append(WithdrawalRequested(account, kind, asset, amount, self.now, tx_hash, len(self.pending)))
 
@@ -198,12 +205,13 @@ class FakeChain:
         return logs
 
     def _try(self, to: str, data: bytes, tx_hash: bytes, *, is_kept: bool) -> tuple[Failure | None, list[ChainLog]]:
-        if to == "Engine":
+        if data[:4] == SETTLE_BATCH:
             return self._try_batch(data, tx_hash, is_kept)
-        return self._try_release(data, tx_hash, is_kept)
+        if data[:4] == RELEASE:
+            return self._try_release(data, tx_hash, is_kept)
+        return try_action(self, data, tx_hash, is_kept=is_kept)
 
     def _try_batch(self, data: bytes, tx_hash: bytes, is_kept: bool) -> tuple[Failure | None, list[ChainLog]]:
-        assert data[:4] == SETTLE_BATCH
         (packed,) = abi_decode(["bytes"], data[4:])
         try:
             batch = decode(packed)
@@ -221,7 +229,6 @@ class FakeChain:
         return None, [BatchSettled(batch.number, batch.matched_at, *terms)]
 
     def _try_release(self, data: bytes, tx_hash: bytes, is_kept: bool) -> tuple[Failure | None, list[ChainLog]]:
-        assert data[:4] == RELEASE
         text, kind, asset, amount = abi_decode(["address", "uint8", "uint32", "uint256"], data[4:])
         account = bytes.fromhex(text[2:])
         requested = self.world.requests.get((account, kind, asset))
@@ -304,9 +311,11 @@ class FakeChain:
         self._call()
         return self._try(to, data, b"", is_kept=False)[0]
 
-    async def send(self, to: str, data: bytes) -> bytes:
+    async def send(self, to: str, data: bytes, announce: Announce | None = None) -> bytes:
         self._call()
         transaction = Transaction(self._hash(b"tx", data), to, data)
+        if announce is not None:
+            await announce(transaction.hash)
         self.sent.append(transaction)
         if not self.is_losing:
             self.waiting = transaction
@@ -315,6 +324,13 @@ class FakeChain:
     async def receipt(self, tx_hash: bytes) -> Receipt | None:
         self._call()
         return self.chain[-1].world.receipts.get(tx_hash)
+
+    async def head_number(self) -> int:
+        self._call()
+        return self.head.number
+
+    def address(self, contract: str) -> Address:
+        return eip712.keccak(contract.encode())[12:]
 
     async def close(self) -> None:
         """Nothing to close."""

@@ -32,6 +32,14 @@ async def list_markets(request: web.Request) -> web.Response:
     return answer(request.app[PRESENT].markets(domain, configuration))
 
 
+async def get_fees(request: web.Request) -> web.Response:
+    """GET /v1/fees"""
+    parameters(request)
+    if request.app[CATALOGUE].domain is None:
+        raise ProblemError(Code.NOT_CONFIGURED, "the exchange is starting; it has no fee yet")
+    return answer(request.app[PRESENT].fees())
+
+
 async def get_orderbook(request: web.Request) -> web.Response:
     """GET /v1/orderbook/{symbol}"""
     query = parameters(request, "depth")

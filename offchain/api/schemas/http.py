@@ -230,6 +230,10 @@ class Account(Base, frozen=True):
     cancels_at: int | None
     """when all its orders are canceled, as `PUT /v1/cancel-after` has set it; null: not"""
     delegates: list[Delegate]
+    withdrawal_nonce: str
+    """what the next signed `Withdraw` carries"""
+    delegate_nonce: str
+    """what the next signed `Delegate` carries"""
 
 
 class Withdrawal(Base, frozen=True):
@@ -310,6 +314,10 @@ class MarketInfo(Base, frozen=True):
     """null of other kinds"""
     margined: Margined | None = None
     """of a perpetual or a future; null of other kinds"""
+    quantity_limit: str | None = None
+    """base units that an order may have now, where the operator has set less than `maxQuantity`"""
+    opening_margin_bps: int | None = None
+    """what a position that grows needs, with what the account has free, where the operator has set a leverage"""
 
 
 class SigningDomain(Base, frozen=True):
@@ -324,6 +332,17 @@ class SigningDomain(Base, frozen=True):
 class FeeChange(Base, frozen=True):
     fee_bps: int
     at: int
+
+
+class Fees(Base, frozen=True):
+    """Per side of a fill, in basis points of its notional value."""
+
+    fee_bps: int
+    """of what is matched now"""
+    max_fee_bps: int
+    """the most that the contracts allow"""
+    fee_change: FeeChange | None
+    """the next one that is scheduled, from a match time on (`at`, Unix ms)"""
 
 
 class Markets(Base, frozen=True):
@@ -430,6 +449,9 @@ class Status(Base, frozen=True):
     parked_reason: str
     diverged: str
     """how the chain contradicts what was matched; "" while it does not"""
+    halted: bool
+    """all markets are halted by the operator"""
+    halt_reason: str
     block: int | None
     block_seen_at: int | None
     batches: list[BatchInfo]
@@ -439,3 +461,5 @@ class Status(Base, frozen=True):
 class Readiness(Base, frozen=True):
     ready: bool
     reasons: list[str]
+    notes: list[str]
+    """what keeps no traffic away, such as a halt: cancels and reads work"""

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+from offchain.api.schemas.actions import ActionChange
 from offchain.api.schemas.base import Base, Sparse
 from offchain.api.schemas.derivatives import FundingState
 from offchain.api.schemas.http import (
@@ -259,6 +260,13 @@ class DelegateMessage(Base, frozen=True, tag="delegateUpdate", tag_field="type")
     data: Delegate
 
 
+class ActionMessage(Base, frozen=True, tag="actionUpdate", tag_field="type"):
+    channel: str
+    seq: int
+    prev_seq: int
+    data: ActionChange
+
+
 class ApiKeyChange(Base, frozen=True):
     id: str
     label: str
@@ -304,6 +312,7 @@ TraderUpdate = (
     | WithdrawalMessage
     | AccountMessage
     | DelegateMessage
+    | ActionMessage
     | ApiKeyMessage
     | SettlementMessage
 )
@@ -318,6 +327,17 @@ class Subscribed(Base, frozen=True):
     channels: list[str]
     seq: int
     """last event that the stream had seen"""
+
+
+class AdminSignedIn(Base, frozen=True):
+    """Acknowledges `signIn` with an administrator's token."""
+
+    op: str
+    id: str | int | None
+    subject: str
+    roles: list[str]
+    expires_at: int
+    """when the token ends, and with it the channels `admin.…`"""
 
 
 class SignedIn(Base, frozen=True):

@@ -7,11 +7,13 @@ from types import MappingProxyType
 from typing import Any
 
 from offchain.api.problems import PROBLEMS
+from offchain.domain.actions import ActionStatus
 from offchain.domain.order import MAX_TIMED_EXPIRY, OrderStatus
 
 Schema = Mapping[str, Any]
 
 ADDRESS: Schema = {"type": "string", "pattern": "^0x[0-9a-fA-F]{40}$"}
+ACTION_ID: Schema = {"type": "string", "pattern": "^0x[0-9a-fA-F]{64}$"}
 ORDER_ID: Schema = {"type": "string", "pattern": "^0x[0-9a-fA-F]{64}$"}
 _HASH: Schema = {"pattern": "^0x[0-9a-f]{64}$"}
 _SIGNATURE: Schema = {"pattern": "^0x[0-9a-fA-F]{128}([0-9a-fA-F]{2})?$"}
@@ -28,7 +30,10 @@ FIELDS: Mapping[str, Schema] = MappingProxyType(
         "orderId": _HASH,
         "tradeId": _HASH,
         "txHash": _HASH,
+        "actionId": _HASH,
         "signature": _SIGNATURE,
+        "withdrawalNonce": _U64,
+        "delegateNonce": _U64,
         "nonce": _U64,
         "price": _DECIMAL,
         "quantity": _DECIMAL,
@@ -124,6 +129,12 @@ TYPED: Mapping[tuple[str, str], Schema] = MappingProxyType(
         ("Candles", "priceType"): {"enum": ["last", "mark", "index"]},
         ("Withdrawal", "status"): {"enum": ["requested", "releasing", "settled", "canceled", "reverted"]},
         ("Deposit", "status"): {"enum": ["pending", "credited", "reverted"]},
+        ("ActionState", "status"): {"enum": [each.value for each in ActionStatus]},
+        ("ActionChange", "status"): {"enum": [each.value for each in ActionStatus]},
+        ("ActionInfo", "status"): {"enum": [each.value for each in ActionStatus]},
+        ("WithdrawalBody", "expiry"): {"minimum": 0, "maximum": 2**64 - 1},
+        ("DelegateBody", "validUntil"): {"minimum": 0, "maximum": 2**64 - 1},
+        ("CancelAllBody", "epoch"): {"minimum": 0, "maximum": 2**32 - 1},
         ("ApiKey", "status"): {"enum": ["active", "revoked", "expired"]},
         ("RevokedApiKey", "status"): {"enum": ["revoked"]},
         ("ApiKeyChange", "status"): {"enum": ["active", "revoked", "expired"]},

@@ -106,6 +106,10 @@ _ERRORS: dict[bytes, Entry] = {
 }
 """By selector; contracts that share an error share its selector."""
 
+NOT_OWNER = "OwnableUnauthorizedAccount"
+"""OpenZeppelin's error, which our interfaces do not name."""
+
+_NOT_OWNER = keccak(f"{NOT_OWNER}(address)".encode())[:4]
 _PANIC = keccak(b"Panic(uint256)")[:4]
 _REVERT = keccak(b"Error(string)")[:4]
 
@@ -119,6 +123,8 @@ def decode_error(data: bytes) -> tuple[str, tuple[int | str, ...]]:
     try:
         if selector == _PANIC:
             return "Panic", abi_decode(["uint256"], payload)
+        if selector == _NOT_OWNER:
+            return NOT_OWNER, abi_decode(["address"], payload)
         if selector == _REVERT:
             return "Error", abi_decode(["string"], payload)
         if selector in _ERRORS:

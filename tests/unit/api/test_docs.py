@@ -93,6 +93,8 @@ def test_every_budget_is_documented_as_shipped() -> None:
         "messages": "limit_socket_messages",
     }
     assert {name: int(rate) for name, rate in rows} == {name: fields[field].default for name, field in shipped.items()}
+    per_hour = re.findall(r"^\| `actions` \| .+ \| .+ \| (\d+) per hour \|$", TEXT, re.MULTILINE)
+    assert per_hour == [str(fields["limit_account_actions"].default)]
 
 
 def test_every_route_is_documented() -> None:
@@ -123,6 +125,37 @@ def test_the_typed_data_is_what_is_signed() -> None:
     ours = eip712.typed_data(ORDER, DOMAIN)
     assert typed["types"] == ours["types"]
     assert typed["domain"] == ours["domain"]
+
+
+@pytest.mark.parametrize(
+    ("name", "fields"),
+    [
+        ("Cancel", eip712.CANCEL_FIELDS),
+        ("CancelAll", eip712.CANCEL_ALL_FIELDS),
+        ("Withdraw", eip712.WITHDRAW_FIELDS),
+        ("Delegate", eip712.DELEGATE_FIELDS),
+    ],
+)
+def test_the_other_types_are_what_is_signed(name: str, fields: tuple[tuple[str, str], ...]) -> None:
+    found = re.search(rf'^\{{"{name}": \[.*\]\}}$', TEXT, re.MULTILINE)
+    assert found is not None
+    assert json.loads(found.group()) == {name: [{"name": field, "type": kind} for field, kind in fields]}
+
+
+async def test_the_requests_for_transactions_work(exchange: Exchange, api: Api) -> None:
+    await exchange.deposit(Trader(int(KEY, 16)), USDC, 100_000 * USDC_UNIT)
+    response = await api.post("/v1/orders", json=curl_body("8080/v1/orders -H"))
+    order_id = (await response.json())["orderId"]
+    paths = (
+        "/v1/vault/withdraw",
+        "/v1/account/delegates",
+        f"/v1/orders/{order_id}/cancel-on-chain",
+        "/v1/account/cancel-all-on-chain",
+    )
+    for path in paths:
+        response = await api.post(path, json=curl_body(f"8080{path}"))
+        assert (response.status, (await response.json())["status"]) == (202, "requested"), path
+    assert len(exchange.core.due_actions()) == len(paths)
 
 
 async def test_the_requests_work(exchange: Exchange, api: Api) -> None:

@@ -90,6 +90,8 @@ async def test_markets_say_what_is_signed_and_how(api: Api) -> None:
         "tradingEnds": None,
         "option": None,
         "margined": None,
+        "quantityLimit": None,
+        "openingMarginBps": None,
     }
 
 
@@ -271,7 +273,7 @@ async def test_unknown_addresses_and_methods(api: Api) -> None:
     assert await problem_of(await api.get("/v2/orders")) == (404, "unknownRoute", None)
     response = await api.put("/v1/orders", json={})
     assert await problem_of(response) == (405, "methodNotAllowed", None)
-    assert response.headers["Allow"] == "GET, POST"
+    assert response.headers["Allow"] == "DELETE, GET, POST"
 
 
 async def test_other_types_of_body(api: Api) -> None:

@@ -101,6 +101,7 @@ REQUEST = {"account": text(ACCOUNT), "kind": 1, "instrument": 0}
             c.WithdrawalRequested(ACCOUNT, 1, 0, 5, 6, TX_HASH, 0),
         ),
         ("WithdrawalQueue", "WithdrawalCanceled", REQUEST, c.WithdrawalCanceled(ACCOUNT, 1, 0, TX_HASH, 0)),
+        ("WithdrawalQueue", "NonceUsed", {"account": text(ACCOUNT), "nonce": 7}, c.WithdrawalNonceUsed(ACCOUNT, 7)),
         (
             "WithdrawalQueue",
             "WithdrawalSettled",
