@@ -29,6 +29,9 @@ from offchain.domain.order import (
     SelfTrade,
     Side,
     TimeInForce,
+    Trigger,
+    TriggerKind,
+    TriggerSource,
 )
 from offchain.domain.units import format_units, parse_integer, parse_units
 
@@ -90,6 +93,14 @@ class OrderTerms(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     client_order_id: str | None = None
     expect_filled: str | None = None
     """quantity that the order replaced by this one may have filled"""
+    replaces: str | None = None
+    """id of the open order that this one must replace"""
+    trigger: str | None = None
+    """`stop` or `takeProfit`: the order waits until a price reaches `triggerPrice`"""
+    trigger_price: str | None = None
+    """as `price`"""
+    trigger_by: str | None = None
+    """which price: `last`, `mark` or `index`; `last` if absent"""
     conversion_limit: str | None = None
     """USDC per whole quote unit; required where the market is not quoted in USDC, and signed"""
 
@@ -254,6 +265,8 @@ _SIDES = {"buy": int(Side.BUY), "sell": int(Side.SELL)}
 _TIMES_IN_FORCE = {tif.name: int(tif) for tif in TimeInForce}
 _GTC = int(TimeInForce.GTC)
 _SELF_TRADES = {mode.value: mode for mode in SelfTrade}
+_TRIGGERS = {kind.value: kind for kind in TriggerKind}
+_TRIGGER_SOURCES = {source.value: source for source in TriggerSource}
 
 
 def parse_address(text: str, param: str = "account") -> Address:
@@ -350,6 +363,29 @@ def _lots(text: str, market: Market, param: str, smallest: int) -> int:
 def parse_lots(text: str, market: Market, param: str) -> int:
     """A positive quantity of a market's base asset, in lots. Raises IntakeError."""
     return _lots(text, market, param, 1)
+
+
+def _trigger(body: OrderTerms, market: Market) -> Trigger | None:
+    if body.trigger is None:
+        for name, given in (("triggerPrice", body.trigger_price), ("triggerBy", body.trigger_by)):
+            if given is not None:
+                raise IntakeError(IntakeCode.MISSING_FIELD, "trigger", f"trigger is missing; {name} needs one")
+        return None
+    if body.trigger_price is None:
+        raise IntakeError(IntakeCode.MISSING_FIELD, "triggerPrice", "triggerPrice is missing; a trigger needs one")
+    kind = _TRIGGERS.get(body.trigger)
+    if kind is None:
+        raise _no_choice(_TRIGGERS, "trigger", IntakeCode.INVALID_VALUE)
+    source = TriggerSource.LAST if body.trigger_by is None else _TRIGGER_SOURCES.get(body.trigger_by)
+    if source is None:
+        raise _no_choice(_TRIGGER_SOURCES, "triggerBy", IntakeCode.INVALID_VALUE)
+    price = parse_number(body.trigger_price, market.price_decimals, "triggerPrice")
+    # How high it may be depends on which price it is compared with, which the core knows.
+    if price % market.tick_size or price > 2**63:
+        tick = format_units(market.tick_size, market.price_decimals)
+        detail = f"triggerPrice must be a multiple of the tick {tick} in {market.symbol}"
+        raise IntakeError(Code.INVALID_TRIGGER, "triggerPrice", detail)
+    return Trigger(kind, source, market.price_per_lot(price))
 
 
 def _expiry(body: OrderTerms, time_in_force: int, received_ms: int) -> int:
@@ -460,6 +496,8 @@ class Intake:
             self_trade=self_trade,
             client_order_id=body.client_order_id,
             expect_filled=expected,
+            replaces=None if body.replaces is None else parse_order_id(body.replaces, "replaces"),
+            trigger=_trigger(body, market),
         )
 
     def cancel(self, raw: Body, order_id: str, received_ms: int) -> CancelOrder:

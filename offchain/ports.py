@@ -15,7 +15,7 @@ from offchain.domain.commands import ChainBlock, ChainRollback, Command, Configu
 from offchain.domain.core import Status
 from offchain.domain.events import AdminActed, BalanceUpdate, Event, Result
 from offchain.domain.oracle import Conversion
-from offchain.domain.order import Address, Order, OrderHash
+from offchain.domain.order import Address, Order, OrderHash, Trigger
 
 RULES_VERSION = 3
 """Version of the rules by which commands are executed; a journal is replayed under the version it was written with."""
@@ -102,6 +102,10 @@ class OrderRow(msgspec.Struct, frozen=True):
     """the protocol's own order (liquidation, exit, unwinding of the insurance fund), which nobody has signed"""
     quantity: int | None = None
     """lots that it works for, where those are not what is signed: a reduce-only order is trimmed to the position"""
+    trigger: Trigger | None = None
+    """what it waits or has waited for"""
+    triggered_ms: int | None = None
+    """when that came; None: it has not"""
 
     @property
     def lots(self) -> int:

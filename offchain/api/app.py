@@ -56,6 +56,9 @@ from offchain.domain.errors import Rejection
 from offchain.intake import Intake, shown
 from offchain.tracing import REQUEST_ID as TRACED
 
+LOSS_SECONDS = 2.0
+"""at the end, for the core to hear of lost sockets; of others it hears when it starts again"""
+
 SWEEP_SECONDS = 0.25
 """pause between two looks whether sessions have ended by time"""
 
@@ -142,6 +145,10 @@ async def _close_sockets(app: web.Application) -> None:
         connection.close(CloseCode.SHUTTING_DOWN)
     for connection in connections:
         await connection.closed()
+    # Their handlers end now; what they leave to be done is done before the core stops.
+    await asyncio.sleep(0)
+    if app[LIFE].losses:
+        await asyncio.wait(app[LIFE].losses, timeout=LOSS_SECONDS)
 
 
 @web.middleware

@@ -153,6 +153,7 @@ PROBLEMS: Mapping[str, Kind] = MappingProxyType(
         Code.PRICE_OUTSIDE_BAND: Kind(422, "The price is too far through the book"),
         Code.POST_ONLY_WOULD_CROSS: Kind(422, "The order would have taken"),
         Code.INVALID_POST_ONLY: Kind(422, "The order cannot be post-only"),
+        Code.INVALID_TRIGGER: Kind(422, "The trigger is not possible"),
         Code.EXPECT_FILLED_MISMATCH: Kind(409, "The replaced order has filled meanwhile"),
         Code.TOO_MANY_ORDERS: Kind(409, "The account has too many open orders"),
         Code.TOO_MANY_NONCE_KEYS: Kind(409, "The account has used too many nonce keys"),
@@ -165,6 +166,9 @@ PROBLEMS: Mapping[str, Kind] = MappingProxyType(
         Code.UNKNOWN_ORDER: Kind(404, "The order is not known"),
         Code.NOT_OWNER: Kind(403, "The order is another account's"),
         Code.ORDER_NOT_OPEN: Kind(409, "The order has ended"),
+        Code.UNKNOWN_ACCOUNT: Kind(404, "The account is not known"),
+        Code.INVALID_DEADLINE: Kind(422, "The deadline is not possible"),
+        Code.INVALID_CONNECTION: Kind(409, "The connection cannot be watched"),
         # transactions that the service sends for others
         Code.ACCOUNT_NOT_FUNDED: Kind(403, "The account has nothing here"),
         Code.UNKNOWN_ACTION: Kind(404, "The action is not known"),

@@ -33,7 +33,10 @@ ROUTES: tuple[web.RouteDef, ...] = (
     web.post("/v1/orders/array", batches.place_array),
     web.get("/v1/orders", orders.list_orders, allow_head=False),
     web.get(_ORDER, orders.get_order, allow_head=False),
+    web.put(_ORDER, orders.replace_order),
     web.delete(_ORDER, orders.cancel_order),
+    web.delete("/v1/orders", orders.cancel_orders),
+    web.put("/v1/cancel-after", orders.cancel_after),
     # transactions on chain
     web.post("/v1/vault/withdraw", actions.withdraw),
     web.post("/v1/account/delegates", actions.set_delegate),

@@ -187,7 +187,8 @@ class Session:
         self._settings = state.settings
         self._channels: dict[str, tuple[str, Target]] = {}
         self._admin = AdminSession(connection, app, self._end_admin)
-        self._entry = OrderEntry(app[DESK], state.settings.max_pending, self._send, self._refuse)
+        self._entry = OrderEntry(app[DESK], connection.require, state.settings.max_pending, self._send, self._refuse)
+        self._desk, self._life = app[DESK], app[LIFE]
 
     async def handle(self, text: str) -> None:
         """Do what one message asks. Raises ConnectionError if the connection closes meanwhile."""
@@ -265,10 +266,14 @@ class Session:
         raise ProblemError(ApiCode.RATE_LIMITED, exhausted(use, "this socket"))
 
     def leave(self) -> None:
-        """Give up all subscriptions."""
+        """Give up all subscriptions, and let the core know if the loss of this socket cancels orders."""
         for name in list(self._channels):
             self._drop(name)
         self._admin.close()
+        if self._entry.watched is not None:
+            losing = asyncio.create_task(self._desk.lose(self._entry.watched))
+            self._life.losses.add(losing)
+            losing.add_done_callback(self._life.losses.discard)
 
     def _end_admin(self, why: ProblemError) -> None:
         """The administrator's token has ended."""

@@ -18,7 +18,7 @@ from offchain.api.state import ApiSettings, ApiState, Health
 from offchain.app.common import read_deployment, refuse_other, wanted_configuration
 from offchain.chain.deployment import Deployment
 from offchain.config import Config
-from offchain.domain.commands import Tick
+from offchain.domain.commands import ConnectionLost, Tick
 from offchain.domain.core import Core
 from offchain.journal.sqlite import SqliteJournal
 from offchain.metrics import CoreMetrics
@@ -179,6 +179,7 @@ async def run_core(config: Config, life: Life) -> None:
         working = asyncio.create_task(core.sequencer.run())
         try:
             async with asyncio.TaskGroup() as tasks:
+                await _end_lost_connections(core)
                 helpers = [tasks.create_task(_announce(core)), tasks.create_task(_tick(core))]
                 await _serve(core, life)
                 for helper in helpers:
@@ -211,6 +212,12 @@ async def _serve(core: CoreProcess, life: Life) -> None:
 def _url(host: str, runner: web.AppRunner) -> str:
     name = f"[{host}]" if ":" in host else host
     return f"http://{name}:{runner.addresses[0][1]}"
+
+
+async def _end_lost_connections(core: CoreProcess) -> None:
+    """Sockets that were watched when the last core ended, however that came, are lost."""
+    for connection in await core.sequencer.read(lambda state: state.watched_connections):
+        await core.sequencer.submit(ConnectionLost(connection), TICK_TIMEOUT_MS)
 
 
 async def _announce(core: CoreProcess) -> None:

@@ -8,7 +8,7 @@ from offchain.domain.batch import RESERVED_KEY
 from offchain.domain.commands import Configure, PlaceOrder
 from offchain.domain.errors import Code, Rejection
 from offchain.domain.market import Kind, Market, MarketStatus
-from offchain.domain.oracle import is_beyond
+from offchain.domain.oracle import MAX_INDEX, is_beyond
 from offchain.domain.order import (
     LAST_SEQUENCE,
     MAX_TIMED_EXPIRY,
@@ -220,8 +220,10 @@ def _trigger(command: PlaceOrder, market: Market) -> Rejection | None:
         return None
     if trigger.source is TriggerSource.INDEX and market.derivative is None:
         return Rejection(Code.INVALID_TRIGGER, "triggerBy", f"market {market.symbol} has no index")
-    if not 0 < trigger.price <= market.max_price_per_lot:
-        detail = f"{trigger.price} micro-USDC per lot are not between 1 and {market.max_price_per_lot}"
+    # An index is no price of this market: an option's is that of what it is an option on.
+    highest = MAX_INDEX if trigger.source is TriggerSource.INDEX else market.max_price_per_lot
+    if not 0 < trigger.price <= highest:
+        detail = f"{trigger.price} micro-USDC per lot are not between 1 and {highest}"
         return Rejection(Code.INVALID_TRIGGER, "triggerPrice", detail)
     return None
 

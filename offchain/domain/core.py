@@ -334,6 +334,11 @@ class Core:
         delegations = known.delegations.items() if known is not None else ()
         return [DelegateUpdate(account, delegate, one.counted) for delegate, one in delegations if one.counted]
 
+    def deadline_ms(self, account: Address) -> int:
+        """When all orders of the account are canceled, Unix milliseconds; 0: not at all."""
+        known = self._state.accounts.get(account)
+        return known.deadline_ms if known is not None else 0
+
     def all_delegates(self) -> list[DelegateUpdate]:
         """Who signs for anybody."""
         return [DelegateUpdate(account, delegate, until) for until, account, delegate in self._state.delegations]

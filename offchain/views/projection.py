@@ -14,7 +14,7 @@ from offchain.ports import Record
 from offchain.views.admin import AdminWriter
 from offchain.views.candles import CandleWriter
 from offchain.views.marks import MarkWriter
-from offchain.views.schema import ACTIONS, ASSETS, CONVERSIONS, EVENTS, MARKETS, ORDERS
+from offchain.views.schema import ACTIONS, ASSETS, CONVERSIONS, EVENTS, MARKETS, ORDERS, TRIGGERS
 
 SETTLEMENT_OF_BATCH = {
     "closed": "pending",
@@ -30,13 +30,13 @@ SETTLEMENT_OF_BATCH = {
 # A repeated order whose refusal was not remembered must not hide what became of it; a refused one may come again.
 _PLACE = """
     INSERT INTO orders (signed, hash, signature, order_type, post_only, self_trade, client_order_id, status, filled,
-        code, created_ms, updated_ms, seq, account, market, quantity, array)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        code, created_ms, updated_ms, seq, account, market, quantity, array, condition, triggered_ms)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (hash) DO UPDATE SET status = excluded.status, filled = excluded.filled, code = excluded.code,
         signature = excluded.signature, array = excluded.array, order_type = excluded.order_type,
         post_only = excluded.post_only, self_trade = excluded.self_trade, client_order_id = excluded.client_order_id,
         quantity = excluded.quantity, created_ms = excluded.created_ms, updated_ms = excluded.updated_ms,
-        seq = excluded.seq
+        seq = excluded.seq, condition = excluded.condition, triggered_ms = excluded.triggered_ms
     WHERE status = 'rejected'
 """
 
@@ -56,9 +56,12 @@ class Projection:
         """orders of the command at hand that were not told of yet"""
         self._array: bytes | None = None
         """hashes of the orders that it signs together"""
+        self._woken: set[OrderHash] = set()
+        """those of them whose trigger was reached before they came"""
         self._told: list[tuple[Address, int, bytes]] = []
         self._handlers: dict[type, Callable[[int, Any], None]] = {
             e.OrderUpdate: self._order,
+            e.OrderTriggered: self._triggered,
             e.Trade: self._trade,
             e.TradeBusted: self._trade_busted,
             e.BalanceUpdate: self._balance,
@@ -67,6 +70,7 @@ class Projection:
             e.WithdrawalUpdate: self._withdrawal,
             e.AccountUpdate: self._account,
             e.DelegateUpdate: self._account,
+            e.DeadlineUpdate: self._account,
             e.ActionUpdate: self._action,
             e.ApiKeyUpdate: self._api_key,
             e.BatchUpdate: self._batch,
@@ -101,6 +105,8 @@ class Projection:
                 seq += 1
 
     def _take(self, command: Command) -> None:
+        if self._woken:
+            self._woken = set()
         if isinstance(command, PlaceOrder):
             self._placed, self._array = {command.order_hash: command}, None
         elif isinstance(command, PlaceArray):
@@ -146,8 +152,17 @@ class Projection:
             order.market,
             event.quantity,
             self._array,
+            None if placed.trigger is None else TRIGGERS.encode(placed.trigger),
+            self._time_ms if event.order_hash in self._woken else None,
         )
         self._run(_PLACE, row)
+
+    def _triggered(self, seq: int, event: e.OrderTriggered) -> None:
+        if event.order_hash in self._placed:
+            self._woken.add(event.order_hash)  # due on entry: its row comes next
+        else:
+            self._run("UPDATE orders SET triggered_ms = ? WHERE hash = ?", (self._time_ms, event.order_hash))
+        self._tell(seq, event, event.account)
 
     def _trade(self, seq: int, event: e.Trade) -> None:
         row = (
@@ -227,7 +242,7 @@ class Projection:
             row = self._run(f"{sql} status IN ('requested', 'releasing')", request).fetchone()[0]
         return row
 
-    def _account(self, seq: int, event: e.AccountUpdate | e.DelegateUpdate) -> None:
+    def _account(self, seq: int, event: e.AccountUpdate | e.DelegateUpdate | e.DeadlineUpdate) -> None:
         self._tell(seq, event, event.account)
 
     def _action(self, seq: int, event: e.ActionUpdate) -> None:

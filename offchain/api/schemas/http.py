@@ -60,6 +60,8 @@ class PlacedOrder(Sparse, frozen=True):
     code: str = ""
     """why it ended, where it neither filled nor rests"""
     client_order_id: str | None = None
+    waiting: bool = False
+    """it is in no book until its trigger is reached"""
 
 
 class BatchBody(Base, frozen=True):
@@ -89,6 +91,37 @@ class CanceledOrder(Base, frozen=True):
     remaining: str
 
 
+class CanceledOrders(Base, frozen=True):
+    account: str
+    order_ids: list[str]
+    """oldest first"""
+    remaining: int
+    """open orders that fit as well: ask again"""
+
+
+class CancelAfterBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    seconds: int
+    """until all orders of the account are canceled; 0: not any more"""
+
+
+class CancelAfter(Base, frozen=True):
+    account: str
+    cancels_at: int | None
+    """when all orders of the account are canceled; null: not"""
+
+
+class TriggerInfo(Base, frozen=True):
+    """What an order waits for, or has waited for."""
+
+    type: str
+    """stop | takeProfit"""
+    price: str
+    by: str
+    """last | mark | index"""
+    triggered_at: int | None
+    """null while it waits, or if it ended before"""
+
+
 class OrderInfo(Base, frozen=True):
     order_id: str
     account: str
@@ -113,6 +146,8 @@ class OrderInfo(Base, frozen=True):
     post_only: bool
     self_trade_prevention: str
     client_order_id: str | None
+    trigger: TriggerInfo | None
+    """null: it works, or worked, from the start"""
     created_at: int
     updated_at: int
 
@@ -192,6 +227,8 @@ class Account(Base, frozen=True):
     """what its orders sign"""
     epoch_bump_pending: bool
     """the epoch is about to end; no order is taken until it has"""
+    cancels_at: int | None
+    """when all its orders are canceled, as `PUT /v1/cancel-after` has set it; null: not"""
     delegates: list[Delegate]
     withdrawal_nonce: str
     """what the next signed `Withdraw` carries"""

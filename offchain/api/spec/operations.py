@@ -73,6 +73,7 @@ ORDER = Parameter("id", ORDER_ID, "the order's EIP-712 struct hash", required=Tr
 ACTION = Parameter("id", ACTION_ID, "the EIP-712 digest of what was signed", required=True, place="path")
 SYMBOL = Parameter("symbol", {"type": "string", "minLength": 1}, "such as `BTC-USDC`", required=True, place="path")
 MARKET = Parameter("market", {"type": "string"}, "a symbol")
+SIDE = Parameter("side", {"type": "string", "enum": ["buy", "sell"]}, "only this one")
 STATUS = Parameter(
     "status",
     {"type": "array", "items": {"type": "string", "enum": [each.value for each in OrderStatus]}, "minItems": 1},
@@ -268,6 +269,35 @@ OPERATIONS: tuple[Operation, ...] = (
         (ORDER,),
         description=_READS,
         scope=Scope.READ,
+    ),
+    Operation(
+        "PUT",
+        "/v1/orders/{id}",
+        "orders",
+        "Replace an open order by a signed one under the same nonce key",
+        {200: http.PlacedOrder, 201: http.PlacedOrder},
+        (ORDER, IDEMPOTENCY_KEY),
+        body=http.OrderBody,
+        notes={200: "the answer that the same order got before"},
+        description="If the order has ended meanwhile, nothing is placed.",
+    ),
+    Operation(
+        "DELETE",
+        "/v1/orders",
+        "orders",
+        "Cancel open orders, the oldest first, 1,000 at a time",
+        {200: http.CanceledOrders},
+        (MARKET, SIDE, REQUIRED_KEY),
+        scope=Scope.CANCEL,
+    ),
+    Operation(
+        "PUT",
+        "/v1/cancel-after",
+        "orders",
+        "Cancel all orders after a while, unless this is put off before: a dead man's switch",
+        {200: http.CancelAfter},
+        body=http.CancelAfterBody,
+        scope=Scope.CANCEL,
     ),
     Operation(
         "DELETE",
