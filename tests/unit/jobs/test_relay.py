@@ -273,6 +273,17 @@ async def test_what_would_be_refused_holds_up_nobody(world: World, maker: Trader
     assert await world.status(other) == "sent"
 
 
+async def test_what_needs_another_role_waits_and_holds_up_nobody(world: World, maker: Trader, taker: Trader) -> None:
+    first = await world.request(maker, cancel_all(maker))
+    other = await world.request(taker, withdrawal(taker, world))
+    world.chain.is_operator = False
+    await world.go()
+    assert [await world.status(one) for one in (first, other)] == ["requested", "settled"]
+    world.chain.is_operator = True
+    await world.go()
+    assert await world.status(first) == "settled"
+
+
 async def test_what_reverts_on_chain_has_failed(world: World, maker: Trader) -> None:
     world.chain.is_reverting = True
     action_id = await world.request(maker, withdrawal(maker, world))
