@@ -30,7 +30,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # also without PYT
 
 from benchmarks import load, signed
 from offchain.client import Client
+from offchain.client.auth import Authenticator
 from offchain.client.signing import Signer
+from offchain.client.transport import Transport
 from scripts._demo.setting import Cast, connected, deploy, fund
 from scripts._lib.anvil import anvil, free_port, rpc
 from scripts._lib.service import Service, service
@@ -76,6 +78,7 @@ class Bench:
     """Signs, sends and measures. Every order has a nonce key of its own."""
 
     def __init__(self, running: Service, keys: Sequence[bytes], signers: Sequence[Signer], sizes: Sizes) -> None:
+        self.url = running.url
         self.port = int(running.url.rpartition(":")[2])
         self.core = running.child("core")
         self.keys = keys
@@ -134,10 +137,9 @@ class Bench:
         orders = self.orders(count)
         requests = [load.http_post("/v1/orders", order.body) for order in orders]
         ids = [order.id for order in orders]
-        channels = ["trader.0x" + signer.account.hex() for signer in self.signers]
-        greeting = load.ws_text(json.dumps({"op": "subscribe", "id": 1, "channels": channels}).encode())
+        greetings = asyncio.run(self._greetings())
         result: load.OpenLoad = load.apart(
-            load.post_at_rate, self.port, requests, ids, per_s, HTTP_CONNECTIONS, [greeting]
+            load.post_at_rate, self.port, requests, ids, per_s, HTTP_CONNECTIONS, greetings
         )
         shares = {"p50_ms": 0.5, "p95_ms": 0.95, "p99_ms": 0.99, "p999_ms": 0.999}
         return {
@@ -145,6 +147,20 @@ class Bench:
             **{name: percentile(result.answers_ms, share) for name, share in shares.items()},
             **{f"fill_event_{name}": percentile(result.events_ms, share) for name, share in shares.items()},
         }
+
+    async def _greetings(self) -> list[list[bytes]]:
+        """What a socket of each account says: who it is, and that it wants its own channel."""
+        greetings = []
+        for key, signer in zip(self.keys, self.signers, strict=True):
+            transport = Transport(self.url, None, 10.0, 3)
+            try:
+                token = await Authenticator(transport, self.url, key, None, None, None).token()
+            finally:
+                await transport.close()
+            channel = "trader.0x" + signer.account.hex()
+            messages = ({"op": "signIn", "token": token}, {"op": "subscribe", "channels": [channel]})
+            greetings.append([load.ws_text(json.dumps(message).encode()) for message in messages])
+        return greetings
 
     def fanout(self, journal: Path) -> dict[str, float]:
         """A logical message is an event that one subscriber is told of, however many are told in one frame. The CPU

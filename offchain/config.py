@@ -6,10 +6,10 @@ import os
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
@@ -22,6 +22,8 @@ PREFIX = "CROSSPOINT_"
 
 LOCAL_CHAINS = (31337, 1337)
 """Chains of development nodes, whose blocks are final at once."""
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 PUBLIC_CONFIRMATIONS = 12
 
@@ -145,6 +147,29 @@ class Config(BaseSettings):
         0, ge=0, le=16, description="reverse proxies before the API, each of which appends to X-Forwarded-For; 0: none"
     )
 
+    # administrators
+    admin_jwks_url: str | None = Field(
+        None,
+        description="where the identity provider of administrators publishes its keys; without it and the file "
+        "there is no administration over HTTP",
+    )
+    admin_jwks_file: Path | None = Field(None, description="the same keys in a file, as a JSON Web Key Set")
+    admin_issuer: str | None = Field(None, description="issuer of administrators' tokens: their iss")
+    admin_audience: str | None = Field(None, description="whom administrators' tokens are for: their aud")
+    admin_groups_claim: str = Field("groups", min_length=1, description="claim of a token that lists groups")
+    admin_viewer_groups: str = Field(
+        "crosspoint-viewers", description="groups, separated by commas, that may read; the others may as well"
+    )
+    admin_operator_groups: str = Field(
+        "crosspoint-operators", description="groups that halt, resume, and resolve what settlement cannot"
+    )
+    admin_manager_groups: str = Field(
+        "crosspoint-managers", description="groups that create and change markets, fee and limits"
+    )
+    admin_max_token_seconds: int = Field(
+        3_600, ge=60, le=86_400, description="longest life of an administrator's token, from iat to exp"
+    )
+
     # metrics
     worker_metrics_host: str = Field("127.0.0.1", description="address that serves the worker's GET /metrics")
     worker_metrics_port: int = Field(
@@ -161,6 +186,31 @@ class Config(BaseSettings):
         if not value.startswith(("http://", "https://")):
             raise ValueError("must start with http:// or https://")
         return value
+
+    @field_validator("admin_jwks_url")
+    @classmethod
+    def _private(cls, value: str | None) -> str | None:
+        if value is not None:
+            url = urlsplit(value)
+            if url.scheme != "https" and not (url.scheme == "http" and url.hostname in LOOPBACK):
+                raise ValueError(
+                    "must start with https://, or with http:// on this machine: whoever changes it on its "
+                    "way chooses the administrators"
+                )
+        return value
+
+    @model_validator(mode="after")
+    def _whole_administration(self) -> Self:
+        sources = (self.admin_jwks_url, self.admin_jwks_file)
+        if all(sources):
+            raise ValueError("admin_jwks_url and admin_jwks_file: give one of them")
+        given = {"admin_issuer": self.admin_issuer, "admin_audience": self.admin_audience}
+        missing = [name for name, value in given.items() if not value]
+        if any(sources) and missing:
+            raise ValueError(f"{' and '.join(missing)}: needed beside the keys of administrators' tokens")
+        if not any(sources) and len(missing) < len(given):
+            raise ValueError("admin_jwks_url or admin_jwks_file: needed beside admin_issuer and admin_audience")
+        return self
 
     @field_validator("public_url")
     @classmethod

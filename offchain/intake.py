@@ -29,6 +29,9 @@ from offchain.domain.order import (
     SelfTrade,
     Side,
     TimeInForce,
+    Trigger,
+    TriggerKind,
+    TriggerSource,
 )
 from offchain.domain.units import format_units, parse_integer, parse_units
 
@@ -90,6 +93,14 @@ class OrderTerms(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     client_order_id: str | None = None
     expect_filled: str | None = None
     """quantity that the order replaced by this one may have filled"""
+    replaces: str | None = None
+    """id of the open order that this one must replace"""
+    trigger: str | None = None
+    """`stop` or `takeProfit`: the order waits until a price reaches `triggerPrice`"""
+    trigger_price: str | None = None
+    """as `price`"""
+    trigger_by: str | None = None
+    """which price: `last`, `mark` or `index`; `last` if absent"""
     conversion_limit: str | None = None
     """USDC per whole quote unit; required where the market is not quoted in USDC, and signed"""
 
@@ -150,13 +161,18 @@ _FAST_JSON = msgspec.json.Decoder()
 """Takes nothing that the careful one refuses, except repeated fields."""
 
 
-def _members(value: Any) -> int:
-    """Fields of all objects in a JSON value."""
-    if type(value) is dict:
-        return len(value) + sum(_members(each) for each in value.values() if type(each) is dict or type(each) is list)
-    if type(value) is list:
-        return sum(map(_members, value))
-    return 0
+def _members(value: dict[str, Any], containers: int) -> int:
+    """Fields of an object and of all within it; there are no more than so many objects and arrays."""
+    members = 0
+    within: list[Any] = [value]
+    for each in within:  # which grows meanwhile
+        values: Any = each
+        if type(each) is dict:
+            members += len(each)
+            values = each.values()
+        if len(within) < containers:
+            within += [one for one in values if type(one) is dict or type(one) is list]
+    return members
 
 
 def decode_object(raw: bytes) -> dict[str, Any]:
@@ -167,7 +183,7 @@ def decode_object(raw: bytes) -> dict[str, Any]:
     try:
         value = _FAST_JSON.decode(raw)
         # Every field has a colon. If there are more of them, a field is repeated, or a text has one.
-        if type(value) is dict and (len(value) if brackets == 1 else _members(value)) == raw.count(b":"):
+        if type(value) is dict and _members(value, brackets) == raw.count(b":"):
             return value
     except (ValueError, RecursionError):
         pass  # what follows says why
@@ -196,7 +212,7 @@ def decode_body(raw: Body, shape: type[BodyT]) -> BodyT:
         raise _explained(fields, shape, error) from None
 
 
-_JSON_TYPES = {
+_JSON_TYPES: dict[Any, str] = {
     str: "a string",
     int: "an integer",
     bool: "true or false",
@@ -231,7 +247,7 @@ def _wanted(annotation: Any) -> type:
     if get_origin(annotation) is list:
         return list
     options: tuple[type, ...] = getattr(annotation, "__args__", ()) or (annotation,)
-    return options[0]
+    return get_origin(options[0]) or options[0]
 
 
 def shown(name: object) -> str:
@@ -254,6 +270,8 @@ _SIDES = {"buy": int(Side.BUY), "sell": int(Side.SELL)}
 _TIMES_IN_FORCE = {tif.name: int(tif) for tif in TimeInForce}
 _GTC = int(TimeInForce.GTC)
 _SELF_TRADES = {mode.value: mode for mode in SelfTrade}
+_TRIGGERS = {kind.value: kind for kind in TriggerKind}
+_TRIGGER_SOURCES = {source.value: source for source in TriggerSource}
 
 
 def parse_address(text: str, param: str = "account") -> Address:
@@ -345,6 +363,34 @@ def _lots(text: str, market: Market, param: str, smallest: int) -> int:
         detail = f"{param} must be a {positive}multiple of the lot {lot} and at most {largest} in {market.symbol}"
         raise IntakeError(Code.INVALID_QUANTITY, param, detail)
     return lots
+
+
+def parse_lots(text: str, market: Market, param: str) -> int:
+    """A positive quantity of a market's base asset, in lots. Raises IntakeError."""
+    return _lots(text, market, param, 1)
+
+
+def _trigger(body: OrderTerms, market: Market) -> Trigger | None:
+    if body.trigger is None:
+        for name, given in (("triggerPrice", body.trigger_price), ("triggerBy", body.trigger_by)):
+            if given is not None:
+                raise IntakeError(IntakeCode.MISSING_FIELD, "trigger", f"trigger is missing; {name} needs one")
+        return None
+    if body.trigger_price is None:
+        raise IntakeError(IntakeCode.MISSING_FIELD, "triggerPrice", "triggerPrice is missing; a trigger needs one")
+    kind = _TRIGGERS.get(body.trigger)
+    if kind is None:
+        raise _no_choice(_TRIGGERS, "trigger", IntakeCode.INVALID_VALUE)
+    source = TriggerSource.LAST if body.trigger_by is None else _TRIGGER_SOURCES.get(body.trigger_by)
+    if source is None:
+        raise _no_choice(_TRIGGER_SOURCES, "triggerBy", IntakeCode.INVALID_VALUE)
+    price = parse_number(body.trigger_price, market.price_decimals, "triggerPrice")
+    # How high it may be depends on which price it is compared with, which the core knows.
+    if price % market.tick_size or price > 2**63:
+        tick = format_units(market.tick_size, market.price_decimals)
+        detail = f"triggerPrice must be a multiple of the tick {tick} in {market.symbol}"
+        raise IntakeError(Code.INVALID_TRIGGER, "triggerPrice", detail)
+    return Trigger(kind, source, market.price_per_lot(price))
 
 
 def _expiry(body: OrderTerms, time_in_force: int, received_ms: int) -> int:
@@ -455,6 +501,8 @@ class Intake:
             self_trade=self_trade,
             client_order_id=body.client_order_id,
             expect_filled=expected,
+            replaces=None if body.replaces is None else parse_order_id(body.replaces, "replaces"),
+            trigger=_trigger(body, market),
         )
 
     def cancel(self, raw: Body, order_id: str, received_ms: int) -> CancelOrder:

@@ -13,9 +13,9 @@ import msgspec
 from offchain.domain.actions import Action
 from offchain.domain.commands import ChainBlock, ChainRollback, Command, Configure
 from offchain.domain.core import Status
-from offchain.domain.events import BalanceUpdate, Event, Result
+from offchain.domain.events import AdminActed, BalanceUpdate, Event, Result
 from offchain.domain.oracle import Conversion
-from offchain.domain.order import Address, Order, OrderHash
+from offchain.domain.order import Address, Order, OrderHash, Trigger
 
 RULES_VERSION = 3
 """Version of the rules by which commands are executed; a journal is replayed under the version it was written with."""
@@ -102,6 +102,10 @@ class OrderRow(msgspec.Struct, frozen=True):
     """the protocol's own order (liquidation, exit, unwinding of the insurance fund), which nobody has signed"""
     quantity: int | None = None
     """lots that it works for, where those are not what is signed: a reduce-only order is trimmed to the position"""
+    trigger: Trigger | None = None
+    """what it waits or has waited for"""
+    triggered_ms: int | None = None
+    """when that came; None: it has not"""
 
     @property
     def lots(self) -> int:
@@ -256,6 +260,39 @@ class ItemRow(msgspec.Struct, frozen=True):
     withdrawal: WithdrawalRow | None
 
 
+class AuditRow(msgspec.Struct, frozen=True):
+    """An entry of the administrators' audit log."""
+
+    seq: int
+    """number of the entry"""
+    time_ms: int
+    event: AdminActed
+
+
+class AuditQuery(msgspec.Struct, frozen=True):
+    subject: str | None = None
+    action: str | None = None
+    """its name in the log"""
+
+
+class DeadLetterRow(msgspec.Struct, frozen=True):
+    """A batch that settlement was stopped for."""
+
+    seq: int
+    """number of the letter"""
+    batch: int
+    first: int
+    last: int
+    item: int | None
+    """the one at fault, where it is known"""
+    reason: str
+    """the contract's error"""
+    status: str
+    """parked | retried | settled | reopened: its items were busted, or go into another batch"""
+    parked_ms: int
+    updated_ms: int
+
+
 class OrderQuery(msgspec.Struct, frozen=True):
     market: int | None = None
     statuses: tuple[str, ...] = ()
@@ -329,6 +366,16 @@ class Views(Protocol):
         ...
 
     async def batch(self, number: int) -> BatchRow | None: ...
+
+    async def dead_letters(self, before: int | None, limit: int) -> Page[DeadLetterRow]:
+        """Newest first."""
+        ...
+
+    async def dead_letter(self, number: int) -> DeadLetterRow | None: ...
+
+    async def admin_audit(self, query: AuditQuery, before: int | None, limit: int) -> Page[AuditRow]:
+        """Newest first."""
+        ...
 
     async def withdrawals(self, account: Address, limit: int) -> list[WithdrawalRow]:
         """Newest first."""

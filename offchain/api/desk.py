@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from time import perf_counter
+
+import msgspec
+import structlog
 
 from offchain.api.breaker import Breaker
 from offchain.api.life import Life
@@ -14,12 +18,27 @@ from offchain.api.problems import ApiCode, ProblemError, problem
 from offchain.api.schemas import http
 from offchain.api.state import ApiState
 from offchain.catalogue import Catalogue
-from offchain.domain.commands import CancelOrder, Command, PlaceArray, PlaceOrder
+from offchain.domain.commands import (
+    CancelOrder,
+    CancelOrders,
+    Command,
+    ConnectionLost,
+    PlaceArray,
+    PlaceOrder,
+    SetDeadline,
+    WatchConnection,
+)
 from offchain.domain.errors import Code, Rejection
-from offchain.domain.events import ArrayResult, CancelResult, PlaceResult, Result
-from offchain.domain.order import Address
-from offchain.intake import Body, Intake, IntakeError
+from offchain.domain.events import ArrayResult, CancelResult, OrdersCanceled, PlaceResult, Result
+from offchain.domain.guards import MAX_DEADLINE_MS
+from offchain.domain.order import Address, OrderHash
+from offchain.intake import Body, Intake, IntakeCode, IntakeError, shown
 from offchain.ports import Overloaded, Unavailable
+
+LOST_PAUSES = (0.1, 0.5, 1.0, 2.0, 5.0)
+"""seconds between the attempts to tell the core of a lost connection"""
+
+log = structlog.get_logger(__name__)
 
 REFUSALS = (IntakeError, ProblemError, Overloaded, Unavailable)
 """What an order or a cancel may end with."""
@@ -35,6 +54,30 @@ def rejection_of(error: Exception) -> Rejection:
         case Unavailable():
             return Rejection(ApiCode.UNAVAILABLE, "", f"{error}; send the same again")
     raise error
+
+
+def seconds_of(value: object) -> int:
+    """For `cancel-after`. Raises IntakeError."""
+    longest = MAX_DEADLINE_MS // 1000
+    if type(value) is not int or not 0 <= value <= longest:
+        raise IntakeError(Code.INVALID_DEADLINE, "seconds", f"seconds must be an integer from 0 to {longest}")
+    return value
+
+
+class _UnderWay:
+    """So many orders are under way."""
+
+    __slots__ = ("_count", "_life")
+
+    def __init__(self, life: Life, count: int) -> None:
+        self._life = life
+        self._count = count
+
+    def __enter__(self) -> None:
+        self._life.orders += self._count
+
+    def __exit__(self, *failure: object) -> None:
+        self._life.orders -= self._count
 
 
 class Desk:
@@ -62,10 +105,9 @@ class Desk:
     # Admission
     # -----------------------------------------------------------------------------------------------------------------
 
-    @contextmanager
-    def placing(self, count: int = 1) -> Iterator[None]:
-        """A bounded number of orders at a time, and none while the service starts, stops, or waits for the core in
-        vain."""
+    def placing(self, count: int = 1) -> _UnderWay:
+        """For `with`: a bounded number of orders at a time, and none while the service starts, stops, or waits for the
+        core in vain. Raises ProblemError."""
         life = self._life
         if not self._state.is_open():
             raise ProblemError(ApiCode.STARTING, "the service is catching up with the chain; send it again in a moment")
@@ -74,11 +116,7 @@ class Desk:
         self._refuse_while_open(self._breaker.wait())
         if life.orders + count > self._state.settings.max_inflight:
             raise ProblemError(ApiCode.OVERLOADED, f"{life.orders} orders are under way; send it again later")
-        life.orders += count
-        try:
-            yield
-        finally:
-            life.orders -= count
+        return _UnderWay(life, count)
 
     @contextmanager
     def canceling(self) -> Iterator[None]:
@@ -146,6 +184,13 @@ class Desk:
         self._state.metrics.order_intake.observe(perf_counter() - started)
         return command
 
+    async def replace(self, command: PlaceOrder, order_hash: OrderHash) -> tuple[http.PlacedOrder, bool]:
+        """As `place`, if that order is open under the same nonce key; else nothing is placed. Raises REFUSALS."""
+        if command.replaces not in (None, order_hash):
+            detail = f"the order at this address is {hex_of(order_hash)}"
+            raise ProblemError(IntakeCode.INVALID_VALUE, detail, "replaces")
+        return await self.place(msgspec.structs.replace(command, replaces=order_hash))
+
     async def place_array(self, command: PlaceArray, request_id: str) -> http.BatchResult:
         """Let the core decide on each order. Raises REFUSALS for the whole array."""
         self._refuse_while_open(self._breaker.enter())
@@ -196,6 +241,54 @@ class Desk:
     # -----------------------------------------------------------------------------------------------------------------
     # Everything else
     # -----------------------------------------------------------------------------------------------------------------
+
+    def read_filter(self, account: Address, symbol: str | None, side: str | None) -> CancelOrders:
+        """Which orders to cancel; None: all. Raises IntakeError."""
+        market = None
+        if symbol is not None:
+            market = self._catalogue.find(symbol)
+            if market is None:
+                detail = f"there is no market {shown(symbol)!r}; GET /v1/markets lists them"
+                raise IntakeError(Code.UNKNOWN_MARKET, "market", detail)
+        if side not in (None, "buy", "sell"):
+            raise IntakeError(Code.INVALID_SIDE, "side", "side must be one of buy, sell")
+        now_ms = self._state.clock.now_ms()
+        wanted = None if side is None else int(side == "sell")
+        return CancelOrders(account, now_ms, market.id if market is not None else None, wanted)
+
+    async def cancel_many(self, command: CancelOrders) -> http.CanceledOrders:
+        """Raises REFUSALS."""
+        result = await self._submit(command)
+        if not isinstance(result, OrdersCanceled):
+            raise TypeError(f"a cancel of many orders was answered with {type(result).__name__}")
+        return http.CanceledOrders(
+            account=hex_of(command.account),
+            order_ids=[hex_of(order_hash) for order_hash in result.order_hashes],
+            remaining=result.remaining,
+        )
+
+    async def set_deadline(self, account: Address, seconds: int) -> http.CancelAfter:
+        """Cancel all orders of the account in so many seconds, unless it is put off before; 0: not. Raises REFUSALS."""
+        at_ms = self._state.clock.now_ms() + 1000 * seconds if seconds else 0
+        await self.change(SetDeadline(account, at_ms))
+        return http.CancelAfter(account=hex_of(account), cancels_at=at_ms or None)
+
+    async def watch(self, account: Address, connection: bytes, watched: bool) -> None:
+        """Whether all orders of the account are canceled when the connection is lost. Raises REFUSALS."""
+        result = await self._submit(WatchConnection(account, connection, watched))
+        if isinstance(result, Rejection) and result.code != Code.REPEATED:
+            raise ProblemError(result.code, result.detail, result.param)
+
+    async def lose(self, connection: bytes) -> None:
+        """A watched connection is gone. What the core cannot be told now it is told when it starts again."""
+        for pause in LOST_PAUSES:
+            try:
+                await self._submit(ConnectionLost(connection))
+                return
+            except (Overloaded, Unavailable) as error:
+                log.warning("lost connection is told again", reason=str(error), again_in=pause)
+                await asyncio.sleep(pause)
+        log.error("orders of a lost connection stay open", connection=connection.hex())
 
     async def change(self, command: Command) -> None:
         """Let the core decide on what is done or refused. Raises REFUSALS."""

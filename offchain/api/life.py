@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -32,5 +33,7 @@ class Life:
     cancels: int = 0
     """cancels under way"""
     connections: set[Closable] = field(default_factory=set)
+    losses: set[asyncio.Task[None]] = field(default_factory=set)
+    """lost sockets that the core is being told of"""
     sockets_of: Counter[str] = field(default_factory=Counter)
     """open sockets by address"""

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 
 from offchain.api.present import Presenter, hex_of, side_name
 from offchain.api.schemas import stream
+from offchain.api.schemas.http import TriggerInfo
 from offchain.api.state import Live
-from offchain.catalogue import Listing
+from offchain.catalogue import Listing, listing_of
+from offchain.domain.account import LiveOrder
 from offchain.domain.commands import Configure
 from offchain.domain.core import Core
-from offchain.domain.events import ApiKeyUpdate, DelegateUpdate
+from offchain.domain.events import ApiKeyUpdate, DelegateUpdate, ExchangeUpdate
 from offchain.domain.fees import FeeSchedule
-from offchain.domain.market import Asset
+from offchain.domain.market import Asset, Market
 from offchain.domain.order import Address, Side
 
 _ALL_LEVELS = sys.maxsize
@@ -36,6 +38,8 @@ class Seed:
     listings: list[Listing]
     books: list[tuple[Levels, Levels]]
     """bids and asks of each listing"""
+    exchange: ExchangeUpdate | None
+    """what holds for all markets"""
 
 
 async def read_seed(live: Live) -> Seed:
@@ -45,8 +49,7 @@ async def read_seed(live: Live) -> Seed:
         listings = []
         books = []
         for market in core.markets.values():
-            state = core.market_state(market.id)
-            listings.append(Listing(market, state.status, state.halted, state.reason))
+            listings.append(listing_of(core, market))
             books.append((core.depth(market.id, Side.BUY, _ALL_LEVELS), core.depth(market.id, Side.SELL, _ALL_LEVELS)))
         return Seed(
             live.tail(),
@@ -58,9 +61,15 @@ async def read_seed(live: Live) -> Seed:
             list(core.assets.values()),
             listings,
             books,
+            core.exchange_update(),
         )
 
     return await live.read(look)
+
+
+def _trigger(present: Presenter, market: Market, live_order: LiveOrder) -> TriggerInfo | None:
+    trigger = live_order.waiting.trigger if live_order.waiting is not None else None
+    return None if trigger is None else present.trigger(market, trigger, None)
 
 
 async def read_trader(live: Live, present: Presenter, account: Address, now_ms: int) -> tuple[int, stream.TraderState]:
@@ -83,6 +92,7 @@ async def read_trader(live: Live, present: Presenter, account: Address, now_ms: 
                     status=live_order.status.value,
                     nonce=str(order.nonce),
                     client_order_id=live_order.client_order_id,
+                    trigger=_trigger(present, market, live_order),
                 )
             )
         balances = [present.balance(balance) for balance in core.balances(account)]

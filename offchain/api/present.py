@@ -21,7 +21,7 @@ from offchain.domain.events import (
 from offchain.domain.funding import HOUR
 from offchain.domain.market import USDC, USDC_DECIMALS, Asset, Kind, Market, MarketStatus
 from offchain.domain.oracle import PRICE_DECIMALS, OraclePrice, index_down
-from offchain.domain.order import NO_EXPIRY, Address, Side, TimeInForce
+from offchain.domain.order import NO_EXPIRY, Address, Side, TimeInForce, Trigger
 from offchain.domain.positionview import PositionView
 from offchain.domain.units import format_units
 from offchain.ports import BatchRow, DepositRow, OrderRow, TradeRow, WithdrawalRow
@@ -109,7 +109,7 @@ class Presenter:
         return http.PlacedOrder(
             order_id=hex_of(result.order_hash),
             status=result.status.value,
-            filled=self.quantity(market, result.filled),
+            filled=self.quantity(market, result.filled) if result.filled else "0",
             remaining=self.quantity(market, result.quantity - result.filled),
             fills=[
                 http.Execution(
@@ -121,6 +121,7 @@ class Presenter:
             ],
             code=result.code,
             client_order_id=client_order_id,
+            waiting=result.waiting,
         )
 
     def canceled(self, market: Market, result: CancelResult) -> http.CanceledOrder:
@@ -156,8 +157,17 @@ class Presenter:
             post_only=row.post_only,
             self_trade_prevention=row.self_trade,
             client_order_id=row.client_order_id,
+            trigger=self.trigger(market, row.trigger, row.triggered_ms) if row.trigger is not None else None,
             created_at=row.created_ms,
             updated_at=row.updated_ms,
+        )
+
+    def trigger(self, market: Market, trigger: Trigger, triggered_ms: int | None) -> http.TriggerInfo:
+        return http.TriggerInfo(
+            type=trigger.kind.value,
+            price=self.price(market, trigger.price),
+            by=trigger.source.value,
+            triggered_at=triggered_ms,
         )
 
     def public_trade(self, trade: Trade, seq: int) -> http.PublicTrade:
@@ -255,12 +265,15 @@ class Presenter:
             realised_pnl=format_units(update.realised, USDC_DECIMALS),
         )
 
-    def account(self, state: AccountUpdate, delegates: list[DelegateUpdate], nonces: tuple[int, int]) -> http.Account:
+    def account(
+        self, state: AccountUpdate, delegates: list[DelegateUpdate], deadline_ms: int, nonces: tuple[int, int]
+    ) -> http.Account:
         """`nonces`: of the next signed withdrawal, and of the next signed delegate."""
         return http.Account(
             account=hex_of(state.account),
             epoch=state.epoch,
             epoch_bump_pending=state.is_bumping,
+            cancels_at=deadline_ms or None,
             delegates=[self.delegate(update) for update in delegates],
             withdrawal_nonce=str(nonces[0]),
             delegate_nonce=str(nonces[1]),
@@ -316,6 +329,8 @@ class Presenter:
             trading_ends=(expiry - window // 2) * 1000 if expiry else None,
             option=self._option(market),
             margined=_margined(market),
+            opening_margin_bps=listing.opening_margin_bps,
+            quantity_limit=None if listing.quantity_limit is None else self.quantity(market, listing.quantity_limit),
         )
 
     def _option(self, market: Market) -> positions.Option | None:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
+from offchain.api.admin.settings import AdminSettings
 from offchain.domain.core import Core
 from offchain.metrics import CoreMetrics
 from offchain.ports import Clock, Feed, Ingress, Views
@@ -150,3 +151,5 @@ class ApiState:
     metrics: CoreMetrics = field(default_factory=CoreMetrics)
     monotonic: Callable[[], float] = time.monotonic
     """seconds of a clock that never goes back, by which budgets fill"""
+    admin: AdminSettings | None = None
+    """whose tokens are administrators'; None: there is no administration over this interface"""

@@ -15,9 +15,11 @@ from offchain.domain.events import (
     ApiKeyUpdate,
     BalanceUpdate,
     BatchUpdate,
+    DeadlineUpdate,
     DelegateUpdate,
     DepositUpdate,
     Event,
+    OrderTriggered,
     OrderUpdate,
     PositionUpdate,
     Trade,
@@ -38,7 +40,7 @@ def accounts_of(event: Event) -> tuple[Address, ...]:
     match event:
         case OrderUpdate() | BalanceUpdate() | PositionUpdate() | DepositUpdate() | WithdrawalUpdate():
             return (event.account,)
-        case AccountUpdate() | DelegateUpdate() | ApiKeyUpdate():
+        case AccountUpdate() | DelegateUpdate() | ApiKeyUpdate() | OrderTriggered() | DeadlineUpdate():
             return (event.account,)
         case ActionUpdate():
             return (event.account,) if event.account != OPERATOR else ()
@@ -99,9 +101,19 @@ class TraderMessages:
                     status=event.status,
                 )
                 return stream.ApiKeyMessage(channel=channel, seq=seq, prev_seq=prev_seq, data=key)
+            case OrderTriggered():
+                return stream.TriggerMessage(channel=channel, seq=seq, prev_seq=prev_seq, data=self._triggered(event))
+            case DeadlineUpdate():
+                deadline = stream.CancelAfterChange(cancels_at=event.at_ms or None)
+                return stream.CancelAfterMessage(channel=channel, seq=seq, prev_seq=prev_seq, data=deadline)
             case BatchUpdate():
                 return stream.SettlementMessage(channel=channel, seq=seq, prev_seq=prev_seq, data=_batch(event))
         return None
+
+    def _triggered(self, event: OrderTriggered) -> stream.TriggeredOrder:
+        market = self._catalogue.market(event.market)
+        price = self._present.price(market, event.price)
+        return stream.TriggeredOrder(order_id=hex_of(event.order_hash), market=market.symbol, price=price)
 
     def _order(self, event: OrderUpdate) -> stream.OrderChange:
         market = self._catalogue.market(event.market)

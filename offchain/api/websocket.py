@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +11,7 @@ import structlog
 from aiohttp import WSMsgType, web
 
 from offchain.api.access import HEADER, Identity, Scope, check_scope, identify, identity_of, own_account
+from offchain.api.admin.socket import AdminSession
 from offchain.api.closing import CloseCode
 from offchain.api.credentials import Credentials
 from offchain.api.desk import REFUSALS, rejection_of
@@ -35,15 +35,33 @@ CLOSE_SECONDS = 2.0
 
 CLOSE_POLLS = 40
 
+WRITE_BUFFER = 65_536
+"""bytes that may wait in a socket's transport before further messages wait in its queue"""
+
+WRITE_PAUSE = 0.01
+"""seconds until that is looked at again"""
+
 ROOM_SECONDS = 30.0
 """time for a peer to make room for a replay"""
 
+Target = Market | Address | None
+"""What a channel is about: a market, an account, or everything (None)."""
 RESUMABLE = ("depth", "trader")
 """kinds of channels that go on after a message"""
 
 _ENCODER = msgspec.json.Encoder()
 
 log = structlog.get_logger(__name__)
+
+
+def text_frame(text: bytes) -> bytes:
+    """A frame of a server (RFC 6455): not masked, not compressed."""
+    size = len(text)
+    if size < 126:
+        return bytes((0x81, size)) + text
+    if size < 65_536:
+        return b"\x81\x7e" + size.to_bytes(2, "big") + text
+    return b"\x81\x7f" + size.to_bytes(8, "big") + text
 
 
 class Connection:
@@ -65,8 +83,10 @@ class Connection:
         self._socket = socket
         self._transport = transport
         self._limit = limit
-        self._queue: deque[bytes] = deque()
-        self._wake = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._queue: list[bytes] = []
+        self._is_due = False
+        """whether what is queued will be written"""
         self._roomy = asyncio.Event()
         self._closer: asyncio.Task[None] | None = None
 
@@ -115,7 +135,9 @@ class Connection:
             self.overflow()
             return
         self._queue.append(frame)
-        self._wake.set()
+        if not self._is_due:
+            self._is_due = True
+            self._loop.call_soon(self._write)
 
     async def room(self) -> None:
         """Wait until a page of messages fits. Raises ConnectionError if the connection closes first."""
@@ -146,14 +168,19 @@ class Connection:
         if self._closer is not None:
             await self._closer
 
-    async def write(self) -> None:
-        """Send what is offered until canceled or the peer is gone."""
-        while True:
-            while self._queue:
-                await self._socket.send_frame(self._queue.popleft(), WSMsgType.TEXT)
-                self._roomy.set()
-            self._wake.clear()
-            await self._wake.wait()
+    def _write(self) -> None:
+        """Hand everything that is queued to the transport at once, unless the peer lags behind."""
+        self._is_due = False
+        transport = self._transport
+        if transport is None or transport.is_closing() or not self._queue:
+            return
+        if transport.get_write_buffer_size() > WRITE_BUFFER:
+            self._is_due = True
+            self._loop.call_later(WRITE_PAUSE, self._write)
+            return
+        transport.write(b"".join(map(text_frame, self._queue)))
+        self._queue.clear()
+        self._roomy.set()
 
     async def _close(self, code: CloseCode) -> None:
         await self._socket.close(code=code, message=code.reason.encode(), drain=False)
@@ -182,8 +209,10 @@ class Session:
         self._catalogue = app[CATALOGUE]
         self._clock = state.clock
         self._settings = state.settings
-        self._channels: dict[str, tuple[str, Market | Address]] = {}
-        self._entry = OrderEntry(app[DESK], state.settings.max_pending, self._send, self._refuse)
+        self._channels: dict[str, tuple[str, Target]] = {}
+        self._admin = AdminSession(connection, app, self._end_admin)
+        self._entry = OrderEntry(app[DESK], connection.require, state.settings.max_pending, self._send, self._refuse)
+        self._desk, self._life = app[DESK], app[LIFE]
 
     async def handle(self, text: str) -> None:
         """Do what one message asks. Raises ConnectionError if the connection closes meanwhile."""
@@ -207,7 +236,7 @@ class Session:
                 self._unsubscribe(request_id, channels_of(message))
             elif operation == "signIn":
                 only(message, "op", "id", "token")
-                self._sign_in(request_id, token_of(message))
+                await self._sign_in(request_id, token_of(message))
             else:
                 detail = f"op must be signIn, subscribe, unsubscribe, {', '.join(TRADING)} or ping"
                 raise ProblemError(ApiCode.UNKNOWN_OPERATION, detail, "op")
@@ -223,7 +252,11 @@ class Session:
             self._charge(message)
             raise
 
-    def _sign_in(self, request_id: str | int | None, token: str) -> None:
+    async def _sign_in(self, request_id: str | int | None, token: str) -> None:
+        """As the trader, or the administrator, whose token it is: only the latter's are JSON Web Tokens."""
+        if token.count(".") == 2:
+            self._send(await self._admin.sign_in(request_id, token))
+            return
         identity = identity_of(self._credentials, token, self._clock.now_ms(), "token")
         self._connection.sign_in(identity)
         self._send(
@@ -257,9 +290,20 @@ class Session:
         raise ProblemError(ApiCode.RATE_LIMITED, exhausted(use, "this socket"))
 
     def leave(self) -> None:
-        """Give up all subscriptions."""
+        """Give up all subscriptions, and let the core know if the loss of this socket cancels orders."""
         for name in list(self._channels):
             self._drop(name)
+        self._admin.close()
+        if self._entry.watched is not None:
+            losing = asyncio.create_task(self._desk.lose(self._entry.watched))
+            self._life.losses.add(losing)
+            losing.add_done_callback(self._life.losses.discard)
+
+    def _end_admin(self, why: ProblemError) -> None:
+        """The administrator's token has ended."""
+        for name in [name for name, (kind, _) in self._channels.items() if kind == "admin"]:
+            self._drop(name)
+        self._refuse(None, why)
 
     async def _subscribe(self, request_id: str | int | None, names: list[str], after: int | None) -> None:
         wanted = {name: self._resolve(name) for name in names}
@@ -280,8 +324,10 @@ class Session:
                 del self._channels[name]
                 raise
 
-    async def _join(self, kind: str, target: Market | Address, after: int | None) -> None:
-        if isinstance(target, bytes):
+    async def _join(self, kind: str, target: Target, after: int | None) -> None:
+        if kind == "admin" or target is None:
+            await self._admin.join(target if isinstance(target, Market) else None)
+        elif isinstance(target, bytes):
             await self._hub.subscribe_trader(self._connection, target, after)
         elif kind == "depth":
             self._hub.subscribe_depth(self._connection, target, after)
@@ -300,7 +346,9 @@ class Session:
 
     def _drop(self, name: str) -> None:
         kind, target = self._channels.pop(name, ("", b""))
-        if isinstance(target, Market) and kind in PRICE_KINDS:
+        if kind == "admin" or target is None:
+            self._admin.leave(target if isinstance(target, Market) else None)
+        elif isinstance(target, Market) and kind in PRICE_KINDS:
             self._hub.prices.unsubscribe(kind, self._connection, target)
         elif isinstance(target, Market):
             leave = self._hub.unsubscribe_depth if kind == "depth" else self._hub.unsubscribe_trades
@@ -308,15 +356,17 @@ class Session:
         elif kind:
             self._hub.unsubscribe_trader(self._connection, target)
 
-    def _resolve(self, name: str) -> tuple[str, Market | Address]:
+    def _resolve(self, name: str) -> tuple[str, Target]:
         scope, _, rest = name.partition(".")
+        if scope == "admin":
+            return scope, self._admin.resolve(name)
         if scope == "trader":
             parse_address(rest, "channels")
             return scope, own_account(self._connection.require(Scope.READ), rest, "channels")
         symbol, _, kind = rest.rpartition(".")
         market = self._catalogue.find(symbol)
         if scope != "market" or kind not in ("depth", "trade", *PRICE_KINDS) or market is None:
-            known = "market.<symbol>.<depth|trade|markPrice|fundingRate>, trader.<address>"
+            known = "market.<symbol>.<depth|trade|markPrice|fundingRate>, trader.<address>, admin.<symbol>, admin.*"
             detail = f"{name[:100]!r} is no channel; there are {known}"
             raise ProblemError(ApiCode.UNKNOWN_CHANNEL, detail, "channels")
         if kind == "fundingRate" and market.kind != Kind.PERP:
@@ -367,15 +417,16 @@ async def websocket(request: web.Request) -> web.WebSocketResponse:
     if 0 < settings.max_sockets_per_address <= life.sockets_of[address]:
         detail = f"{settings.max_sockets_per_address} sockets of this address are connected"
         raise ProblemError(ApiCode.TOO_MANY_SOCKETS, detail)
+    identity = identify(request) if HEADER in request.headers else None
     credentials = request.app[CREDENTIALS]
     connection = Connection(socket, request.transport, settings.send_queue, state.metrics, credentials, state.clock)
-    if HEADER in request.headers:
-        connection.sign_in(identify(request))
     life.connections.add(connection)
     life.sockets_of[address] += 1
     session = Session(connection, request.app)
     try:
         await socket.prepare(request)
+        if identity is not None:
+            connection.sign_in(identity)
         state.metrics.answered("GET", "/v1/ws", 101, None)
         await _serve(socket, connection, session)
     finally:
@@ -389,7 +440,6 @@ async def websocket(request: web.Request) -> web.WebSocketResponse:
 
 
 async def _serve(socket: web.WebSocketResponse, connection: Connection, session: Session) -> None:
-    writer = asyncio.create_task(connection.write())
     try:
         async for message in socket:
             if message.type is WSMsgType.TEXT:
@@ -399,8 +449,4 @@ async def _serve(socket: web.WebSocketResponse, connection: Connection, session:
     except ConnectionError as gone:
         log.debug("socket closed", reason=str(gone))
     finally:
-        writer.cancel()
-        (failure,) = await asyncio.gather(writer, return_exceptions=True)
-        if not isinstance(failure, ConnectionError | asyncio.CancelledError):
-            log.error("socket writer failed", error=repr(failure))
         await connection.closed()

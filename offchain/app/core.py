@@ -12,12 +12,13 @@ from dataclasses import dataclass
 import structlog
 from aiohttp import web
 
+from offchain.api.admin.settings import AdminSettings, Role
 from offchain.api.app import begin_drain, init_app, takes_no_orders
 from offchain.api.state import ApiSettings, ApiState, Health
 from offchain.app.common import read_deployment, refuse_other, wanted_configuration
 from offchain.chain.deployment import Deployment
 from offchain.config import Config
-from offchain.domain.commands import Tick
+from offchain.domain.commands import ConnectionLost, Tick
 from offchain.domain.core import Core
 from offchain.journal.sqlite import SqliteJournal
 from offchain.metrics import CoreMetrics
@@ -27,6 +28,9 @@ from offchain.replica import Replica, recover
 from offchain.sequencer import Sequencer
 from offchain.transport.local import LocalFeed, LocalServer
 from offchain.views.sqlite import SqliteViews
+
+GC_THRESHOLDS = (20_000, 20, 20)
+"""objects that are new until the cyclic collector looks at them, then how often until it looks at the older ones"""
 
 TICK_SECONDS = 0.25
 """pause between two looks whether something is due"""
@@ -108,6 +112,7 @@ def _wire_core(
         is_open=lambda: server.was_caught_up,
         settings=_api_settings(config, deployment),
         metrics=metrics,
+        admin=admin_settings(config),
     )
     app = init_app(api)
     return CoreProcess(config, sequencer, feed, views, server, app, clock)
@@ -118,6 +123,26 @@ def core_status(core: Core, seq: int, draining: bool) -> CoreStatus:
     states = [(market.symbol, core.market_state(market.id)) for market in core.markets.values()]
     halted = [(symbol, state.reason) for symbol, state in states if state.halted]
     return CoreStatus(seq, core.configuration, draining, core.status(), halted)
+
+
+def admin_settings(config: Config) -> AdminSettings | None:
+    """Who administers over HTTP; None if nobody does."""
+    if config.admin_issuer is None or config.admin_audience is None:
+        return None
+    groups = {
+        Role.VIEWER: config.admin_viewer_groups,
+        Role.OPERATOR: config.admin_operator_groups,
+        Role.MANAGER: config.admin_manager_groups,
+    }
+    return AdminSettings(
+        issuer=config.admin_issuer,
+        audience=config.admin_audience,
+        jwks_url=config.admin_jwks_url,
+        jwks_file=config.admin_jwks_file,
+        groups_claim=config.admin_groups_claim,
+        groups={role: frozenset(filter(None, map(str.strip, text.split(",")))) for role, text in groups.items()},
+        max_lifetime_seconds=config.admin_max_token_seconds,
+    )
 
 
 def _api_settings(config: Config, deployment: Deployment) -> ApiSettings:
@@ -152,12 +177,15 @@ async def run_core(config: Config, life: Life) -> None:
     """Serve until `life` ends. Raises what ends the process otherwise."""
     async with build_core(config, life) as core:
         # What recovery has built lives as long as the process; without this the cyclic collector walks over all of it
-        # again and again, which costs several times what the work itself costs.
+        # again and again, which costs several times what the work itself costs. Orders that come later have no cycles
+        # either: what has is few connections and failures, for which it need not look so often.
         gc.collect()
         gc.freeze()
+        gc.set_threshold(*GC_THRESHOLDS)
         working = asyncio.create_task(core.sequencer.run())
         try:
             async with asyncio.TaskGroup() as tasks:
+                await _end_lost_connections(core)
                 helpers = [tasks.create_task(_announce(core)), tasks.create_task(_tick(core))]
                 await _serve(core, life)
                 for helper in helpers:
@@ -190,6 +218,12 @@ async def _serve(core: CoreProcess, life: Life) -> None:
 def _url(host: str, runner: web.AppRunner) -> str:
     name = f"[{host}]" if ":" in host else host
     return f"http://{name}:{runner.addresses[0][1]}"
+
+
+async def _end_lost_connections(core: CoreProcess) -> None:
+    """Sockets that were watched when the last core ended, however that came, are lost."""
+    for connection in await core.sequencer.read(lambda state: state.watched_connections):
+        await core.sequencer.submit(ConnectionLost(connection), TICK_TIMEOUT_MS)
 
 
 async def _announce(core: CoreProcess) -> None:

@@ -8,7 +8,7 @@ from offchain.domain.batch import RESERVED_KEY
 from offchain.domain.commands import Configure, PlaceOrder
 from offchain.domain.errors import Code, Rejection
 from offchain.domain.market import Kind, Market, MarketStatus
-from offchain.domain.oracle import is_beyond
+from offchain.domain.oracle import MAX_INDEX, is_beyond
 from offchain.domain.order import (
     LAST_SEQUENCE,
     MAX_TIMED_EXPIRY,
@@ -45,6 +45,7 @@ def refusal(
     return (
         _market(state, venue)
         or _form(order, venue, now_ms)
+        or (None if venue.quantity_limit is None else _beyond_limit(venue, venue.quantity_limit, order))
         or _terms(state, venue.market, account, command)
         or (None if venue.is_plain else _product(state, configuration, venue.market, order, now_ms))
         or _identity(configuration, account, nonce_key, command)
@@ -112,6 +113,14 @@ def _form(order: Order, venue: MarketState, now_ms: int) -> Rejection | None:
     if not 0 <= order.nonce <= _MAX_NONCE or order.nonce & LAST_SEQUENCE == LAST_SEQUENCE:
         return Rejection(Code.INVALID_NONCE, "nonce", f"sequence {order.sequence} cannot be settled on chain")
     return None
+
+
+def _beyond_limit(venue: MarketState, limit: int, order: Order) -> Rejection | None:
+    """Whether the order has more lots than the operator allows now."""
+    if order.quantity <= limit:
+        return None
+    detail = f"{order.quantity} lots are more than the {limit} that an order of {venue.market.symbol} may have now"
+    return Rejection(Code.INVALID_QUANTITY, "quantity", detail)
 
 
 def _terms(state: State, market: Market, account: Account | None, command: PlaceOrder) -> Rejection | None:
@@ -211,8 +220,10 @@ def _trigger(command: PlaceOrder, market: Market) -> Rejection | None:
         return None
     if trigger.source is TriggerSource.INDEX and market.derivative is None:
         return Rejection(Code.INVALID_TRIGGER, "triggerBy", f"market {market.symbol} has no index")
-    if not 0 < trigger.price <= market.max_price_per_lot:
-        detail = f"{trigger.price} micro-USDC per lot are not between 1 and {market.max_price_per_lot}"
+    # An index is no price of this market: an option's is that of what it is an option on.
+    highest = MAX_INDEX if trigger.source is TriggerSource.INDEX else market.max_price_per_lot
+    if not 0 < trigger.price <= highest:
+        detail = f"{trigger.price} micro-USDC per lot are not between 1 and {highest}"
         return Rejection(Code.INVALID_TRIGGER, "triggerPrice", detail)
     return None
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import msgspec
 
-from offchain.domain.actions import Action, ActionStatus
+from offchain.domain.actions import OPERATOR, Action, ActionStatus
+from offchain.domain.admin import Actor, ChangeSettings, Denied, HaltAll, LimitQuantity, SetLeverage
 from offchain.domain.market import Asset, Market
 from offchain.domain.order import Address, Order, OrderHash, SelfTrade, Trigger
 
@@ -484,6 +485,28 @@ class SetStatus(Base, frozen=True, array_like=True, tag="setStatus"):
     reason: str
 
 
+AdminAction = (
+    SetStatus | HaltAll | ChangeSettings | LimitQuantity | SetLeverage | BatchRetry | Bust | RequestAction | Denied
+)
+
+
+class Administer(Base, frozen=True, array_like=True, tag="administer"):
+    """An administrator acts. The action and its entry in the audit log are one command: there is no one without the
+    other."""
+
+    actor: Actor
+    action: AdminAction
+    key: str = ""
+    """Idempotency-Key, by which the same request of the actor is done once; "": it has none"""
+
+
+def is_bare(command: Command) -> bool:
+    """Whether it is an administrator's action without its entry in the audit log: older journals have such."""
+    if isinstance(command, RequestAction):
+        return command.account == OPERATOR
+    return isinstance(command, SetStatus | BatchRetry | Bust)
+
+
 class Tick(Base, frozen=True, array_like=True, tag="tick"):
     """Time passes: orders past their expiry end."""
 
@@ -509,6 +532,7 @@ Command = (
     | Bust
     | Configure
     | SetStatus
+    | Administer
     | Tick
     | CreateApiKey
     | RevokeApiKey

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from offchain.domain import (
+    administration,
     apikeys,
     batches,
     bust,
@@ -27,6 +28,7 @@ from offchain.domain.actions import DueAction
 from offchain.domain.commands import (
     ActionEnded,
     ActionSent,
+    Administer,
     BatchClosed,
     BatchParked,
     BatchRetry,
@@ -59,6 +61,7 @@ from offchain.domain.events import (
     CommandRefused,
     DelegateUpdate,
     Event,
+    ExchangeUpdate,
     PlaceResult,
     Result,
 )
@@ -92,6 +95,7 @@ _HANDLERS: dict[type, Callable[[State, Turn, Any], Result]] = {
     Bust: bust.bust,
     Configure: control.configure,
     SetStatus: control.set_status,
+    Administer: administration.administer,
     Tick: ending.tick,
     CreateApiKey: apikeys.create,
     RevokeApiKey: apikeys.revoke,
@@ -113,6 +117,10 @@ class MarketView(msgspec.Struct, frozen=True):
     status_at: int
     halted: bool
     reason: str
+    quantity_limit: int | None = None
+    """lots per order that the operator allows; None: what the registry does"""
+    opening_margin_bps: int | None = None
+    """what the operator asks of a position that grows; None: what the registry does"""
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -138,6 +146,8 @@ class Status(msgspec.Struct, frozen=True):
     diverged: str
     parked_item: int | None
     """the item for which the batch was parked, where it is known"""
+    halt: str | None = None
+    """why the operator has halted all markets, None if it has not"""
 
     @property
     def parked_batch(self) -> int:
@@ -271,7 +281,12 @@ class Core:
         """Raises KeyError for an unknown market."""
         venue = self._state.markets[market]
         reason = self._state.halt_reason(market)
-        return MarketView(venue.status, venue.status_at, reason is not None, reason or "")
+        limits = (venue.quantity_limit, venue.opening_margin_bps)
+        return MarketView(venue.status, venue.status_at, reason is not None, reason or "", *limits)
+
+    def exchange_update(self) -> ExchangeUpdate | None:
+        """What holds for all markets; None before Configure."""
+        return self._state.exchange_update() if self._state.configuration is not None else None
 
     def quote(self, market: int, now_ms: int) -> Quote:
         """What a market is worth at a time. Raises KeyError for an unknown market."""
@@ -323,6 +338,11 @@ class Core:
         delegations = known.delegations.items() if known is not None else ()
         return [DelegateUpdate(account, delegate, one.counted) for delegate, one in delegations if one.counted]
 
+    def deadline_ms(self, account: Address) -> int:
+        """When all orders of the account are canceled, Unix milliseconds; 0: not at all."""
+        known = self._state.accounts.get(account)
+        return known.deadline_ms if known is not None else 0
+
     def all_delegates(self) -> list[DelegateUpdate]:
         """Who signs for anybody."""
         return [DelegateUpdate(account, delegate, until) for until, account, delegate in self._state.delegations]
@@ -362,4 +382,5 @@ class Core:
             confirmed=view.confirmed,
             diverged=self._state.diverged,
             parked_item=next((halt.item for halt in outbox.halts.values()), None),
+            halt=self._state.exchange_halt,
         )

@@ -9,6 +9,8 @@ from __future__ import annotations
 import msgspec
 
 from offchain.domain.actions import Action, ActionStatus
+from offchain.domain.admin import Actor, Facts
+from offchain.domain.commands import AdminAction
 from offchain.domain.errors import Rejection
 from offchain.domain.fees import FeeSchedule
 from offchain.domain.market import Asset, Market
@@ -186,6 +188,32 @@ class MarketUpdate(Base, frozen=True, array_like=True, tag="marketUpdate"):
     status: int
     halted: bool
     reason: str
+    quantity_limit: int | None = None
+    """lots per order that the operator allows; None: what the registry does"""
+    opening_margin_bps: int | None = None
+    """what the operator asks of a position that grows; None: what the registry does"""
+
+
+class ExchangeUpdate(Base, frozen=True, array_like=True, tag="exchangeUpdate"):
+    """What holds for all markets: whether they are halted together, and the limits of orders."""
+
+    halted: bool
+    reason: str
+    max_open_orders: int
+    price_band_bps: int
+
+
+class AdminActed(Base, frozen=True, array_like=True, tag="adminActed"):
+    """An administrator acted, or was refused: an entry of the audit log."""
+
+    number: int
+    """of the entry, from 1"""
+    actor: Actor
+    action: AdminAction
+    before: Facts
+    after: Facts
+    rejection: Rejection | None
+    """why nothing was done; None if it was"""
 
 
 class PriceUpdate(Base, frozen=True, array_like=True, tag="priceUpdate"):
@@ -337,6 +365,8 @@ Event = (
     | BatchUpdate
     | AssetListed
     | MarketUpdate
+    | ExchangeUpdate
+    | AdminActed
     | PriceUpdate
     | MarkSample
     | FundingUpdate
@@ -412,4 +442,16 @@ class Done(Base, frozen=True, array_like=True, tag="done"):
     """The command was applied."""
 
 
-Result = PlaceResult | ArrayResult | CancelResult | OrdersCanceled | ActionResult | Done | Rejection
+class Administered(Base, frozen=True, array_like=True, tag="administered"):
+    """The answer to an administrator, kept as the answer to the same request again."""
+
+    entry: int
+    """number in the audit log"""
+    before: Facts
+    after: Facts
+    rejection: Rejection | None = None
+    repeated: bool = False
+    """the request had been executed before; this is what was answered then"""
+
+
+Result = PlaceResult | ArrayResult | CancelResult | OrdersCanceled | ActionResult | Administered | Done | Rejection

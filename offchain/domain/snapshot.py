@@ -22,9 +22,10 @@ from offchain.domain.oracle import OraclePrice
 from offchain.domain.order import NO_EXPIRY, Address, Order, OrderHash, OrderStatus
 from offchain.domain.outbox import Batch, Fill, Outbox, ParkedHalt, Release, SettledBatch
 from offchain.domain.positions import Holding
+from offchain.domain.requests import Request
 from offchain.domain.state import MarketState, State
 
-VERSION = 8
+VERSION = 9
 """Of the snapshot's form; another form has another number."""
 
 
@@ -89,6 +90,8 @@ class _Market(msgspec.Struct, array_like=True):
     sample: MarkSample | None
     positions: list[tuple[Address, Holding, Holding]]
     """(account, settled, current)"""
+    quantity_limit: int | None
+    opening_margin_bps: int | None
     ready: list[tuple[OrderHash, int]]
     """orders that have waited, with the price that has reached them"""
 
@@ -145,6 +148,9 @@ class _Snapshot(msgspec.Struct, array_like=True):
     chain: _Chain
     diverged: str
     prices: list[tuple[Address, OraclePrice]]
+    exchange_halt: str | None
+    admin_entries: int
+    admin_requests: list[Request]
     actions: list[PendingAction]
     next_action: int
     ended_actions: list[EndedAction]
@@ -209,6 +215,9 @@ def encode(state: State) -> bytes:
             ),
             diverged=state.diverged,
             prices=list(state.prices.items()),
+            exchange_halt=state.exchange_halt,
+            admin_entries=state.administration.entries,
+            admin_requests=list(state.administration.requests.values()),
             actions=list(state.actions.pending.values()),
             next_action=state.actions.next_number,
             ended_actions=list(state.actions.ended.values()),
@@ -241,9 +250,10 @@ def _write_market(venue: MarketState) -> _Market:
     )
     positions = [(one.address, one.settled, one.current) for one in venue.positions.values()]
     status = (venue.status, venue.status_at, venue.operator_halt)
+    limits = (venue.quantity_limit, venue.opening_margin_bps)
     ready = [(order_hash, price) for order_hash, (_, price) in venue.waiting.ready.items()] if venue.waiting else []
     seen = (venue.last_price, venue.sample)
-    return _Market(venue.market, *status, bids, asks, venue.clearing, venue.pool, *seen, positions, ready)
+    return _Market(venue.market, *status, bids, asks, venue.clearing, venue.pool, *seen, positions, *limits, ready)
 
 
 def _write_account(account: Account) -> _Account:
@@ -311,6 +321,9 @@ def decode(data: bytes) -> State:
     state.next_ticket = saved.next_ticket
     state.diverged = saved.diverged
     state.prices = dict(saved.prices)
+    state.exchange_halt = saved.exchange_halt
+    state.administration.entries = saved.admin_entries
+    state.administration.requests = {request.name: request for request in saved.admin_requests}
     state.watched = dict(saved.watched)
     state.chain = _read_chain(saved.chain)
     state.actions.next_number = saved.next_action
@@ -320,6 +333,7 @@ def decode(data: bytes) -> State:
         venue = state.markets[market.market.id] = MarketState(market.market)
         venue.status, venue.status_at, venue.operator_halt = market.status, market.status_at, market.operator_halt
         venue.clearing, venue.pool, venue.last_price = market.clearing, market.pool, market.last_price
+        venue.quantity_limit, venue.opening_margin_bps = market.quantity_limit, market.opening_margin_bps
         venue.sample = market.sample
         for address, settled, current in market.positions:
             position = venue.position(address)

@@ -8,12 +8,13 @@ from typing import Any
 
 from offchain.domain import events as e
 from offchain.domain.actions import OPERATOR
-from offchain.domain.commands import Command, PlaceArray, PlaceOrder
+from offchain.domain.commands import Command, PlaceArray, PlaceOrder, Tick
 from offchain.domain.order import Address, OrderHash
 from offchain.ports import Record
+from offchain.views.admin import AdminWriter
 from offchain.views.candles import CandleWriter
 from offchain.views.marks import MarkWriter
-from offchain.views.schema import ACTIONS, ASSETS, CONVERSIONS, EVENTS, MARKETS, ORDERS
+from offchain.views.schema import ACTIONS, ASSETS, CONVERSIONS, EVENTS, MARKETS, ORDERS, TRIGGERS
 
 SETTLEMENT_OF_BATCH = {
     "closed": "pending",
@@ -29,13 +30,13 @@ SETTLEMENT_OF_BATCH = {
 # A repeated order whose refusal was not remembered must not hide what became of it; a refused one may come again.
 _PLACE = """
     INSERT INTO orders (signed, hash, signature, order_type, post_only, self_trade, client_order_id, status, filled,
-        code, created_ms, updated_ms, seq, account, market, quantity, array)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        code, created_ms, updated_ms, seq, account, market, quantity, array, condition, triggered_ms)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (hash) DO UPDATE SET status = excluded.status, filled = excluded.filled, code = excluded.code,
         signature = excluded.signature, array = excluded.array, order_type = excluded.order_type,
         post_only = excluded.post_only, self_trade = excluded.self_trade, client_order_id = excluded.client_order_id,
         quantity = excluded.quantity, created_ms = excluded.created_ms, updated_ms = excluded.updated_ms,
-        seq = excluded.seq
+        seq = excluded.seq, condition = excluded.condition, triggered_ms = excluded.triggered_ms
     WHERE status = 'rejected'
 """
 
@@ -47,15 +48,20 @@ class Projection:
         self._run = connection.execute
         self._run_many = connection.executemany
         self._candles = CandleWriter(connection)
+        self._admin = AdminWriter(connection)
+        self._command: Command = Tick()
         self._marks = MarkWriter(connection)
         self._time_ms = 0
         self._placed: dict[OrderHash, PlaceOrder] = {}
         """orders of the command at hand that were not told of yet"""
         self._array: bytes | None = None
         """hashes of the orders that it signs together"""
+        self._woken: set[OrderHash] = set()
+        """those of them whose trigger was reached before they came"""
         self._told: list[tuple[Address, int, bytes]] = []
         self._handlers: dict[type, Callable[[int, Any], None]] = {
             e.OrderUpdate: self._order,
+            e.OrderTriggered: self._triggered,
             e.Trade: self._trade,
             e.TradeBusted: self._trade_busted,
             e.BalanceUpdate: self._balance,
@@ -64,11 +70,13 @@ class Projection:
             e.WithdrawalUpdate: self._withdrawal,
             e.AccountUpdate: self._account,
             e.DelegateUpdate: self._account,
+            e.DeadlineUpdate: self._account,
             e.ActionUpdate: self._action,
             e.ApiKeyUpdate: self._api_key,
             e.BatchUpdate: self._batch,
             e.AssetListed: self._asset,
             e.MarketUpdate: self._market,
+            e.AdminActed: self._acted,
             e.MarkSample: self._mark_sample,
             e.FundingUpdate: self._funding,
             e.BlockApplied: self._block,
@@ -88,6 +96,7 @@ class Projection:
         self._time_ms = record.time_ms
         seq = record.first
         for command, happened in zip(record.commands, record.events, strict=True):
+            self._command = command
             self._take(command)
             for event in happened:
                 handler = self._handlers.get(type(event))
@@ -96,6 +105,8 @@ class Projection:
                 seq += 1
 
     def _take(self, command: Command) -> None:
+        if self._woken:
+            self._woken = set()
         if isinstance(command, PlaceOrder):
             self._placed, self._array = {command.order_hash: command}, None
         elif isinstance(command, PlaceArray):
@@ -141,8 +152,17 @@ class Projection:
             order.market,
             event.quantity,
             self._array,
+            None if placed.trigger is None else TRIGGERS.encode(placed.trigger),
+            self._time_ms if event.order_hash in self._woken else None,
         )
         self._run(_PLACE, row)
+
+    def _triggered(self, seq: int, event: e.OrderTriggered) -> None:
+        if event.order_hash in self._placed:
+            self._woken.add(event.order_hash)  # due on entry: its row comes next
+        else:
+            self._run("UPDATE orders SET triggered_ms = ? WHERE hash = ?", (self._time_ms, event.order_hash))
+        self._tell(seq, event, event.account)
 
     def _trade(self, seq: int, event: e.Trade) -> None:
         row = (
@@ -222,7 +242,7 @@ class Projection:
             row = self._run(f"{sql} status IN ('requested', 'releasing')", request).fetchone()[0]
         return row
 
-    def _account(self, seq: int, event: e.AccountUpdate | e.DelegateUpdate) -> None:
+    def _account(self, seq: int, event: e.AccountUpdate | e.DelegateUpdate | e.DeadlineUpdate) -> None:
         self._tell(seq, event, event.account)
 
     def _action(self, seq: int, event: e.ActionUpdate) -> None:
@@ -261,10 +281,14 @@ class Projection:
         row = (event.number, event.status, event.first, event.last, event.matched_at, event.tx_hash, event.gas_used)
         sql = "INSERT OR REPLACE INTO settlement_batches VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
         self._run(sql, (*row, event.reason, self._time_ms))
+        self._admin.batch(event, self._command, self._time_ms)
         accounts = "SELECT maker FROM trades WHERE item BETWEEN ? AND ?"
         accounts = f"{accounts} UNION SELECT taker FROM trades WHERE item BETWEEN ? AND ?"
         items = (event.first, event.last)
         self._tell(seq, event, *(account for (account,) in self._run(accounts, (*items, *items))))
+
+    def _acted(self, seq: int, event: e.AdminActed) -> None:
+        self._admin.acted(seq, event, self._time_ms)
 
     def _release_items(self, number: int) -> None:
         """Items that the batch held before; a batch that is closed again may hold fewer."""

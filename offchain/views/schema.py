@@ -15,14 +15,15 @@ from offchain.domain.codec import Codec
 from offchain.domain.events import Event
 from offchain.domain.market import Asset, Market
 from offchain.domain.oracle import Conversion
-from offchain.domain.order import Order, OrderStatus
+from offchain.domain.order import Order, OrderStatus, Trigger
 from offchain.ports import ActionRow, ApiKeyRow, BatchRow, DepositRow, OrderRow, TradeRow, WithdrawalRow
-from offchain.views import candles, marks
+from offchain.views import admin, candles, marks
 
-SCHEMA_VERSION = 9
+SCHEMA_VERSION = 11
 """Raise it with every change below: older files are emptied and filled again from the journal."""
 
 ORDERS = Codec[Order](Order)
+TRIGGERS = Codec[Trigger](Trigger)
 EVENTS = Codec[Event](Event)
 MARKETS = Codec[Market](Market)
 ASSETS = Codec[Asset](Asset)
@@ -39,7 +40,8 @@ TABLES = {
         hash BLOB PRIMARY KEY, seq INTEGER NOT NULL, account BLOB NOT NULL, market INTEGER NOT NULL,
         status TEXT NOT NULL, filled INTEGER NOT NULL, code TEXT NOT NULL, client_order_id TEXT, signed BLOB NOT NULL,
         signature BLOB NOT NULL, order_type TEXT NOT NULL, post_only INTEGER NOT NULL, self_trade TEXT NOT NULL,
-        created_ms INTEGER NOT NULL, updated_ms INTEGER NOT NULL, quantity INTEGER NOT NULL, array BLOB
+        created_ms INTEGER NOT NULL, updated_ms INTEGER NOT NULL, quantity INTEGER NOT NULL, array BLOB,
+        condition BLOB, triggered_ms INTEGER
     )""",
     "trades": """(
         item INTEGER PRIMARY KEY, id BLOB NOT NULL, market INTEGER NOT NULL, maker_hash BLOB NOT NULL,
@@ -92,6 +94,7 @@ TABLES = {
     "account_events": """(
         account BLOB NOT NULL, seq INTEGER NOT NULL, event BLOB NOT NULL, PRIMARY KEY (account, seq)
     ) WITHOUT ROWID""",
+    **admin.TABLES,
 }
 
 INDEXES = {
@@ -108,11 +111,12 @@ INDEXES = {
     "withdrawals_account": "withdrawals (account, id)",
     "withdrawals_open": "withdrawals (kind, id) WHERE status = 'requested'",
     "withdrawals_item": "withdrawals (item) WHERE status = 'releasing'",
+    **admin.INDEXES,
 }
 
 ORDER_COLUMNS = (
     "signed, hash, signature, order_type, post_only, self_trade, client_order_id, status, filled, code, created_ms, "
-    "updated_ms, seq, quantity, array"
+    "updated_ms, seq, quantity, array, condition, triggered_ms"
 )
 TRADE_COLUMNS = (
     "item, id, market, maker_hash, taker_hash, maker, taker, taker_side, price, quantity, maker_fee, taker_fee, "
@@ -143,11 +147,13 @@ def create(connection: sqlite3.Connection) -> None:
 
 def order_row(columns: Sequence[Any]) -> OrderRow:
     """From ORDER_COLUMNS."""
-    signed, order_hash, signature, order_type, post_only, *rest, quantity, array = columns
+    signed, order_hash, signature, order_type, post_only, *rest, quantity, array, condition, triggered_ms = columns
     order = ORDERS.decode(signed)
     hashes = () if array is None else tuple(array[at : at + 32] for at in range(0, len(array), 32))
     lots = None if quantity == order.quantity else quantity
+    waited = None if condition is None else TRIGGERS.decode(condition)
     values: list[Any] = [order, order_hash, signature, order_type, bool(post_only), *rest, hashes, False, lots]
+    values += [waited, triggered_ms]
     return OrderRow(*values)
 
 

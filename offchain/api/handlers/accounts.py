@@ -21,10 +21,15 @@ from offchain.api.schemas import http, positions
 async def get_account(request: web.Request) -> web.Response:
     """GET /v1/account: from the core itself"""
     account = account_of(request, parameters(request, "account"))
-    state, delegates, nonces = await request.app[STATE].live.read(
-        lambda core: (core.account_update(account), core.delegates(account), core.action_nonces(account))
+    state, delegates, deadline_ms, nonces = await request.app[STATE].live.read(
+        lambda core: (
+            core.account_update(account),
+            core.delegates(account),
+            core.deadline_ms(account),
+            core.action_nonces(account),
+        )
     )
-    return answer(request.app[PRESENT].account(state, delegates, nonces))
+    return answer(request.app[PRESENT].account(state, delegates, deadline_ms, nonces))
 
 
 async def list_balances(request: web.Request) -> web.Response:

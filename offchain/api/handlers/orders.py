@@ -6,7 +6,7 @@ import structlog
 from aiohttp import web
 
 from offchain.api.access import Scope, account_of, require
-from offchain.api.desk import Desk
+from offchain.api.desk import Desk, seconds_of
 from offchain.api.handlers.common import (
     answer,
     charge_account,
@@ -25,10 +25,10 @@ from offchain.api.keys import DESK, PRESENT, REQUEST_ID, STATE
 from offchain.api.present import hex_of
 from offchain.api.problems import ProblemError
 from offchain.api.schemas import http
-from offchain.domain.commands import CancelOrder, PlaceOrder
+from offchain.domain.commands import CancelOrder, CancelOrders, PlaceOrder
 from offchain.domain.errors import Code
-from offchain.domain.order import OrderStatus
-from offchain.intake import parse_order_id
+from offchain.domain.order import OrderHash, OrderStatus
+from offchain.intake import decode_body, parse_order_id
 from offchain.ports import OrderQuery
 
 log = structlog.get_logger(__name__)
@@ -52,6 +52,52 @@ async def place_order(request: web.Request) -> web.Response:
 async def _place(desk: Desk, command: PlaceOrder) -> web.Response:
     placed, is_repeated = await desk.place(command)
     return answer(placed, 200 if is_repeated else 201)
+
+
+async def replace_order(request: web.Request) -> web.Response:
+    """PUT /v1/orders/{id}"""
+    desk = request.app[DESK]
+    replaced = parse_order_id(request.match_info["id"])
+    with desk.placing():
+        raw = await read_body(request)
+        command = desk.read_order(raw)
+        account, order_id = command.order.account, hex_of(command.order_hash)
+        facts = {"order": order_id, "replaces": hex_of(replaced), "account": hex_of(account)}
+        log.debug("accepted", request_id=request[REQUEST_ID], **facts)
+        charge_account(request, "orders", account)
+        return await once(request, account, raw, lambda _: _replace(desk, command, replaced))
+
+
+async def _replace(desk: Desk, command: PlaceOrder, replaced: OrderHash) -> web.Response:
+    placed, is_repeated = await desk.replace(command, replaced)
+    return answer(placed, 200 if is_repeated else 201)
+
+
+async def cancel_orders(request: web.Request) -> web.Response:
+    """DELETE /v1/orders"""
+    query = parameters(request, "market", "side")
+    desk = request.app[DESK]
+    account = require(request, Scope.CANCEL).account
+    command = desk.read_filter(account, query.get("market"), query.get("side"))
+    with desk.canceling():
+        charge_account(request, "cancels", account)
+        # What is canceled depends on the query, so that it is part of what the key belongs to.
+        raw = request.query_string.encode()
+        return await once(request, account, raw, lambda _: _cancel_orders(desk, command), is_required=True)
+
+
+async def _cancel_orders(desk: Desk, command: CancelOrders) -> web.Response:
+    return answer(await desk.cancel_many(command))
+
+
+async def cancel_after(request: web.Request) -> web.Response:
+    """PUT /v1/cancel-after"""
+    account = require(request, Scope.CANCEL).account
+    desk = request.app[DESK]
+    with desk.canceling():
+        body = decode_body(await read_body(request), http.CancelAfterBody)
+        charge_account(request, "cancels", account)
+        return answer(await desk.set_deadline(account, seconds_of(body.seconds)))
 
 
 async def cancel_order(request: web.Request) -> web.Response:

@@ -60,6 +60,8 @@ class PlacedOrder(Sparse, frozen=True):
     code: str = ""
     """why it ended, where it neither filled nor rests"""
     client_order_id: str | None = None
+    waiting: bool = False
+    """it is in no book until its trigger is reached"""
 
 
 class BatchBody(Base, frozen=True):
@@ -89,6 +91,37 @@ class CanceledOrder(Base, frozen=True):
     remaining: str
 
 
+class CanceledOrders(Base, frozen=True):
+    account: str
+    order_ids: list[str]
+    """oldest first"""
+    remaining: int
+    """open orders that fit as well: ask again"""
+
+
+class CancelAfterBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    seconds: int
+    """until all orders of the account are canceled; 0: not any more"""
+
+
+class CancelAfter(Base, frozen=True):
+    account: str
+    cancels_at: int | None
+    """when all orders of the account are canceled; null: not"""
+
+
+class TriggerInfo(Base, frozen=True):
+    """What an order waits for, or has waited for."""
+
+    type: str
+    """stop | takeProfit"""
+    price: str
+    by: str
+    """last | mark | index"""
+    triggered_at: int | None
+    """null while it waits, or if it ended before"""
+
+
 class OrderInfo(Base, frozen=True):
     order_id: str
     account: str
@@ -113,6 +146,8 @@ class OrderInfo(Base, frozen=True):
     post_only: bool
     self_trade_prevention: str
     client_order_id: str | None
+    trigger: TriggerInfo | None
+    """null: it works, or worked, from the start"""
     created_at: int
     updated_at: int
 
@@ -192,6 +227,8 @@ class Account(Base, frozen=True):
     """what its orders sign"""
     epoch_bump_pending: bool
     """the epoch is about to end; no order is taken until it has"""
+    cancels_at: int | None
+    """when all its orders are canceled, as `PUT /v1/cancel-after` has set it; null: not"""
     delegates: list[Delegate]
     withdrawal_nonce: str
     """what the next signed `Withdraw` carries"""
@@ -277,6 +314,10 @@ class MarketInfo(Base, frozen=True):
     """null of other kinds"""
     margined: Margined | None = None
     """of a perpetual or a future; null of other kinds"""
+    quantity_limit: str | None = None
+    """base units that an order may have now, where the operator has set less than `maxQuantity`"""
+    opening_margin_bps: int | None = None
+    """what a position that grows needs, with what the account has free, where the operator has set a leverage"""
 
 
 class SigningDomain(Base, frozen=True):
@@ -408,6 +449,9 @@ class Status(Base, frozen=True):
     parked_reason: str
     diverged: str
     """how the chain contradicts what was matched; "" while it does not"""
+    halted: bool
+    """all markets are halted by the operator"""
+    halt_reason: str
     block: int | None
     block_seen_at: int | None
     batches: list[BatchInfo]
@@ -417,3 +461,5 @@ class Status(Base, frozen=True):
 class Readiness(Base, frozen=True):
     ready: bool
     reasons: list[str]
+    notes: list[str]
+    """what keeps no traffic away, such as a halt: cancels and reads work"""

@@ -22,6 +22,7 @@ from offchain.api.schemas.http import (
     OrderBody,
     PlacedOrder,
     PublicTrade,
+    TriggerInfo,
     Withdrawal,
 )
 from offchain.api.schemas.positions import Position, PositionChange
@@ -130,6 +131,8 @@ class OpenOrder(Base, frozen=True):
     status: str
     nonce: str
     client_order_id: str | None
+    trigger: TriggerInfo | None
+    """what it waits for, in no book; null: it works"""
 
 
 class TraderSnapshot(Sparse, frozen=True, tag="snapshot", tag_field="type"):
@@ -166,6 +169,34 @@ class OrderMessage(Base, frozen=True, tag="orderUpdate", tag_field="type"):
     seq: int
     prev_seq: int
     data: OrderChange
+
+
+class TriggeredOrder(Base, frozen=True):
+    order_id: str
+    market: str
+    price: str
+    """that has reached its trigger"""
+
+
+class TriggerMessage(Base, frozen=True, tag="orderTriggered", tag_field="type"):
+    """An order that has waited works from now on; what becomes of it follows."""
+
+    channel: str
+    seq: int
+    prev_seq: int
+    data: TriggeredOrder
+
+
+class CancelAfterChange(Base, frozen=True):
+    cancels_at: int | None
+    """when all orders of the account are canceled; null: not, or they have been"""
+
+
+class CancelAfterMessage(Base, frozen=True, tag="cancelAfterUpdate", tag_field="type"):
+    channel: str
+    seq: int
+    prev_seq: int
+    data: CancelAfterChange
 
 
 class FillMessage(Base, frozen=True, tag="fillUpdate", tag_field="type"):
@@ -273,6 +304,8 @@ TraderUpdate = (
     OrderMessage
     | FillMessage
     | FillBustMessage
+    | TriggerMessage
+    | CancelAfterMessage
     | BalanceMessage
     | PositionMessage
     | DepositMessage
@@ -294,6 +327,17 @@ class Subscribed(Base, frozen=True):
     channels: list[str]
     seq: int
     """last event that the stream had seen"""
+
+
+class AdminSignedIn(Base, frozen=True):
+    """Acknowledges `signIn` with an administrator's token."""
+
+    op: str
+    id: str | int | None
+    subject: str
+    roles: list[str]
+    expires_at: int
+    """when the token ends, and with it the channels `admin.…`"""
 
 
 class SignedIn(Base, frozen=True):
@@ -337,6 +381,35 @@ class PlacedArray(Base, frozen=True):
     op: str
     id: str | int | None
     results: list[BatchEntry]
+
+
+class CanceledMany(Base, frozen=True):
+    """Answers `cancelAll`."""
+
+    op: str
+    id: str | int | None
+    account: str
+    order_ids: list[str]
+    remaining: int
+    """open orders that fit as well: ask again"""
+
+
+class CancelAfterSet(Base, frozen=True):
+    """Answers `cancelAfter`."""
+
+    op: str
+    id: str | int | None
+    account: str
+    cancels_at: int | None
+
+
+class CancelOnDisconnectSet(Base, frozen=True):
+    """Answers `cancelOnDisconnect`."""
+
+    op: str
+    id: str | int | None
+    account: str
+    enabled: bool
 
 
 class Canceled(Base, frozen=True):
@@ -390,6 +463,36 @@ class PlaceArray(Sparse, frozen=True, tag="placeArray", tag_field="op"):
 
     array: ArrayBody
     """as in `POST /v1/orders/array`"""
+    id: str | int | None = None
+
+
+class Replace(Sparse, frozen=True, tag="replace", tag_field="op"):
+    """Replace an open order by one under the same nonce key; if it has ended, nothing is placed. Answered `placed`."""
+
+    order_id: str
+    order: OrderBody
+    id: str | int | None = None
+
+
+class CancelAll(Sparse, frozen=True, tag="cancelAll", tag_field="op"):
+    """Cancel open orders without a signature; the socket has signed in with the scope `cancel`."""
+
+    market: str | None = None
+    side: str | None = None
+    id: str | int | None = None
+
+
+class CancelAfterOperation(Sparse, frozen=True, tag="cancelAfter", tag_field="op"):
+    """As `PUT /v1/cancel-after`."""
+
+    seconds: int
+    id: str | int | None = None
+
+
+class CancelOnDisconnect(Sparse, frozen=True, tag="cancelOnDisconnect", tag_field="op"):
+    """Cancel all orders of the account when this socket is gone, for whatever reason."""
+
+    enabled: bool
     id: str | int | None = None
 
 

@@ -52,6 +52,11 @@ FIELDS: Mapping[str, Schema] = MappingProxyType(
         "maxPrice": _DECIMAL,
         "maxQuantity": _DECIMAL,
         "expectFilled": _DECIMAL,
+        "replaces": ORDER_ID,
+        "triggerPrice": _DECIMAL,
+        "trigger": {"enum": ["stop", "takeProfit"]},
+        "triggerBy": {"enum": ["last", "mark", "index"]},
+        "by": {"enum": ["last", "mark", "index"]},
         "open": _DECIMAL,
         "high": _DECIMAL,
         "low": _DECIMAL,
@@ -113,6 +118,8 @@ FIELDS: Mapping[str, Schema] = MappingProxyType(
 TYPED: Mapping[tuple[str, str], Schema] = MappingProxyType(
     {
         ("OrderBody", "type"): {"enum": ["limit", "market"]},
+        ("TriggerInfo", "type"): {"enum": ["stop", "takeProfit"]},
+        ("CancelAfterBody", "seconds"): {"minimum": 0, "maximum": 86_400},
         ("OrderInfo", "type"): {"enum": ["limit", "market"]},
         ("OrderInfo", "status"): {"enum": [each.value for each in OrderStatus]},
         ("PlacedOrder", "status"): {"enum": [each.value for each in OrderStatus]},

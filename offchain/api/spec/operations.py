@@ -12,13 +12,15 @@ from typing import Any
 
 import msgspec
 
+from offchain.api.admin.settings import Role
 from offchain.api.credentials import Scope
 from offchain.api.handlers.common import LATEST_MS
 from offchain.api.handlers.derivatives import DEFAULT_ACCRUALS, MAX_ACCRUALS
 from offchain.api.handlers.figures import DEFAULT_CANDLES, INTERVALS, MAX_CANDLES, PRICES
-from offchain.api.schemas import actions, auth, derivatives, figures, http, positions
+from offchain.api.schemas import actions, admin, auth, derivatives, figures, http, positions
 from offchain.api.spec.fields import ACTION_ID, ADDRESS, ORDER_ID
 from offchain.api.state import ApiSettings
+from offchain.domain.administration import ACTIONS
 from offchain.domain.order import OrderStatus
 
 Schema = Mapping[str, Any]
@@ -52,6 +54,8 @@ class Operation:
     """what a status means, where that is not plain"""
     scope: str | None = None
     """of the token that is needed, "" if any does; None: no token is needed"""
+    scheme: str = "bearer"
+    """of `SECURITY`, to which the token belongs"""
 
     @property
     def id(self) -> str:
@@ -69,6 +73,7 @@ ORDER = Parameter("id", ORDER_ID, "the order's EIP-712 struct hash", required=Tr
 ACTION = Parameter("id", ACTION_ID, "the EIP-712 digest of what was signed", required=True, place="path")
 SYMBOL = Parameter("symbol", {"type": "string", "minLength": 1}, "such as `BTC-USDC`", required=True, place="path")
 MARKET = Parameter("market", {"type": "string"}, "a symbol")
+SIDE = Parameter("side", {"type": "string", "enum": ["buy", "sell"]}, "only this one")
 STATUS = Parameter(
     "status",
     {"type": "array", "items": {"type": "string", "enum": [each.value for each in OrderStatus]}, "minItems": 1},
@@ -108,10 +113,107 @@ IDEMPOTENCY_KEY = Parameter(
 )
 
 REQUIRED_KEY = replace(IDEMPOTENCY_KEY, required=True)
+LETTER = Parameter("id", {"type": "integer", "minimum": 1}, "number of the dead letter", required=True, place="path")
+WHO = Parameter(
+    "who", {"type": "string", "minLength": 1, "maxLength": 255}, "only of this subject (`sub` of the token)"
+)
+ADMIN_ACTION = Parameter("action", {"type": "string", "enum": list(ACTIONS)}, "only this one")
+ASKED = Parameter("id", ACTION_ID, "as answered to the request", required=True, place="path")
+
+ADMIN = "administrator"
+
+SECURITY: Mapping[str, Schema] = MappingProxyType(
+    {
+        "bearer": {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "The token of a session, or the secret of an API key.",
+        },
+        ADMIN: {
+            "type": "http",
+            "scheme": "bearer",
+            "bearerFormat": "JWT",
+            "description": "A token of the identity provider, RS256 or ES256; its groups decide what it may do.",
+        },
+    }
+)
 KEY = Parameter("id", {"type": "string", "pattern": "^[0-9a-f]{16}$"}, "the key's id", required=True, place="path")
 
 _READS = "Includes everything that was executed when the request arrived, or what half a second of waiting brings."
 
+
+def _admin_read(
+    path: str, summary: str, body: type[msgspec.Struct], parameters: tuple[Parameter, ...] = ()
+) -> Operation:
+    return Operation("GET", path, "administration", summary, {200: body}, parameters, scope=Role.VIEWER, scheme=ADMIN)
+
+
+def _admin_write(
+    path: str,
+    summary: str,
+    body: type[msgspec.Struct],
+    parameters: tuple[Parameter, ...] = (),
+    *,
+    role: Role = Role.MANAGER,
+    is_on_chain: bool = False,
+) -> Operation:
+    return Operation(
+        "POST",
+        path,
+        "administration",
+        summary,
+        {202: admin.Requested} if is_on_chain else {200: admin.Acted},
+        (*parameters, REQUIRED_KEY),
+        body=body,
+        description="On record in the audit log, also if it is refused.",
+        scope=role,
+        scheme=ADMIN,
+    )
+
+
+_HALTS = Role.OPERATOR
+
+_ADMINISTRATION = (
+    _admin_read("/v1/admin/settings", "Limits of orders, from the core itself", admin.Settings),
+    _admin_write("/v1/admin/settings", "Change limits of orders", admin.SettingsBody),
+    _admin_write("/v1/admin/halt", "Halt all markets; cancels work", admin.HaltBody, role=_HALTS),
+    _admin_write(
+        "/v1/admin/resume",
+        "Let all markets trade that are not halted by themselves",
+        admin.ResumeBody,
+        role=Role.OPERATOR,
+    ),
+    _admin_write(
+        "/v1/admin/markets/{symbol}/halt", "Halt a market; cancels work", admin.HaltBody, (SYMBOL,), role=Role.OPERATOR
+    ),
+    _admin_write(
+        "/v1/admin/markets/{symbol}/resume", "Let a market trade again", admin.ResumeBody, (SYMBOL,), role=Role.OPERATOR
+    ),
+    _admin_write("/v1/admin/markets/{symbol}/limit", "Bound the quantity of orders", admin.LimitBody, (SYMBOL,)),
+    _admin_write("/v1/admin/markets/{symbol}/leverage", "Bound the leverage", admin.LeverageBody, (SYMBOL,)),
+    _admin_write("/v1/admin/markets", "Create a market on chain", admin.CreateMarketBody, is_on_chain=True),
+    _admin_write(
+        "/v1/admin/markets/{symbol}/status",
+        "Pause, activate or close a market on chain",
+        admin.StatusBody,
+        (SYMBOL,),
+        is_on_chain=True,
+    ),
+    _admin_write("/v1/admin/fee", "Schedule a fee on chain", admin.FeeBody, is_on_chain=True),
+    _admin_read("/v1/admin/actions", "Transactions asked for, newest first", admin.AdminActionPage, (CURSOR, LIMIT)),
+    _admin_read("/v1/admin/actions/{id}", "How one of them goes on", admin.AdminActionInfo, (ASKED,)),
+    _admin_read("/v1/admin/dead-letters", "Batches that the contracts refuse", admin.DeadLetterPage, (CURSOR, LIMIT)),
+    _admin_read("/v1/admin/dead-letters/{id}", "One with its fills and their orders", admin.DeadLetterInfo, (LETTER,)),
+    _admin_write(
+        "/v1/admin/dead-letters/{id}/retry", "Try a parked batch again", admin.RetryBody, (LETTER,), role=Role.OPERATOR
+    ),
+    _admin_write(
+        "/v1/admin/dead-letters/{id}/bust", "Drop fills for good", admin.BustBody, (LETTER,), role=Role.OPERATOR
+    ),
+    _admin_read(
+        "/v1/admin/audit", "What administrators did, newest first", admin.AuditPage, (WHO, ADMIN_ACTION, CURSOR, LIMIT)
+    ),
+)
 _ACTS = "The operator pays the gas. Sending the same bytes again is safe: it tells how the action stands."
 _ASKED = MappingProxyType({200: "it has settled already", 202: "it is taken, or pending already"})
 
@@ -167,6 +269,35 @@ OPERATIONS: tuple[Operation, ...] = (
         (ORDER,),
         description=_READS,
         scope=Scope.READ,
+    ),
+    Operation(
+        "PUT",
+        "/v1/orders/{id}",
+        "orders",
+        "Replace an open order by a signed one under the same nonce key",
+        {200: http.PlacedOrder, 201: http.PlacedOrder},
+        (ORDER, IDEMPOTENCY_KEY),
+        body=http.OrderBody,
+        notes={200: "the answer that the same order got before"},
+        description="If the order has ended meanwhile, nothing is placed.",
+    ),
+    Operation(
+        "DELETE",
+        "/v1/orders",
+        "orders",
+        "Cancel open orders, the oldest first, 1,000 at a time",
+        {200: http.CanceledOrders},
+        (MARKET, SIDE, REQUIRED_KEY),
+        scope=Scope.CANCEL,
+    ),
+    Operation(
+        "PUT",
+        "/v1/cancel-after",
+        "orders",
+        "Cancel all orders after a while, unless this is put off before: a dead man's switch",
+        {200: http.CancelAfter},
+        body=http.CancelAfterBody,
+        scope=Scope.CANCEL,
     ),
     Operation(
         "DELETE",
@@ -413,6 +544,8 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation("GET", "/v1/prices", "markets", "What the markets' oracles say, as the core has it", {200: http.Prices}),
     Operation("GET", "/v1/time", "markets", "The exchange's clock", {200: http.ServerTime}),
+    # administration
+    *_ADMINISTRATION,
     # stream
     Operation(
         "GET",

@@ -36,7 +36,7 @@ async def becomes(read: Callable[[], Awaitable[object]], expected: object) -> No
 
 async def test_account_shows_epoch_and_delegates(exchange: Exchange, api: Api) -> None:
     nothing = {"account": MAKER.account, "epoch": 0, "epochBumpPending": False, "delegates": []}
-    nothing |= {"withdrawalNonce": "0", "delegateNonce": "0"}
+    nothing |= {"cancelsAt": None, "withdrawalNonce": "0", "delegateNonce": "0"}
     assert await account(api) == nothing
     await exchange.block(EpochBumpRequested(MAKER.address), DelegateSet(MAKER.address, TAKER.address, UNTIL))
     delegates = [{"delegate": TAKER.account, "validUntil": UNTIL}]

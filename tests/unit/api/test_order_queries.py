@@ -48,6 +48,7 @@ async def test_an_order_is_found_at_once(api: Api) -> None:
         "postOnly": False,
         "selfTradePrevention": "expireMaker",
         "clientOrderId": "a.b",
+        "trigger": None,
         "createdAt": NOW_MS,
         "updatedAt": NOW_MS,
     }

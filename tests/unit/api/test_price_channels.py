@@ -99,7 +99,7 @@ async def test_unsubscribing_ends_it(exchange: Exchange, api: Api, connect: Conn
     await tell_index(exchange, INDEX + 1_000)
     assert await socket.is_silent()
     assert api.server.app[HUB].subscriptions() == dict.fromkeys(  # type: ignore[attr-defined]
-        ("depth", "trade", "trader", "markPrice", "fundingRate"), 0
+        ("depth", "trade", "trader", "markPrice", "fundingRate", "admin"), 0
     )
 
 

@@ -81,12 +81,17 @@ async def test_markets_say_what_is_signed_and_how(api: Api) -> None:
         "tickSize": "0.1",
         "lotSize": "0.00001",
         "tickPerLot": "1",
+        "minPrice": "0.1",
         "maxPrice": "10000000",
+        "minQuantity": "0.00001",
         "maxQuantity": "10000",
         "status": "active",
         "reason": "",
+        "tradingEnds": None,
         "option": None,
         "margined": None,
+        "quantityLimit": None,
+        "openingMarginBps": None,
     }
 
 
@@ -268,7 +273,7 @@ async def test_unknown_addresses_and_methods(api: Api) -> None:
     assert await problem_of(await api.get("/v2/orders")) == (404, "unknownRoute", None)
     response = await api.put("/v1/orders", json={})
     assert await problem_of(response) == (405, "methodNotAllowed", None)
-    assert response.headers["Allow"] == "GET, POST"
+    assert response.headers["Allow"] == "DELETE, GET, POST"
 
 
 async def test_other_types_of_body(api: Api) -> None:

@@ -152,6 +152,12 @@ def test_any_history_gives_the_same_as_its_trades(drawn, busted, cuts) -> None:
             (found,) = await views.figures([FIRST], since)
             assert found.window == expected(left, FIRST, since, START + 10 * DAY)
             assert found.ever == expected(left, FIRST, 0, START + 10 * DAY)
+            volumes = await views.volumes([FIRST, SECOND, 3], since)
+            traded = {
+                market: sum(each.quantity for each in left if each.market == market and each.time_ms >= since)
+                for market in (FIRST, SECOND)
+            }
+            assert volumes == {market: lots for market, lots in traded.items() if lots}
             await views.close()
 
     trades = [create_trade(i + 1, *each) for i, each in enumerate(sorted(drawn, key=lambda each: each[0]))]
