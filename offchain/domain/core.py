@@ -56,14 +56,11 @@ from offchain.domain.errors import Code, Rejection
 from offchain.domain.events import (
     AccountUpdate,
     ApiKeyUpdate,
-    ArrayResult,
     BalanceUpdate,
     CommandRefused,
     DelegateUpdate,
     Event,
     ExchangeUpdate,
-    PlaceResult,
-    Result,
 )
 from offchain.domain.fees import FeeSchedule
 from offchain.domain.mark import Quote, quote
@@ -71,6 +68,11 @@ from offchain.domain.market import Asset, Market
 from offchain.domain.oracle import OraclePrice
 from offchain.domain.order import Address, OrderStatus
 from offchain.domain.positionview import PositionView, view_position
+from offchain.domain.results import (
+    ArrayResult,
+    PlaceResult,
+    Result,
+)
 from offchain.domain.state import MarketState, State, Turn
 from offchain.domain.triggers import next_ready
 

@@ -23,9 +23,18 @@ from offchain.domain.commands import (
     WithdrawalSettled,
 )
 from offchain.domain.core import Core
-from offchain.domain.events import CancelResult, Done, OrderUpdate, PlaceResult, Result, TradeBusted
+from offchain.domain.events import (
+    OrderUpdate,
+    TradeBusted,
+)
 from offchain.domain.market import USDC
 from offchain.domain.order import NO_EXPIRY, TimeInForce
+from offchain.domain.results import (
+    CancelResult,
+    Done,
+    PlaceResult,
+    Result,
+)
 from tests import strategies
 from tests.stateful.model import Model
 from tests.stateful.naive import NaiveFill, Pocket

@@ -20,11 +20,18 @@ from offchain.domain.commands import (
     PlaceOrder,
 )
 from offchain.domain.core import Core
-from offchain.domain.events import Done, PlaceResult, Result, Trade
+from offchain.domain.events import (
+    Trade,
+)
 from offchain.domain.ledger import ClearingMarket, LedgerState
 from offchain.domain.market import USDC, Kind, Market
 from offchain.domain.oracle import PriceFeed, Round
 from offchain.domain.order import Address
+from offchain.domain.results import (
+    Done,
+    PlaceResult,
+    Result,
+)
 from offchain.domain.settlement import settle
 from offchain.ports import ItemRow, OrderRow, TradeRow
 from offchain.rounds import rounds_of

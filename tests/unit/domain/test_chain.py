@@ -21,8 +21,10 @@ from offchain.domain.events import (
     CommandRefused,
     DepositUpdate,
     Diverged,
-    Done,
     MarketUpdate,
+)
+from offchain.domain.results import (
+    Done,
 )
 from tests.utils.exchange import BTC_USDC, BUY, ENGINE, MAKER, OTHER, SELL, TAKER, Exchange, digest
 
