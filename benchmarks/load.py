@@ -85,7 +85,10 @@ class _Connection(asyncio.Protocol):
         self._buffer += data
         while (size := self._whole(self._buffer)) and len(self._buffer) >= size:
             answer, self._buffer = self._buffer[:size], self._buffer[size:]
-            self.received(answer)
+            self._deliver(answer)
+
+    def _deliver(self, answer: bytes) -> None:
+        self.received(answer)
 
     def _whole(self, data: bytes) -> int:
         """Bytes of the first answer; 0 if that is not known yet."""
@@ -117,6 +120,12 @@ class Socket(_Connection):
         if size < 126:
             return 2 + size
         return 4 + int.from_bytes(data[2:4], "big") if size == 126 else 10 + int.from_bytes(data[2:10], "big")
+
+    def _deliver(self, answer: bytes) -> None:
+        if answer[0] == 0x89:  # a ping
+            self.transport.write(bytes((0x8A, 0x80 | answer[1])) + bytes(4) + answer[2:])
+        else:
+            self.received(answer)
 
 
 def payload(frame: bytes) -> bytes:
@@ -227,6 +236,7 @@ class OpenLoad(NamedTuple):
 
 class _Fill(msgspec.Struct, rename="camel"):
     order_id: str = ""
+    role: str = ""
 
 
 class _Event(msgspec.Struct):
@@ -238,14 +248,18 @@ _EVENT = msgspec.json.Decoder(_Event)
 
 
 async def post_at_rate(
-    port: int, requests: Sequence[bytes], ids: Sequence[str], per_s: float, connections: int, greetings: Sequence[bytes]
+    port: int,
+    requests: Sequence[bytes],
+    ids: Sequence[str],
+    per_s: float,
+    connections: int,
+    greetings: Sequence[Sequence[bytes]],
 ) -> OpenLoad:
     """Each request once, at random times (a Poisson process of `per_s`), on whichever connection is free.
 
-    `ids` names the orders; a socket says `greetings` to see what happens to them.
+    `ids` names the orders; for each of `greetings` a socket says it to see what happens to orders of its account.
     """
     opened = [await connect_http(port) for _ in range(connections)]
-    watching = await connect_socket(port)
     due: dict[str, float] = {}
     answers: list[float] = []
     events: list[float] = []
@@ -255,10 +269,9 @@ async def post_at_rate(
     def watch(frame: bytes) -> None:
         text = payload(frame)
         if b'"fillUpdate"' in text:
-            event = _EVENT.decode(text)
-            started = due.pop(event.data.order_id, None) if event.data else None
-            if started is not None:
-                events.append(1e3 * (perf_counter() - started))
+            fill = _EVENT.decode(text).data
+            if fill is not None and fill.role == "taker" and fill.order_id in due:
+                events.append(1e3 * (perf_counter() - due.pop(fill.order_id)))
 
     def send(connection: Http, at: float, request: bytes) -> None:
         def received(answer: bytes) -> None:
@@ -273,10 +286,11 @@ async def post_at_rate(
         connection.received = received
         connection.transport.write(request)
 
-    watching.received = watch
     for greeting in greetings:
-        watching.transport.write(greeting)
-    await asyncio.sleep(0.2)
+        watching = await connect_socket(port)
+        watching.received = watch
+        watching.transport.write(b"".join(greeting))
+    await asyncio.sleep(0.5)
     chance, started = random.Random(1), perf_counter()
     at = started
     for request, order_id in zip(requests, ids, strict=True):

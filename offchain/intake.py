@@ -161,13 +161,18 @@ _FAST_JSON = msgspec.json.Decoder()
 """Takes nothing that the careful one refuses, except repeated fields."""
 
 
-def _members(value: Any) -> int:
-    """Fields of all objects in a JSON value."""
-    if type(value) is dict:
-        return len(value) + sum(_members(each) for each in value.values() if type(each) is dict or type(each) is list)
-    if type(value) is list:
-        return sum(map(_members, value))
-    return 0
+def _members(value: dict[str, Any], containers: int) -> int:
+    """Fields of an object and of all within it; there are no more than so many objects and arrays."""
+    members = 0
+    within: list[Any] = [value]
+    for each in within:  # which grows meanwhile
+        values: Any = each
+        if type(each) is dict:
+            members += len(each)
+            values = each.values()
+        if len(within) < containers:
+            within += [one for one in values if type(one) is dict or type(one) is list]
+    return members
 
 
 def decode_object(raw: bytes) -> dict[str, Any]:
@@ -178,7 +183,7 @@ def decode_object(raw: bytes) -> dict[str, Any]:
     try:
         value = _FAST_JSON.decode(raw)
         # Every field has a colon. If there are more of them, a field is repeated, or a text has one.
-        if type(value) is dict and (len(value) if brackets == 1 else _members(value)) == raw.count(b":"):
+        if type(value) is dict and _members(value, brackets) == raw.count(b":"):
             return value
     except (ValueError, RecursionError):
         pass  # what follows says why

@@ -64,6 +64,22 @@ def seconds_of(value: object) -> int:
     return value
 
 
+class _UnderWay:
+    """So many orders are under way."""
+
+    __slots__ = ("_count", "_life")
+
+    def __init__(self, life: Life, count: int) -> None:
+        self._life = life
+        self._count = count
+
+    def __enter__(self) -> None:
+        self._life.orders += self._count
+
+    def __exit__(self, *failure: object) -> None:
+        self._life.orders -= self._count
+
+
 class Desk:
     """Lets in what may come in now, charges budgets, and turns the core's answers into ours."""
 
@@ -89,10 +105,9 @@ class Desk:
     # Admission
     # -----------------------------------------------------------------------------------------------------------------
 
-    @contextmanager
-    def placing(self, count: int = 1) -> Iterator[None]:
-        """A bounded number of orders at a time, and none while the service starts, stops, or waits for the core in
-        vain."""
+    def placing(self, count: int = 1) -> _UnderWay:
+        """For `with`: a bounded number of orders at a time, and none while the service starts, stops, or waits for the
+        core in vain. Raises ProblemError."""
         life = self._life
         if not self._state.is_open():
             raise ProblemError(ApiCode.STARTING, "the service is catching up with the chain; send it again in a moment")
@@ -101,11 +116,7 @@ class Desk:
         self._refuse_while_open(self._breaker.wait())
         if life.orders + count > self._state.settings.max_inflight:
             raise ProblemError(ApiCode.OVERLOADED, f"{life.orders} orders are under way; send it again later")
-        life.orders += count
-        try:
-            yield
-        finally:
-            life.orders -= count
+        return _UnderWay(life, count)
 
     @contextmanager
     def canceling(self) -> Iterator[None]:

@@ -109,7 +109,7 @@ class Presenter:
         return http.PlacedOrder(
             order_id=hex_of(result.order_hash),
             status=result.status.value,
-            filled=self.quantity(market, result.filled),
+            filled=self.quantity(market, result.filled) if result.filled else "0",
             remaining=self.quantity(market, result.quantity - result.filled),
             fills=[
                 http.Execution(

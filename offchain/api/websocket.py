@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
@@ -36,6 +35,12 @@ CLOSE_SECONDS = 2.0
 
 CLOSE_POLLS = 40
 
+WRITE_BUFFER = 65_536
+"""bytes that may wait in a socket's transport before further messages wait in its queue"""
+
+WRITE_PAUSE = 0.01
+"""seconds until that is looked at again"""
+
 ROOM_SECONDS = 30.0
 """time for a peer to make room for a replay"""
 
@@ -47,6 +52,16 @@ RESUMABLE = ("depth", "trader")
 _ENCODER = msgspec.json.Encoder()
 
 log = structlog.get_logger(__name__)
+
+
+def text_frame(text: bytes) -> bytes:
+    """A frame of a server (RFC 6455): not masked, not compressed."""
+    size = len(text)
+    if size < 126:
+        return bytes((0x81, size)) + text
+    if size < 65_536:
+        return b"\x81\x7e" + size.to_bytes(2, "big") + text
+    return b"\x81\x7f" + size.to_bytes(8, "big") + text
 
 
 class Connection:
@@ -68,8 +83,10 @@ class Connection:
         self._socket = socket
         self._transport = transport
         self._limit = limit
-        self._queue: deque[bytes] = deque()
-        self._wake = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._queue: list[bytes] = []
+        self._is_due = False
+        """whether what is queued will be written"""
         self._roomy = asyncio.Event()
         self._closer: asyncio.Task[None] | None = None
 
@@ -118,7 +135,9 @@ class Connection:
             self.overflow()
             return
         self._queue.append(frame)
-        self._wake.set()
+        if not self._is_due:
+            self._is_due = True
+            self._loop.call_soon(self._write)
 
     async def room(self) -> None:
         """Wait until a page of messages fits. Raises ConnectionError if the connection closes first."""
@@ -149,14 +168,19 @@ class Connection:
         if self._closer is not None:
             await self._closer
 
-    async def write(self) -> None:
-        """Send what is offered until canceled or the peer is gone."""
-        while True:
-            while self._queue:
-                await self._socket.send_frame(self._queue.popleft(), WSMsgType.TEXT)
-                self._roomy.set()
-            self._wake.clear()
-            await self._wake.wait()
+    def _write(self) -> None:
+        """Hand everything that is queued to the transport at once, unless the peer lags behind."""
+        self._is_due = False
+        transport = self._transport
+        if transport is None or transport.is_closing() or not self._queue:
+            return
+        if transport.get_write_buffer_size() > WRITE_BUFFER:
+            self._is_due = True
+            self._loop.call_later(WRITE_PAUSE, self._write)
+            return
+        transport.write(b"".join(map(text_frame, self._queue)))
+        self._queue.clear()
+        self._roomy.set()
 
     async def _close(self, code: CloseCode) -> None:
         await self._socket.close(code=code, message=code.reason.encode(), drain=False)
@@ -393,15 +417,16 @@ async def websocket(request: web.Request) -> web.WebSocketResponse:
     if 0 < settings.max_sockets_per_address <= life.sockets_of[address]:
         detail = f"{settings.max_sockets_per_address} sockets of this address are connected"
         raise ProblemError(ApiCode.TOO_MANY_SOCKETS, detail)
+    identity = identify(request) if HEADER in request.headers else None
     credentials = request.app[CREDENTIALS]
     connection = Connection(socket, request.transport, settings.send_queue, state.metrics, credentials, state.clock)
-    if HEADER in request.headers:
-        connection.sign_in(identify(request))
     life.connections.add(connection)
     life.sockets_of[address] += 1
     session = Session(connection, request.app)
     try:
         await socket.prepare(request)
+        if identity is not None:
+            connection.sign_in(identity)
         state.metrics.answered("GET", "/v1/ws", 101, None)
         await _serve(socket, connection, session)
     finally:
@@ -415,7 +440,6 @@ async def websocket(request: web.Request) -> web.WebSocketResponse:
 
 
 async def _serve(socket: web.WebSocketResponse, connection: Connection, session: Session) -> None:
-    writer = asyncio.create_task(connection.write())
     try:
         async for message in socket:
             if message.type is WSMsgType.TEXT:
@@ -425,8 +449,4 @@ async def _serve(socket: web.WebSocketResponse, connection: Connection, session:
     except ConnectionError as gone:
         log.debug("socket closed", reason=str(gone))
     finally:
-        writer.cancel()
-        (failure,) = await asyncio.gather(writer, return_exceptions=True)
-        if not isinstance(failure, ConnectionError | asyncio.CancelledError):
-            log.error("socket writer failed", error=repr(failure))
         await connection.closed()

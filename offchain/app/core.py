@@ -29,6 +29,9 @@ from offchain.sequencer import Sequencer
 from offchain.transport.local import LocalFeed, LocalServer
 from offchain.views.sqlite import SqliteViews
 
+GC_THRESHOLDS = (20_000, 20, 20)
+"""objects that are new until the cyclic collector looks at them, then how often until it looks at the older ones"""
+
 TICK_SECONDS = 0.25
 """pause between two looks whether something is due"""
 
@@ -161,6 +164,7 @@ def _api_settings(config: Config, deployment: Deployment) -> ApiSettings:
         account_orders_per_second=config.limit_account_orders,
         account_cancels_per_second=config.limit_account_cancels,
         account_actions_per_hour=config.limit_account_actions,
+        all_actions_per_hour=config.limit_actions,
         socket_messages_per_second=config.limit_socket_messages,
         proxy_hops=config.proxy_hops,
         breaker_failures=config.breaker_failures,
@@ -173,9 +177,11 @@ async def run_core(config: Config, life: Life) -> None:
     """Serve until `life` ends. Raises what ends the process otherwise."""
     async with build_core(config, life) as core:
         # What recovery has built lives as long as the process; without this the cyclic collector walks over all of it
-        # again and again, which costs several times what the work itself costs.
+        # again and again, which costs several times what the work itself costs. Orders that come later have no cycles
+        # either: what has is few connections and failures, for which it need not look so often.
         gc.collect()
         gc.freeze()
+        gc.set_threshold(*GC_THRESHOLDS)
         working = asyncio.create_task(core.sequencer.run())
         try:
             async with asyncio.TaskGroup() as tasks:

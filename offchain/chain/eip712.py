@@ -12,7 +12,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sha3
-from coincurve import PrivateKey, PublicKey
+from coincurve import GLOBAL_CONTEXT, PrivateKey
+from coincurve._libsecp256k1 import ffi as _ffi
+from coincurve._libsecp256k1 import lib as _lib
 
 from offchain.domain.order import Address, Order, OrderHash
 
@@ -58,6 +60,11 @@ _HALF_ORDER = 0x7FFFFFFF_FFFFFFFF_FFFFFFFF_FFFFFFFF_5D576E73_57A4501D_DFE92F46_6
 """Half of secp256k1's group order, rounded down: the largest low `s`."""
 
 _PARITY_BIT = 1 << 255
+
+_SIGNATURE, _KEY, _POINT = map(
+    _ffi.typeof, ("secp256k1_ecdsa_recoverable_signature *", "secp256k1_pubkey *", "unsigned char[65]")
+)
+_UNCOMPRESSED = _lib.SECP256K1_EC_UNCOMPRESSED
 
 
 def keccak(data: bytes) -> bytes:
@@ -309,11 +316,15 @@ def recover(digest: bytes, signature: bytes) -> Address | None:
     if parts is None:
         return None
     r, s, parity = parts
-    try:
-        key = PublicKey.from_signature_and_message(r + s + bytes((parity,)), digest, hasher=None)
-    except ValueError:
+    # The library's own calls: its classes around them cost a sixth of what recovering costs.
+    found, key, point, size = _ffi.new(_SIGNATURE), _ffi.new(_KEY), _ffi.new(_POINT), _ffi.new("size_t *", 65)
+    context = GLOBAL_CONTEXT.ctx
+    if len(digest) != 32 or not _lib.secp256k1_ecdsa_recoverable_signature_parse_compact(context, found, r + s, parity):
         return None
-    return keccak(key.format(compressed=False)[1:])[12:]
+    if not _lib.secp256k1_ecdsa_recover(context, key, found, digest):
+        return None
+    _lib.secp256k1_ec_pubkey_serialize(context, point, size, key, _UNCOMPRESSED)
+    return keccak(_ffi.buffer(point)[1:])[12:]
 
 
 def compact(signature: bytes) -> bytes:

@@ -3,8 +3,17 @@
 from offchain.client.blocking import BlockingClient
 from offchain.client.book import OrderBook
 from offchain.client.client import Client
-from offchain.client.errors import ApiError, BookDiverged
+from offchain.client.errors import ApiError, BookDiverged, MissingKey
 from offchain.client.nonces import NonceKeysExhausted
 from offchain.client.stream import Stream
 
-__all__ = ["ApiError", "BlockingClient", "BookDiverged", "Client", "NonceKeysExhausted", "OrderBook", "Stream"]
+__all__ = [
+    "ApiError",
+    "BlockingClient",
+    "BookDiverged",
+    "Client",
+    "MissingKey",
+    "NonceKeysExhausted",
+    "OrderBook",
+    "Stream",
+]

@@ -12,7 +12,7 @@ import msgspec
 from offchain.api.schemas import auth
 from offchain.chain import eip712
 from offchain.chain.eip4361 import OPENING, account_uri, checksummed, personal_digest
-from offchain.client.errors import ApiError
+from offchain.client.errors import ApiError, MissingKey
 from offchain.client.transport import Transport
 from offchain.domain.order import Address
 
@@ -55,7 +55,7 @@ class Authenticator:
         query: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> T:
-        """As `Transport.request`, as whoever this client is. Raises ApiError; ValueError if it is nobody."""
+        """As `Transport.request`, as whoever this client is. Raises ApiError, MissingKey."""
         token = await self.token()
         try:
             return await self._http.request(method, path, answer, body=body, query=query, headers=_with(headers, token))
@@ -66,7 +66,7 @@ class Authenticator:
         return await self._http.request(method, path, answer, body=body, query=query, headers=_with(headers, token))
 
     async def token(self, refused: str | None = None, because: ApiError | None = None) -> str:
-        """The token to use, a new one if the exchange has `refused` the present one. Raises ApiError, ValueError."""
+        """The token to use, a new one if the exchange has `refused` the present one. Raises ApiError, MissingKey."""
         if self._api_key is not None:
             if refused is not None:
                 raise because or ApiError(401, "invalidToken", "the API key is not good, or not any more")
@@ -88,7 +88,7 @@ class Authenticator:
 
     async def _sign_in(self) -> str:
         if self._key is None or self._account is None:
-            raise ValueError("this client has no private key and no API key")
+            raise MissingKey("this client has no private key and no API key")
         signer = eip712.address_of(self._key)
         asked = auth.ChallengeBody(
             account=_hex(self._account), signer=None if signer == self._account else _hex(signer)

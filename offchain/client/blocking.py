@@ -65,7 +65,7 @@ class BlockingClient:
 
     @property
     def account(self) -> str:
-        """The account's address. Raises ValueError where it is not known: with an API key alone, `session` asks."""
+        """The account's address. Raises MissingKey where it is not known: with an API key alone, `session` asks."""
         return self._client.account
 
     @property

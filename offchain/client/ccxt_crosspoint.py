@@ -18,7 +18,7 @@ import ccxt.async_support
 from offchain.client.ccxt_derivatives import Derivatives
 from offchain.client.ccxt_terms import TIMEFRAMES, Json, describe, on_step, plain, translated
 from offchain.client.client import Client
-from offchain.client.errors import ApiError
+from offchain.client.errors import ApiError, MissingKey
 from offchain.client.stream import Message, Stream
 
 T = TypeVar("T")
@@ -63,6 +63,8 @@ class crosspoint(Derivatives, ccxt.async_support.Exchange):  # type: ignore[misc
             return await call
         except ApiError as error:
             raise translated(error) from error
+        except MissingKey as error:
+            raise ccxt.AuthenticationError(f"crosspoint {error}") from error
         except ValueError as error:
             raise unfit(f"crosspoint {error}") from error
 

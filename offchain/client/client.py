@@ -14,7 +14,7 @@ from offchain.api.schemas import derivatives, figures, http, positions
 from offchain.api.schemas.stream import OrderMessage
 from offchain.chain import eip712
 from offchain.client.auth import Authenticator
-from offchain.client.errors import ApiError
+from offchain.client.errors import ApiError, MissingKey
 from offchain.client.identity import Identified, address_from
 from offchain.client.nonces import NonceKeys
 from offchain.client.onchain import OnChain
@@ -236,7 +236,7 @@ class Client(Identified, OnChain):
     async def _ready(self) -> Signer:
         """The signer, once markets and the nonces of earlier orders are known."""
         if self._key is None:
-            raise ValueError("this client has no private key")
+            raise MissingKey("this client has no private key")
         async with self._starting:
             if self._signer is None:
                 markets = await self.markets()

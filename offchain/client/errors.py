@@ -32,5 +32,9 @@ class ApiError(Exception):
         """seconds after which it makes sense to try again, where the exchange said so"""
 
 
+class MissingKey(ValueError):
+    """The client was given no key for what it is asked to do: a private key to sign, that or an API key to read."""
+
+
 class BookDiverged(Exception):
     """A book does not follow from the messages any more: one is missing, or the checksum differs."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from offchain.api.schemas import auth
 from offchain.client.auth import Authenticator
+from offchain.client.errors import MissingKey
 from offchain.domain.order import Address
 
 
@@ -19,9 +20,9 @@ class Identified:
 
     @property
     def account(self) -> str:
-        """The account's address. Raises ValueError where it is not known: with an API key alone, `session` asks."""
+        """The account's address. Raises MissingKey where it is not known: with an API key alone, `session` asks."""
         if self._of is None:
-            raise ValueError("this client has no private key; with an API key, call session() first")
+            raise MissingKey("this client has no private key; with an API key, call session() first")
         return "0x" + self._of.hex()
 
     @property

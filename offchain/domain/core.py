@@ -319,6 +319,10 @@ class Core:
         known = self._state.accounts.get(account)
         return AccountUpdate(account, known.epoch, known.is_bumping) if known else AccountUpdate(account, 0, False)
 
+    def has_funds(self, account: Address) -> bool:
+        """Whether the account has a balance or a position."""
+        return relay.has_funds(self._state, account)
+
     def action_nonces(self, account: Address) -> tuple[int, int]:
         """What the account's next signed withdrawal request, and its next signed delegate, carry."""
         known = self._state.accounts.get(account)

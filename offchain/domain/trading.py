@@ -23,7 +23,7 @@ from offchain.domain.trial import Trial
 from offchain.domain.triggers import MAX_TRIGGERED, collect, next_ready, reaching
 
 # Looking a member up on its class costs more than comparing with it.
-_FOK = int(TimeInForce.FOK)
+_IOC, _FOK = int(TimeInForce.IOC), int(TimeInForce.FOK)
 _OPEN, _PARTIALLY_FILLED, _FILLED = OrderStatus.OPEN, OrderStatus.PARTIALLY_FILLED, OrderStatus.FILLED
 
 MAX_NONCE_KEYS = 262_144
@@ -264,7 +264,7 @@ def _remember(state: State, command: PlaceOrder, result: PlaceResult) -> NonceKe
 
 def _will_rest(command: PlaceOrder, planned: Plan) -> int:
     """Lots that will rest after matching."""
-    return 0 if command.order.is_immediate or planned.stop else planned.remaining
+    return 0 if command.order.time_in_force >= _IOC or planned.stop else planned.remaining
 
 
 def _uncovered(
@@ -366,7 +366,7 @@ def _outcome(taker: LiveOrder, planned: Plan, is_killed: bool) -> tuple[OrderSta
         return _FILLED, ""
     if planned.stop:
         return OrderStatus.CANCELED, planned.stop
-    if taker.order.is_immediate:
+    if taker.order.time_in_force >= _IOC:
         return OrderStatus.CANCELED, "iocRemainder"
     return (_PARTIALLY_FILLED if taker.filled else _OPEN), ""
 

@@ -252,3 +252,28 @@ def test_blocking_class_does_the_same(exchange):
     trader.close()
     with pytest.raises(ccxt.ExchangeClosedByUser):
         trader.fetch_time()
+
+
+async def test_an_api_key_reads_and_does_not_trade(exchange):
+    async with exchange.clients() as (maker, _):
+        made = await maker.create_key("ccxt")
+        reader = crosspoint({"apiKey": made.key.id, "secret": made.secret, "options": {"url": exchange.url}})
+        try:
+            assert (await reader.fetch_balance())["USDC"]["total"] > 0
+            with pytest.raises(ccxt.AuthenticationError, match="private key"):
+                await reader.create_order(PAIR, "limit", "buy", 0.1, PRICE - 4_000)
+            await maker.revoke_key(made.key.id)
+            with pytest.raises(ccxt.AuthenticationError, match="invalidToken"):
+                await reader.fetch_balance()
+        finally:
+            await reader.close()
+
+
+async def test_without_credentials_accounts_are_closed(exchange):
+    nobody = crosspoint({"options": {"url": exchange.url}})
+    try:
+        assert await nobody.load_markets()
+        with pytest.raises(ccxt.AuthenticationError, match="no private key and no API key"):
+            await nobody.fetch_balance()
+    finally:
+        await nobody.close()

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 from aiohttp import ClientResponse
 
-from offchain.api.keys import IDEMPOTENCY
+from offchain.api.keys import CREDENTIALS, IDEMPOTENCY
+from offchain.api.state import ApiSettings
 from offchain.domain.apikeys import MAX_KEYS
-from offchain.domain.commands import CreateApiKey
+from offchain.domain.commands import CreateApiKey, RevokeApiKey
 from tests.unit.api.conftest import Api
-from tests.unit.api.exchange import MAKER, NOW_MS, TAKER, Exchange, Trader, bearer
+from tests.unit.api.exchange import MAKER, NOW_MS, TAKER, Exchange, Trader, bearer, until
 from tests.unit.api.sockets import MAKERS, Connect
 
 NOW = NOW_MS // 1000
@@ -124,6 +125,28 @@ async def test_a_key_ends_by_time(exchange: Exchange, api: Api) -> None:
     assert (await refusal(response))[:2] == (401, "invalidToken")
     await exchange.block()
     assert [key["status"] for key in await listed(api)] == ["expired"]
+
+
+async def test_an_end_that_the_stream_has_missed_ends_the_key(exchange: Exchange, api: Api) -> None:
+    made = await created(api)
+    exchange.feed.is_losing = True
+    await exchange.submit(RevokeApiKey(MAKER.address, made["key"]["id"]))
+    exchange.feed.is_losing = False
+    await exchange.block()
+    await until(lambda: not exchange.app[CREDENTIALS].keys)
+    response = await api.get("/v1/balances", headers=header(made["secret"]))
+    assert (await refusal(response))[:2] == (401, "invalidToken")
+
+
+async def test_an_answer_means_that_it_is_in_force(create_exchange: Any, create_api: Any) -> None:
+    """Where the interface has not learned of it in time, it does not say that a key has ended."""
+    exchange = await create_exchange(ApiSettings(submit_timeout_ms=100))
+    api = await create_api(exchange)
+    made = await created(api)
+    exchange.feed.is_losing = True
+    assert (await refusal(await revoke(api, made["key"]["id"])))[:2] == (503, "unavailable")
+    exchange.feed.is_losing = False
+    await exchange.block()
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import pytest
 
 from offchain.domain.order import Side
 from tests.unit.api.conftest import Api
-from tests.unit.api.exchange import MAKER, TAKER, Exchange, Trader, bearer, create_body, create_order
+from tests.unit.api.exchange import BTC_USDC, MAKER, TAKER, Exchange, Trader, bearer, create_body, create_order
 from tests.unit.api.sockets import MAKERS, Connect
 
 
@@ -55,8 +55,7 @@ async def test_a_stop_waits_and_then_works(exchange: Exchange, api: Api, connect
     assert triggered["data"] == {"orderId": placed["orderId"], "market": "BTC-USDC", "price": "96000"}
     order = await shown(api, placed["orderId"])
     assert (order["status"], order["trigger"]["triggeredAt"]) == ("open", exchange.clock.ms)
-    book = await (await api.get("/v1/orderbook/BTC-USDC")).json()
-    assert book["bids"][0][0] == "97000"
+    assert exchange.core.depth(BTC_USDC.id, Side.BUY, 1) == [(970_000, 50_000)]
 
 
 async def test_what_is_due_on_entry_says_when(exchange: Exchange, api: Api) -> None:
@@ -121,8 +120,7 @@ async def test_an_order_that_has_ended_is_not_replaced(exchange: Exchange, api: 
     await post(api, body_of(1, TAKER, side=Side.SELL))
     status, problem = await put(api, placed["orderId"], body_of(1, nonce=1 << 32 | 1))
     assert (status, problem["code"], problem["param"]) == (409, "orderNotOpen", "replaces")
-    book = await (await api.get("/v1/orderbook/BTC-USDC")).json()
-    assert book["bids"] == []
+    assert exchange.core.depth(BTC_USDC.id, Side.BUY, 1) == []
 
 
 async def test_only_the_order_of_the_same_key_is_replaced(exchange: Exchange, api: Api) -> None:

@@ -378,6 +378,16 @@ def test_a_cancel_of_all_that_is_refused_lets_orders_in_again(exchange: Exchange
     assert exchange.place(MAKER, BUY, 100, 5).status == "open"
 
 
+def test_a_rollback_does_not_let_orders_in_while_the_epoch_ends(create_exchange: Callable[..., Exchange]) -> None:
+    exchange = create_exchange(confirmations=3)
+    number, block_hash = exchange.head
+    request(exchange, ALL)
+    exchange.mine(EpochBumpRequested(MAKER))
+    exchange.run(ChainRollback(number, block_hash))
+    assert exchange.of(AccountUpdate) == [AccountUpdate(MAKER, 0, True)]
+    assert code_of(exchange.place(MAKER, BUY, 100, 5)) == Code.EPOCH_BUMP_PENDING
+
+
 def test_a_request_on_chain_keeps_the_account_closed(exchange: Exchange) -> None:
     exchange.mine(EpochBumpRequested(MAKER))
     request(exchange, ALL)

@@ -230,18 +230,18 @@ async def test_api_keys_show_how_they_ended(views, exchange):
     for key_id, expiry in (("k1", 0), ("k2", 2)):
         exchange.run(CreateApiKey(MAKER, key_id, b"\x01" * 32, key_id, ["read", "cancel"], expiry))
     exchange.run(RevokeApiKey(MAKER, "k1"))
-    exchange.run(CreateApiKey(MAKER, "k1", b"\x02" * 32, "again", ["read"], 0))
+    exchange.run(CreateApiKey(MAKER, "k1", b"\x02" * 32, "again", ["read"], 2))
     exchange.maker.time_ms = 2_000
     exchange.run(Tick())
     await project(views, exchange)
     assert [(row.id, row.label, row.scopes, row.status) for row in await views.api_keys(MAKER, 10)] == [
-        ("k1", "again", ("read",), "active"),
+        ("k1", "again", ("read",), "expired"),
         ("k2", "k2", ("read", "cancel"), "expired"),
         ("k1", "k1", ("read", "cancel"), "revoked"),
     ]
     assert await views.api_keys(TAKER, 10) == []
     told = [type(event) for _, event in await views.account_events(MAKER, 0, 100)]
-    assert told.count(ApiKeyUpdate) == 5
+    assert told.count(ApiKeyUpdate) == 6
 
 
 async def test_deposit_that_is_rolled_back(views, exchange):
