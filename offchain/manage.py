@@ -12,9 +12,7 @@ from offchain.config import Config
 from offchain.domain.admin import Actor, HaltAll
 from offchain.domain.commands import AdminAction, Administer, BatchRetry, Bust
 from offchain.domain.errors import Rejection
-from offchain.domain.results import (
-    Administered,
-)
+from offchain.domain.results import Administered
 from offchain.ports import CoreStatus, Ingress, Views
 from offchain.process import StartRefused, SystemClock
 

@@ -21,10 +21,7 @@ from offchain.domain.market import USDC, USDC_DECIMALS, Asset, Kind, Market, Mar
 from offchain.domain.oracle import PRICE_DECIMALS, OraclePrice, index_down
 from offchain.domain.order import NO_EXPIRY, Address, Side, TimeInForce, Trigger
 from offchain.domain.positionview import PositionView
-from offchain.domain.results import (
-    CancelResult,
-    PlaceResult,
-)
+from offchain.domain.results import CancelResult, PlaceResult
 from offchain.domain.units import format_units
 from offchain.ports import BatchRow, DepositRow, OrderRow, TradeRow, WithdrawalRow
 

@@ -68,11 +68,7 @@ from offchain.domain.market import Asset, Market
 from offchain.domain.oracle import OraclePrice
 from offchain.domain.order import Address, OrderStatus
 from offchain.domain.positionview import PositionView, view_position
-from offchain.domain.results import (
-    ArrayResult,
-    PlaceResult,
-    Result,
-)
+from offchain.domain.results import ArrayResult, PlaceResult, Result
 from offchain.domain.state import MarketState, State, Turn
 from offchain.domain.triggers import next_ready
 

@@ -32,17 +32,11 @@ from offchain.domain.admission import not_delegate
 from offchain.domain.blocks import BatchEntry
 from offchain.domain.commands import ActionEnded, ActionSent, RequestAction
 from offchain.domain.errors import Code, Rejection
-from offchain.domain.events import (
-    AccountUpdate,
-    ActionUpdate,
-)
+from offchain.domain.events import AccountUpdate, ActionUpdate
 from offchain.domain.market import USDC, Kind
 from offchain.domain.order import LAST_SEQUENCE, Address
 from offchain.domain.outbox import Fill
-from offchain.domain.results import (
-    ActionResult,
-    Done,
-)
+from offchain.domain.results import ActionResult, Done
 from offchain.domain.state import State, Turn
 
 INSTRUMENT = 2

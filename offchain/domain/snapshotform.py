@@ -8,11 +8,7 @@ from offchain.domain.account import Delegation, Hold
 from offchain.domain.actions import EndedAction, PendingAction
 from offchain.domain.blocks import BlockRecord
 from offchain.domain.commands import Configure, PlaceOrder
-from offchain.domain.events import (
-    ApiKeyUpdate,
-    MarkSample,
-    Trade,
-)
+from offchain.domain.events import ApiKeyUpdate, MarkSample, Trade
 from offchain.domain.fees import FeeSchedule
 from offchain.domain.ledger import ClearingMarket
 from offchain.domain.market import Asset, Market
@@ -21,9 +17,7 @@ from offchain.domain.order import Address, Order, OrderHash, OrderStatus
 from offchain.domain.outbox import Batch, ParkedHalt, Release
 from offchain.domain.positions import Holding
 from offchain.domain.requests import Request
-from offchain.domain.results import (
-    PlaceResult,
-)
+from offchain.domain.results import PlaceResult
 
 
 class SavedOrder(msgspec.Struct, array_like=True):

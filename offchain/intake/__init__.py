@@ -26,10 +26,7 @@ from offchain.intake.fields import (
     parse_order_id,
     parse_signature,
 )
-from offchain.intake.reading import (
-    Intake,
-    parse_nonce,
-)
+from offchain.intake.reading import Intake, parse_nonce
 
 __all__ = [
     "CLIENT_ORDER_ID",

@@ -11,9 +11,7 @@ import msgspec
 
 from offchain.domain.batch import MAX_LEAVES
 from offchain.domain.errors import Rejection
-from offchain.domain.order import (
-    SelfTrade,
-)
+from offchain.domain.order import SelfTrade
 
 
 class IntakeCode(StrEnum):

@@ -11,10 +11,7 @@ from offchain.chain import eip712
 from offchain.domain.batch import MAX_LEAVES
 from offchain.domain.commands import CancelOrder, PlaceArray, PlaceOrder
 from offchain.domain.errors import Code
-from offchain.domain.order import (
-    Address,
-    Order,
-)
+from offchain.domain.order import Address, Order
 from offchain.domain.units import parse_integer
 from offchain.intake.bodies import (
     Body,

@@ -12,14 +12,9 @@ import msgspec
 
 from offchain.domain.commands import ChainBlock, ChainRollback, Command, Configure
 from offchain.domain.core import Status
-from offchain.domain.events import (
-    BalanceUpdate,
-    Event,
-)
+from offchain.domain.events import BalanceUpdate, Event
 from offchain.domain.order import Address, OrderHash
-from offchain.domain.results import (
-    Result,
-)
+from offchain.domain.results import Result
 from offchain.ports.rows import (
     ActionRow,
     ApiKeyRow,

@@ -7,9 +7,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from offchain.domain.actions import Action
-from offchain.domain.events import (
-    AdminActed,
-)
+from offchain.domain.events import AdminActed
 from offchain.domain.oracle import Conversion
 from offchain.domain.order import Address, Order, OrderHash, Trigger
 

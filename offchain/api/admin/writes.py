@@ -27,10 +27,7 @@ from offchain.domain.commands import AdminAction, Administer
 from offchain.domain.errors import Rejection
 from offchain.domain.market import Market
 from offchain.domain.order import Address
-from offchain.domain.results import (
-    Administered,
-    Result,
-)
+from offchain.domain.results import Administered, Result
 from offchain.intake import IntakeCode, IntakeError, decode_body, shown
 
 SHOWN_BODY = 512

@@ -6,10 +6,7 @@ import msgspec
 
 from offchain.api.admin.settings import Role
 from offchain.api.schemas import admin
-from offchain.api.spec.operation import (
-    ADMIN,
-    Operation,
-)
+from offchain.api.spec.operation import ADMIN, Operation
 from offchain.api.spec.parameters import (
     ADMIN_ACTION,
     ASKED,

@@ -9,12 +9,8 @@ from types import MappingProxyType
 
 from offchain.api.credentials import Scope
 from offchain.api.schemas import actions, auth, derivatives, figures, http, positions
-from offchain.api.spec.administration import (
-    ADMINISTRATION,
-)
-from offchain.api.spec.operation import (
-    Operation,
-)
+from offchain.api.spec.administration import ADMINISTRATION
+from offchain.api.spec.operation import Operation
 from offchain.api.spec.parameters import (
     ACCOUNT,
     ACCRUALS,

@@ -7,9 +7,7 @@ seconds; amounts are quanta of their asset (micro-USDC for asset 0).
 from __future__ import annotations
 
 from offchain.domain.actions import OPERATOR
-from offchain.domain.commands.base import (
-    Base,
-)
+from offchain.domain.commands.base import Base
 from offchain.domain.commands.chain import (
     AssetRegistered,
     BatchSettled,
@@ -37,25 +35,9 @@ from offchain.domain.commands.chain import (
     WithdrawalRequested,
     WithdrawalSettled,
 )
-from offchain.domain.commands.operation import (
-    AdminAction,
-    Administer,
-    Configure,
-    SetStatus,
-    Tick,
-)
-from offchain.domain.commands.relay import (
-    ActionEnded,
-    ActionSent,
-    RequestAction,
-)
-from offchain.domain.commands.settlement import (
-    BatchClosed,
-    BatchParked,
-    BatchRetry,
-    BatchSent,
-    Bust,
-)
+from offchain.domain.commands.operation import AdminAction, Administer, Configure, SetStatus, Tick
+from offchain.domain.commands.relay import ActionEnded, ActionSent, RequestAction
+from offchain.domain.commands.settlement import BatchClosed, BatchParked, BatchRetry, BatchSent, Bust
 from offchain.domain.commands.traders import (
     CancelOrder,
     CancelOrders,

@@ -36,16 +36,9 @@ from offchain.domain.commands import (
 )
 from offchain.domain.core import Core
 from offchain.domain.errors import Code, Rejection
-from offchain.domain.events import (
-    AccountUpdate,
-    ActionUpdate,
-    OrderUpdate,
-)
+from offchain.domain.events import AccountUpdate, ActionUpdate, OrderUpdate
 from offchain.domain.order import Address, Order
-from offchain.domain.results import (
-    ActionResult,
-    Result,
-)
+from offchain.domain.results import ActionResult, Result
 from tests.utils.exchange import BTC, BUY, CALL, MAKER, OTHER, SELL, START_MS, TAKER, USDC, Exchange, digest
 
 LATER = START_MS // 1000 + 3_600

@@ -27,9 +27,7 @@ from offchain.domain.events import (
     TradeBusted,
     WithdrawalUpdate,
 )
-from offchain.domain.results import (
-    Done,
-)
+from offchain.domain.results import Done
 from tests.utils.exchange import BTC_USDC, BUY, ENGINE, MAKER, OTHER, SELL, TAKER, USDC, Exchange, digest
 
 

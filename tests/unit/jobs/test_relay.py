@@ -25,9 +25,7 @@ from offchain.domain.actions import (
 from offchain.domain.commands import ActionEnded, ActionSent, RequestAction
 from offchain.domain.market import USDC
 from offchain.domain.order import Order, Side
-from offchain.domain.results import (
-    ActionResult,
-)
+from offchain.domain.results import ActionResult
 from offchain.jobs.payouts import Payouts
 from offchain.jobs.relay import Relay, RelaySettings
 from offchain.lane import Lane, LaneSettings, Party

@@ -6,9 +6,7 @@ import msgspec
 
 from offchain.domain.commands import BatchClosed, Bust
 from offchain.domain.order import Side
-from offchain.domain.results import (
-    PlaceResult,
-)
+from offchain.domain.results import PlaceResult
 from tests.unit.settler.conftest import CreateSettler
 from tests.unit.settler.play import assert_settled_once, parked_batches, settle, status_of, trade
 from tests.utils.fakechain import FakeChain
