@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import msgspec
 
 from offchain.chain import eip712
+from offchain.domain.core import Core
 from offchain.domain.events import AssetListed, Configured, DelegateUpdate, Event, FeeUpdate, MarketUpdate
 from offchain.domain.fees import FeeSchedule
 from offchain.domain.market import Asset, Kind, Market
@@ -20,6 +21,16 @@ class Listing(msgspec.Struct, frozen=True):
     status: int
     halted: bool
     reason: str
+    quantity_limit: int | None = None
+    """lots per order that the operator allows; None: what the registry does"""
+    opening_margin_bps: int | None = None
+    """what the operator asks of a position that grows; None: what the registry does"""
+
+
+def listing_of(core: Core, market: Market) -> Listing:
+    """A market as the core has it. Raises KeyError for an unknown one."""
+    view = core.market_state(market.id)
+    return Listing(market, view.status, view.halted, view.reason, view.quantity_limit, view.opening_margin_bps)
 
 
 class Catalogue:
@@ -66,7 +77,8 @@ class Catalogue:
                 case AssetListed():
                     self.list_asset(event.asset)
                 case MarketUpdate():
-                    self.list_market(Listing(event.market, event.status, event.halted, event.reason))
+                    limits = (event.halted, event.reason, event.quantity_limit, event.opening_margin_bps)
+                    self.list_market(Listing(event.market, event.status, *limits))
                 case Configured():
                     self.configure(event.chain_id, event.engine, event.fee_bps)
                 case FeeUpdate():

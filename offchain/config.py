@@ -6,22 +6,19 @@ import os
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
-from pydantic_settings import (
-    BaseSettings,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    TomlConfigSettingsSource,
-)
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 PREFIX = "CROSSPOINT_"
 
 LOCAL_CHAINS = (31337, 1337)
 """Chains of development nodes, whose blocks are final at once."""
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 PUBLIC_CONFIRMATIONS = 12
 
@@ -133,6 +130,9 @@ class Config(BaseSettings):
     )
     limit_account_orders: float = Field(50, ge=0, description="orders per second of one account")
     limit_account_cancels: float = Field(100, ge=0, description="cancels per second of one account")
+    limit_actions: float = Field(
+        240, ge=0, description="transactions on chain that all accounts together may ask for per hour"
+    )
     limit_account_actions: float = Field(
         30, ge=0, description="transactions on chain that one account may ask for per hour; the operator pays their gas"
     )
@@ -140,6 +140,29 @@ class Config(BaseSettings):
     limit_keys: int = Field(65_536, ge=1, description="addresses, and accounts, whose budgets are remembered")
     proxy_hops: int = Field(
         0, ge=0, le=16, description="reverse proxies before the API, each of which appends to X-Forwarded-For; 0: none"
+    )
+
+    # administrators
+    admin_jwks_url: str | None = Field(
+        None,
+        description="where the identity provider of administrators publishes its keys; without it and the file "
+        "there is no administration over HTTP",
+    )
+    admin_jwks_file: Path | None = Field(None, description="the same keys in a file, as a JSON Web Key Set")
+    admin_issuer: str | None = Field(None, description="issuer of administrators' tokens: their iss")
+    admin_audience: str | None = Field(None, description="whom administrators' tokens are for: their aud")
+    admin_groups_claim: str = Field("groups", min_length=1, description="claim of a token that lists groups")
+    admin_viewer_groups: str = Field(
+        "crosspoint-viewers", description="groups, separated by commas, that may read; the others may as well"
+    )
+    admin_operator_groups: str = Field(
+        "crosspoint-operators", description="groups that halt, resume, and resolve what settlement cannot"
+    )
+    admin_manager_groups: str = Field(
+        "crosspoint-managers", description="groups that create and change markets, fee and limits"
+    )
+    admin_max_token_seconds: int = Field(
+        3_600, ge=60, le=86_400, description="longest life of an administrator's token, from iat to exp"
     )
 
     # metrics
@@ -158,6 +181,31 @@ class Config(BaseSettings):
         if not value.startswith(("http://", "https://")):
             raise ValueError("must start with http:// or https://")
         return value
+
+    @field_validator("admin_jwks_url")
+    @classmethod
+    def _private(cls, value: str | None) -> str | None:
+        if value is not None:
+            url = urlsplit(value)
+            if url.scheme != "https" and not (url.scheme == "http" and url.hostname in LOOPBACK):
+                raise ValueError(
+                    "must start with https://, or with http:// on this machine: whoever changes it on its "
+                    "way chooses the administrators"
+                )
+        return value
+
+    @model_validator(mode="after")
+    def _whole_administration(self) -> Self:
+        sources = (self.admin_jwks_url, self.admin_jwks_file)
+        if all(sources):
+            raise ValueError("admin_jwks_url and admin_jwks_file: give one of them")
+        given = {"admin_issuer": self.admin_issuer, "admin_audience": self.admin_audience}
+        missing = [name for name, value in given.items() if not value]
+        if any(sources) and missing:
+            raise ValueError(f"{' and '.join(missing)}: needed beside the keys of administrators' tokens")
+        if not any(sources) and len(missing) < len(given):
+            raise ValueError("admin_jwks_url or admin_jwks_file: needed beside admin_issuer and admin_audience")
+        return self
 
     @field_validator("public_url")
     @classmethod

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import getpass
+import os
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from offchain.app.common import open_ingress, open_views
 from offchain.config import Config
-from offchain.domain.commands import BatchRetry, Bust, Command
+from offchain.domain.admin import Actor, HaltAll
+from offchain.domain.commands import AdminAction, Administer, BatchRetry, Bust
 from offchain.domain.errors import Rejection
+from offchain.domain.results import Administered
 from offchain.ports import CoreStatus, Ingress, Views
 from offchain.process import StartRefused, SystemClock
 
@@ -64,6 +68,8 @@ async def show_status(desk: Desk) -> list[str]:
     lines += [f"market {symbol} is halted: {reason}" for symbol, reason in desk.status.halted]
     if settlement.diverged:
         lines.append(f"STOPPED, the chain contradicts the journal: {settlement.diverged}")
+    if settlement.halt is not None:
+        lines.append(f"all markets are halted: {settlement.halt}")
     if desk.status.draining:
         lines.append("the service is shutting down")
     return lines
@@ -74,6 +80,22 @@ async def retry(desk: Desk) -> list[str]:
     number = _parked(desk.status)
     await _submit(desk.ingress, BatchRetry(number))
     return [f"batch {number} is tried again"]
+
+
+def halting(reason: str) -> Action:
+    """Halt all markets; cancels work."""
+
+    async def act(desk: Desk) -> list[str]:
+        await _submit(desk.ingress, HaltAll(True, reason))
+        return [f"all markets are halted: {reason}"]
+
+    return act
+
+
+async def resume(desk: Desk) -> list[str]:
+    """Let all markets trade that are not halted by themselves."""
+    await _submit(desk.ingress, HaltAll(False, ""))
+    return ["all markets trade, but those that are halted by themselves"]
 
 
 def busting(fill_ids: Sequence[str], reason: str) -> Action:
@@ -113,8 +135,19 @@ async def _parked_fills(desk: Desk) -> list[bytes]:
     return [row.trade.id for row in rows if row.trade is not None and row.item <= last]
 
 
-async def _submit(ingress: Ingress, command: Command) -> None:
-    result = await ingress.submit(command, TIMEOUT_MS)
-    if isinstance(result, Rejection):
-        field = f" {result.param}" if result.param else ""
-        raise Refused(f"refused: {result.code}{field}: {result.detail}")
+def _user() -> str:
+    """The system's name for who runs this, or its number where it has none, as in a container."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
+
+
+async def _submit(ingress: Ingress, action: AdminAction) -> None:
+    """Act, with an entry in the audit log. Raises Refused."""
+    actor = Actor("console", _user(), [], "", "")
+    result = await ingress.submit(Administer(actor, action), TIMEOUT_MS)
+    rejection = result.rejection if isinstance(result, Administered) else result
+    if isinstance(rejection, Rejection):
+        field = f" {rejection.param}" if rejection.param else ""
+        raise Refused(f"refused: {rejection.code}{field}: {rejection.detail}")

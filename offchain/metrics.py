@@ -108,6 +108,7 @@ class CoreMetrics(Metrics):
         self.inflight = self._gauge("inflight_requests", "Orders and cancels under way", "kind")
         self.circuit_open = self._gauge("circuit_open", "1 while orders are refused because the core does not answer")
         self.circuit_opened = self._counter("circuit_opened", "Times that the circuit breaker opened")
+        self.admin_actions = self._counter("admin_actions", "What administrators asked for", "action", "outcome")
         # matching and journal
         self.queue = self._gauge("queue_depth", "Commands that wait for the core")
         self.queue_limit = self._gauge("queue_limit", "Commands that may wait for the core")
@@ -137,6 +138,7 @@ class CoreMetrics(Metrics):
         self.head = self._gauge("chain_head_block", "Number of the newest block that was seen")
         self.parked = self._gauge("parked_batch", "Number of the parked batch, 0 if there is none")
         self.diverged = self._gauge("chain_diverged", "1 if the chain contradicts the journal")
+        self.halted = self._gauge("exchange_halted", "1 while all markets are halted by the operator")
         self.ready = self._gauge("ready", "1 if the service is ready")
         self._http: dict[tuple[str, str, int], tuple[Count, Tally]] = {}
 

@@ -12,6 +12,8 @@ import structlog
 from aiohttp import web
 
 from offchain.api.actions import ActionDesk
+from offchain.api.admin.jwks import Jwks, loader
+from offchain.api.admin.tokens import Verifier
 from offchain.api.answers import AnswerStore
 from offchain.api.breaker import Breaker
 from offchain.api.challenges import Challenges
@@ -21,6 +23,7 @@ from offchain.api.desk import REFUSALS, Desk, rejection_of
 from offchain.api.handlers.common import charge_address
 from offchain.api.keys import (
     ACTION_DESK,
+    ADMIN,
     BREAKER,
     CATALOGUE,
     CHALLENGES,
@@ -89,6 +92,8 @@ def init_app(state: ApiState) -> web.Application:
     app[IDEMPOTENCY] = AnswerStore(settings.idempotency_answers, settings.idempotency_answers_per_account)
     app[LIMITS] = Limits(state.settings)
     app[DESK] = Desk(state, app[LIFE], app[BREAKER], app[LIMITS], catalogue, app[INTAKE], app[PRESENT])
+    if state.admin is not None:
+        app[ADMIN] = Verifier(state.admin, Jwks(loader(state.admin), state.admin, state.monotonic), state.clock)
     app[ACTION_DESK] = ActionDesk(state, app[BREAKER], catalogue)
     app.add_routes(ROUTES)
     app.cleanup_ctx.append(_follow_feed)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from offchain.api.actions import ActionDesk
+from offchain.api.admin.tokens import Verifier
 from offchain.api.answers import AnswerStore
 from offchain.api.breaker import Breaker
 from offchain.api.challenges import Challenges
@@ -21,6 +22,8 @@ from offchain.catalogue import Catalogue
 from offchain.intake import Intake
 from offchain.metrics import CoreMetrics
 
+ADMIN = web.AppKey("admin", Verifier)
+"""only where there are administrators"""
 STATE = web.AppKey("state", ApiState)
 ACTION_DESK = web.AppKey("action_desk", ActionDesk)
 BREAKER = web.AppKey("breaker", Breaker)

@@ -9,11 +9,11 @@ from offchain.api.present import Presenter, hex_of, side_name
 from offchain.api.schemas import stream
 from offchain.api.schemas.http import TriggerInfo
 from offchain.api.state import Live
-from offchain.catalogue import Listing
+from offchain.catalogue import Listing, listing_of
 from offchain.domain.account import LiveOrder
 from offchain.domain.commands import Configure
 from offchain.domain.core import Core
-from offchain.domain.events import ApiKeyUpdate, DelegateUpdate
+from offchain.domain.events import ApiKeyUpdate, DelegateUpdate, ExchangeUpdate
 from offchain.domain.fees import FeeSchedule
 from offchain.domain.market import Asset, Market
 from offchain.domain.order import Address, Side
@@ -38,6 +38,8 @@ class Seed:
     listings: list[Listing]
     books: list[tuple[Levels, Levels]]
     """bids and asks of each listing"""
+    exchange: ExchangeUpdate | None
+    """what holds for all markets"""
 
 
 async def read_seed(live: Live) -> Seed:
@@ -47,8 +49,7 @@ async def read_seed(live: Live) -> Seed:
         listings = []
         books = []
         for market in core.markets.values():
-            state = core.market_state(market.id)
-            listings.append(Listing(market, state.status, state.halted, state.reason))
+            listings.append(listing_of(core, market))
             books.append((core.depth(market.id, Side.BUY, _ALL_LEVELS), core.depth(market.id, Side.SELL, _ALL_LEVELS)))
         return Seed(
             live.tail(),
@@ -60,6 +61,7 @@ async def read_seed(live: Live) -> Seed:
             list(core.assets.values()),
             listings,
             books,
+            core.exchange_update(),
         )
 
     return await live.read(look)

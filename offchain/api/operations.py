@@ -28,7 +28,7 @@ def request_id_of(message: Mapping[str, Any]) -> str | int | None:
 def token_of(message: Mapping[str, Any]) -> str:
     token = message.get("token")
     if not isinstance(token, str):
-        detail = "token must be a string: that of a session, or the secret of an API key"
+        detail = "token must be a string: that of a session, the secret of an API key, or an administrator's"
         raise ProblemError(IntakeCode.INVALID_VALUE, detail, "token")
     return token
 

@@ -48,6 +48,11 @@ class ApiCode(StrEnum):
     STARTING = "starting"
     SHUTTING_DOWN = "shuttingDown"
     INTERNAL_ERROR = "internalError"
+    # administrators
+    ADMIN_DISABLED = "adminDisabled"
+    IDENTITY_UNAVAILABLE = "identityUnavailable"
+    NOT_IN_GROUP = "notInGroup"
+    UNKNOWN_DEAD_LETTER = "unknownDeadLetter"
     # who asks
     AUTHENTICATION_REQUIRED = "authenticationRequired"
     INVALID_TOKEN = "invalidToken"
@@ -106,6 +111,10 @@ PROBLEMS: Mapping[str, Kind] = MappingProxyType(
         ApiCode.STARTING: Kind(503, "The exchange is starting", True),
         ApiCode.SHUTTING_DOWN: Kind(503, "The exchange is shutting down", True),
         ApiCode.INTERNAL_ERROR: Kind(500, "The exchange failed", True),
+        ApiCode.ADMIN_DISABLED: Kind(404, "There is no administration here"),
+        ApiCode.IDENTITY_UNAVAILABLE: Kind(503, "The identity provider cannot be asked", True),
+        ApiCode.NOT_IN_GROUP: Kind(403, "The token's groups may not do this"),
+        ApiCode.UNKNOWN_DEAD_LETTER: Kind(404, "The dead letter is not known"),
         ApiCode.AUTHENTICATION_REQUIRED: Kind(401, "This needs a token"),
         ApiCode.INVALID_TOKEN: Kind(401, "The token is not good, or not any more"),
         ApiCode.INSUFFICIENT_SCOPE: Kind(403, "The token is not good for this"),
@@ -179,6 +188,9 @@ PROBLEMS: Mapping[str, Kind] = MappingProxyType(
         Code.ALREADY_CONFIGURED: Kind(409, "The exchange is configured"),
         Code.INVALID_CONFIGURATION: Kind(400, "The configuration is not possible"),
         Code.INVALID_BATCH: Kind(409, "The batch is not possible"),
+        Code.INVALID_SETTING: Kind(422, "The setting is not possible"),
+        Code.INVALID_MARKET: Kind(422, "The registry would not take the market"),
+        Code.NOT_AUDITED: Kind(403, "The command needs an entry in the audit log"),
         Code.UNKNOWN_BATCH: Kind(404, "The batch is not known"),
         Code.UNKNOWN_ORACLE: Kind(404, "No market goes by this oracle"),
         Code.UNKNOWN_FILL: Kind(404, "The fill is not known"),

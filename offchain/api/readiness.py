@@ -30,6 +30,8 @@ class Reading:
     """events that are journaled and not in the views"""
     reasons: list[str] = field(default_factory=list)
     """why no traffic should come, one sentence each"""
+    notes: list[str] = field(default_factory=list)
+    """what keeps no traffic away: cancels and reads work"""
 
 
 def core_status(core: Core) -> CoreStatus:
@@ -61,6 +63,8 @@ async def _read_core(state: ApiState, reading: Reading) -> None:
         reading.reasons.append(f"the core does not answer: {unavailable}")
     else:
         reading.reasons += _core_reasons(state, reading.core)
+        if reading.core.halt is not None:
+            reading.notes.append(f"all markets are halted: {reading.core.halt}")
 
 
 async def _read_views(state: ApiState, reading: Reading) -> None:

@@ -6,6 +6,8 @@ import re
 
 from aiohttp import web
 
+from offchain.api.admin import handlers as admin
+from offchain.api.admin import onchain
 from offchain.api.handlers import (
     accounts,
     actions,
@@ -71,6 +73,25 @@ ROUTES: tuple[web.RouteDef, ...] = (
     web.get("/v1/options", derivatives.get_options, allow_head=False),
     web.get("/v1/prices", markets.list_prices, allow_head=False),
     web.get("/v1/time", markets.get_time, allow_head=False),
+    # administration
+    web.get("/v1/admin/settings", admin.get_settings, allow_head=False),
+    web.post("/v1/admin/settings", admin.change_settings),
+    web.post("/v1/admin/halt", admin.halt_all),
+    web.post("/v1/admin/resume", admin.resume_all),
+    web.post("/v1/admin/markets/{symbol}/halt", admin.halt_market),
+    web.post("/v1/admin/markets/{symbol}/resume", admin.resume_market),
+    web.post("/v1/admin/markets/{symbol}/limit", admin.limit_quantity),
+    web.post("/v1/admin/markets/{symbol}/leverage", admin.set_leverage),
+    web.post("/v1/admin/markets", onchain.create_market),
+    web.post("/v1/admin/markets/{symbol}/status", onchain.set_status),
+    web.post("/v1/admin/fee", onchain.schedule_fee),
+    web.get("/v1/admin/actions", onchain.list_actions, allow_head=False),
+    web.get("/v1/admin/actions/{id}", onchain.get_action, allow_head=False),
+    web.get("/v1/admin/dead-letters", admin.list_dead_letters, allow_head=False),
+    web.get("/v1/admin/dead-letters/{id}", admin.get_dead_letter, allow_head=False),
+    web.post("/v1/admin/dead-letters/{id}/retry", admin.retry_dead_letter),
+    web.post("/v1/admin/dead-letters/{id}/bust", admin.bust_dead_letter),
+    web.get("/v1/admin/audit", admin.list_audit, allow_head=False),
     # stream
     web.get("/v1/ws", websocket, allow_head=False),
     # documents

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
+from offchain.api.admin.settings import AdminSettings
 from offchain.domain.core import Core
 from offchain.metrics import CoreMetrics
 from offchain.ports import Clock, Feed, Ingress, Views
@@ -110,6 +111,8 @@ class ApiSettings:
     account_cancels_per_second: float = 0
     account_actions_per_hour: float = 0
     """transactions on chain that one account may ask for"""
+    all_actions_per_hour: float = 0
+    """transactions on chain that all accounts together may ask for"""
     socket_messages_per_second: float = 0
     """messages from one socket; every channel of a subscription counts as one"""
     proxy_hops: int = 0
@@ -148,3 +151,5 @@ class ApiState:
     metrics: CoreMetrics = field(default_factory=CoreMetrics)
     monotonic: Callable[[], float] = time.monotonic
     """seconds of a clock that never goes back, by which budgets fill"""
+    admin: AdminSettings | None = None
+    """whose tokens are administrators'; None: there is no administration over this interface"""

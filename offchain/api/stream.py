@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 import structlog
 
+from offchain.api.admin.stream import AdminFeed
 from offchain.api.channels import Channel, Sink, Subscription, leave
 from offchain.api.credentials import Credentials
 from offchain.api.livestate import Seed, read_seed, read_trader
@@ -36,6 +37,7 @@ from offchain.domain.events import (
     Configured,
     DelegateUpdate,
     Event,
+    ExchangeUpdate,
     FeeUpdate,
     MarketUpdate,
     OrderUpdate,
@@ -80,6 +82,7 @@ class Hub:
         self._depth: dict[int, Channel] = {}
         self._trades: dict[int, Channel] = {}
         self._traders: dict[Address, Channel] = {}
+        self._admin = AdminFeed(state.live, catalogue, state.settings.send_queue)
         self._seq = 0
         self._time_ms = 0
         self._moved = asyncio.Event()
@@ -88,6 +91,7 @@ class Hub:
         self._resyncs = state.metrics.resyncs
         sent = state.metrics.socket_messages
         self._depth_sent, self._trade_sent, self._trader_sent = map(sent.labels, ("depth", "trade", "trader"))
+        self._admin_sent = sent.labels("admin")
         self.failure = ""
         """why the stream does not follow the exchange now; "" while it does"""
 
@@ -129,6 +133,7 @@ class Hub:
             "depth": sum(len(channel.subscriptions) for channel in self._depth.values()),
             "trade": sum(len(channel.subscriptions) for channel in self._trades.values()),
             "trader": sum(len(channel.subscriptions) for channel in self._traders.values()),
+            "admin": self._admin.subscriptions(),
             **self.prices.subscriptions(),
         }
 
@@ -224,6 +229,9 @@ class Hub:
             case MarketUpdate():
                 self._catalogue.apply((event,))
                 self._view_of(event.market, seq, time_ms)
+                self._admin_sent.inc(self._admin.apply(event, seq))
+            case ExchangeUpdate():
+                self._admin_sent.inc(self._admin.apply(event, seq))
 
     def _bust(self, event: TradeBusted, seq: int) -> None:
         channel = self._trades.get(event.market)
@@ -268,6 +276,7 @@ class Hub:
             channel.send(seed.seq, self._views[market].snapshot(resync=True))
         for channel in self._trades.values():
             channel.send(seed.seq, _ENCODER.encode(stream.ResyncMessage(channel=channel.name, seq=seed.seq)))
+        self._admin.resync(seed.seq, seed.exchange, seed.listings)
         for account, channel in self._traders.items():
             for subscription in channel.subscriptions.values():
                 subscription.hold()
@@ -360,6 +369,13 @@ class Hub:
 
     def unsubscribe_trader(self, sink: Sink, account: Address) -> None:
         leave(self._traders, account, sink)
+
+    async def subscribe_admin(self, sink: Sink, market: Market | None) -> None:
+        """The state of a market, or of all; then its changes. Raises Unavailable."""
+        await self._admin.subscribe(sink, market, self._seq)
+
+    def unsubscribe_admin(self, sink: Sink, market: Market | None) -> None:
+        self._admin.unsubscribe(sink, market)
 
     def _subscription(self, sink: Sink, *, hold: bool) -> Subscription:
         return Subscription(sink, self._state.settings.send_queue, hold=hold)

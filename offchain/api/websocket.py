@@ -10,9 +10,10 @@ import msgspec
 import structlog
 from aiohttp import WSMsgType, web
 
-from offchain.api.access import HEADER, Identity, Scope, check_scope, identify, identity_of, own_account
+from offchain.api.access import HEADER, Scope, identify, identity_of, own_account
+from offchain.api.admin.socket import AdminSession
 from offchain.api.closing import CloseCode
-from offchain.api.credentials import Credentials
+from offchain.api.connection import CLOSE_SECONDS, Connection
 from offchain.api.desk import REFUSALS, rejection_of
 from offchain.api.keys import CATALOGUE, CREDENTIALS, DESK, HUB, LIFE, LIMITS, STATE
 from offchain.api.limits import exhausted
@@ -22,173 +23,18 @@ from offchain.api.present import hex_of
 from offchain.api.pricechannels import KINDS as PRICE_KINDS
 from offchain.api.problems import ApiCode, ProblemError
 from offchain.api.schemas import stream
-from offchain.api.stream import REPLAY_PAGE
 from offchain.domain.market import Kind, Market
 from offchain.domain.order import Address
 from offchain.intake import IntakeCode, decode_object, parse_address
-from offchain.metrics import CoreMetrics
-from offchain.ports import Clock
 
-CLOSE_SECONDS = 2.0
-"""time for a peer to read our close frame"""
-
-CLOSE_POLLS = 40
-
-WRITE_BUFFER = 65_536
-"""bytes that may wait in a socket's transport before further messages wait in its queue"""
-
-WRITE_PAUSE = 0.01
-"""seconds until that is looked at again"""
-
-ROOM_SECONDS = 30.0
-"""time for a peer to make room for a replay"""
-
+Target = Market | Address | None
+"""What a channel is about: a market, an account, or everything (None)."""
 RESUMABLE = ("depth", "trader")
 """kinds of channels that go on after a message"""
 
 _ENCODER = msgspec.json.Encoder()
 
 log = structlog.get_logger(__name__)
-
-
-def text_frame(text: bytes) -> bytes:
-    """A frame of a server (RFC 6455): not masked, not compressed."""
-    size = len(text)
-    if size < 126:
-        return bytes((0x81, size)) + text
-    if size < 65_536:
-        return b"\x81\x7e" + size.to_bytes(2, "big") + text
-    return b"\x81\x7f" + size.to_bytes(8, "big") + text
-
-
-class Connection:
-    """One socket. `offer` never waits; a socket that does not keep up is closed."""
-
-    def __init__(
-        self,
-        socket: web.WebSocketResponse,
-        transport: asyncio.Transport | None,
-        limit: int,
-        metrics: CoreMetrics,
-        credentials: Credentials,
-        clock: Clock,
-    ) -> None:
-        self._metrics = metrics
-        self._credentials = credentials
-        self._clock = clock
-        self._identity: Identity | None = None
-        self._socket = socket
-        self._transport = transport
-        self._limit = limit
-        self._loop = asyncio.get_running_loop()
-        self._queue: list[bytes] = []
-        self._is_due = False
-        """whether what is queued will be written"""
-        self._roomy = asyncio.Event()
-        self._closer: asyncio.Task[None] | None = None
-
-    # -----------------------------------------------------------------------------------------------------------------
-    # Who
-    # -----------------------------------------------------------------------------------------------------------------
-
-    @property
-    def identity(self) -> Identity | None:
-        """Who has signed in on this socket; None before. When their token ends, the socket is closed."""
-        return self._identity
-
-    def require(self, scope: str) -> Identity:
-        """Who has signed in, if their token has the scope. Raises ProblemError."""
-        identity = self._identity
-        if identity is None:
-            raise ProblemError(ApiCode.AUTHENTICATION_REQUIRED, "sign in first: signIn with a token", "op")
-        if not self._credentials.is_good(identity, self._clock.now_ms()):
-            raise ProblemError(ApiCode.INVALID_TOKEN, "the token with which this socket has signed in has ended")
-        return check_scope(identity, scope)
-
-    def sign_in(self, identity: Identity) -> None:
-        """Speak for `identity` from now on. Raises ProblemError for another account than before."""
-        if self._identity is not None and self._identity.account != identity.account:
-            detail = "this socket has signed in for another account; use another socket"
-            raise ProblemError(ApiCode.NOT_YOUR_ACCOUNT, detail, "token")
-        self.forget_identity()
-        self._identity = identity
-        self._credentials.watch(identity, self._sign_out)
-
-    def forget_identity(self) -> None:
-        if self._identity is not None:
-            self._credentials.unwatch(self._identity, self._sign_out)
-
-    def _sign_out(self) -> None:
-        self.close(CloseCode.SIGNED_OUT)
-
-    # -----------------------------------------------------------------------------------------------------------------
-    # Messages
-    # -----------------------------------------------------------------------------------------------------------------
-
-    def offer(self, frame: bytes) -> None:
-        if self._closer is not None:
-            return
-        if len(self._queue) >= self._limit:
-            self.overflow()
-            return
-        self._queue.append(frame)
-        if not self._is_due:
-            self._is_due = True
-            self._loop.call_soon(self._write)
-
-    async def room(self) -> None:
-        """Wait until a page of messages fits. Raises ConnectionError if the connection closes first."""
-        while len(self._queue) > max(0, self._limit - REPLAY_PAGE) and self._closer is None:
-            self._roomy.clear()
-            try:
-                async with asyncio.timeout(ROOM_SECONDS):
-                    await self._roomy.wait()
-            except TimeoutError:
-                self.overflow()
-        if self._closer is not None:
-            raise ConnectionError("the connection is closing")
-
-    def overflow(self) -> None:
-        self.close(CloseCode.SLOW_CONSUMER)
-
-    def close(self, code: CloseCode) -> None:
-        """Close once; what is still queued is dropped."""
-        if self._closer is None:
-            self._metrics.sockets_closed.labels(int(code)).inc()
-            self._metrics.messages_dropped.inc(len(self._queue))
-            self._queue.clear()
-            self._closer = asyncio.create_task(self._close(code))
-            self._roomy.set()
-
-    async def closed(self) -> None:
-        """Wait until a close that has begun is through."""
-        if self._closer is not None:
-            await self._closer
-
-    def _write(self) -> None:
-        """Hand everything that is queued to the transport at once, unless the peer lags behind."""
-        self._is_due = False
-        transport = self._transport
-        if transport is None or transport.is_closing() or not self._queue:
-            return
-        if transport.get_write_buffer_size() > WRITE_BUFFER:
-            self._is_due = True
-            self._loop.call_later(WRITE_PAUSE, self._write)
-            return
-        transport.write(b"".join(map(text_frame, self._queue)))
-        self._queue.clear()
-        self._roomy.set()
-
-    async def _close(self, code: CloseCode) -> None:
-        await self._socket.close(code=code, message=code.reason.encode(), drain=False)
-        if self._transport is None:
-            return
-        # The close frame waits behind what is buffered; a peer that does not read would keep that for ever.
-        for _ in range(CLOSE_POLLS):
-            if not self._transport.get_write_buffer_size():
-                return
-            await asyncio.sleep(CLOSE_SECONDS / CLOSE_POLLS)
-        self._transport.abort()
 
 
 class Session:
@@ -206,7 +52,8 @@ class Session:
         self._catalogue = app[CATALOGUE]
         self._clock = state.clock
         self._settings = state.settings
-        self._channels: dict[str, tuple[str, Market | Address]] = {}
+        self._channels: dict[str, tuple[str, Target]] = {}
+        self._admin = AdminSession(connection, app, self._end_admin)
         self._entry = OrderEntry(app[DESK], connection.require, state.settings.max_pending, self._send, self._refuse)
         self._desk, self._life = app[DESK], app[LIFE]
 
@@ -232,7 +79,7 @@ class Session:
                 self._unsubscribe(request_id, channels_of(message))
             elif operation == "signIn":
                 only(message, "op", "id", "token")
-                self._sign_in(request_id, token_of(message))
+                await self._sign_in(request_id, token_of(message))
             else:
                 detail = f"op must be signIn, subscribe, unsubscribe, {', '.join(TRADING)} or ping"
                 raise ProblemError(ApiCode.UNKNOWN_OPERATION, detail, "op")
@@ -248,7 +95,11 @@ class Session:
             self._charge(message)
             raise
 
-    def _sign_in(self, request_id: str | int | None, token: str) -> None:
+    async def _sign_in(self, request_id: str | int | None, token: str) -> None:
+        """As the trader, or the administrator, whose token it is: only the latter's are JSON Web Tokens."""
+        if token.count(".") == 2:
+            self._send(await self._admin.sign_in(request_id, token))
+            return
         identity = identity_of(self._credentials, token, self._clock.now_ms(), "token")
         self._connection.sign_in(identity)
         self._send(
@@ -285,10 +136,17 @@ class Session:
         """Give up all subscriptions, and let the core know if the loss of this socket cancels orders."""
         for name in list(self._channels):
             self._drop(name)
+        self._admin.close()
         if self._entry.watched is not None:
             losing = asyncio.create_task(self._desk.lose(self._entry.watched))
             self._life.losses.add(losing)
             losing.add_done_callback(self._life.losses.discard)
+
+    def _end_admin(self, why: ProblemError) -> None:
+        """The administrator's token has ended."""
+        for name in [name for name, (kind, _) in self._channels.items() if kind == "admin"]:
+            self._drop(name)
+        self._refuse(None, why)
 
     async def _subscribe(self, request_id: str | int | None, names: list[str], after: int | None) -> None:
         wanted = {name: self._resolve(name) for name in names}
@@ -309,8 +167,10 @@ class Session:
                 del self._channels[name]
                 raise
 
-    async def _join(self, kind: str, target: Market | Address, after: int | None) -> None:
-        if isinstance(target, bytes):
+    async def _join(self, kind: str, target: Target, after: int | None) -> None:
+        if kind == "admin" or target is None:
+            await self._admin.join(target if isinstance(target, Market) else None)
+        elif isinstance(target, bytes):
             await self._hub.subscribe_trader(self._connection, target, after)
         elif kind == "depth":
             self._hub.subscribe_depth(self._connection, target, after)
@@ -329,7 +189,9 @@ class Session:
 
     def _drop(self, name: str) -> None:
         kind, target = self._channels.pop(name, ("", b""))
-        if isinstance(target, Market) and kind in PRICE_KINDS:
+        if kind == "admin" or target is None:
+            self._admin.leave(target if isinstance(target, Market) else None)
+        elif isinstance(target, Market) and kind in PRICE_KINDS:
             self._hub.prices.unsubscribe(kind, self._connection, target)
         elif isinstance(target, Market):
             leave = self._hub.unsubscribe_depth if kind == "depth" else self._hub.unsubscribe_trades
@@ -337,15 +199,17 @@ class Session:
         elif kind:
             self._hub.unsubscribe_trader(self._connection, target)
 
-    def _resolve(self, name: str) -> tuple[str, Market | Address]:
+    def _resolve(self, name: str) -> tuple[str, Target]:
         scope, _, rest = name.partition(".")
+        if scope == "admin":
+            return scope, self._admin.resolve(name)
         if scope == "trader":
             parse_address(rest, "channels")
             return scope, own_account(self._connection.require(Scope.READ), rest, "channels")
         symbol, _, kind = rest.rpartition(".")
         market = self._catalogue.find(symbol)
         if scope != "market" or kind not in ("depth", "trade", *PRICE_KINDS) or market is None:
-            known = "market.<symbol>.<depth|trade|markPrice|fundingRate>, trader.<address>"
+            known = "market.<symbol>.<depth|trade|markPrice|fundingRate>, trader.<address>, admin.<symbol>, admin.*"
             detail = f"{name[:100]!r} is no channel; there are {known}"
             raise ProblemError(ApiCode.UNKNOWN_CHANNEL, detail, "channels")
         if kind == "fundingRate" and market.kind != Kind.PERP:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack
 
+import structlog
+
 from offchain.chain.deployment import Deployment, DeploymentError, load_deployment
 from offchain.config import Config
 from offchain.domain.commands import Configure
+from offchain.domain.control import CHANGEABLE
 from offchain.journal.sqlite import SqliteJournal
 from offchain.process import StartRefused
 from offchain.transport.local import LocalIngress
 from offchain.verify import Verification, verify
 from offchain.views.sqlite import SqliteViews
+
+log = structlog.get_logger(__name__)
 
 
 def read_deployment(config: Config) -> Deployment:
@@ -43,14 +48,21 @@ def wanted_configuration(config: Config, deployment: Deployment, fee_bps: int) -
 
 
 def refuse_other(stored: Configure, wanted: Configure) -> None:
-    """Raises StartRefused naming each setting that differs from the one with which the journal began."""
-    differing = [
+    """Raises StartRefused naming each setting that differs from the one with which the journal began.
+
+    What administrators may change is theirs: the start neither undoes it nor is refused for it, and says so.
+    """
+    differing = [name for name in Configure.__struct_fields__ if getattr(stored, name) != getattr(wanted, name)]
+    fixed = [
         f"{name}: the journal began with {_shown(getattr(stored, name))}, now it is {_shown(getattr(wanted, name))}"
-        for name in Configure.__struct_fields__
-        if getattr(stored, name) != getattr(wanted, name)
+        for name in differing
+        if name not in CHANGEABLE
     ]
-    if differing:
-        raise StartRefused("; ".join(differing))
+    if fixed:
+        raise StartRefused("; ".join(fixed))
+    for name in differing:
+        holds, given = getattr(stored, name), getattr(wanted, name)
+        log.warning("setting of the start is not used: the exchange's own holds", name=name, holds=holds, given=given)
 
 
 def _shown(value: int | bytes) -> str:

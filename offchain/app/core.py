@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import structlog
 from aiohttp import web
 
+from offchain.api.admin.settings import AdminSettings, Role
 from offchain.api.app import begin_drain, init_app, takes_no_orders
 from offchain.api.state import ApiSettings, ApiState, Health
 from offchain.app.common import read_deployment, refuse_other, wanted_configuration
@@ -111,6 +112,7 @@ def _wire_core(
         is_open=lambda: server.was_caught_up,
         settings=_api_settings(config, deployment),
         metrics=metrics,
+        admin=admin_settings(config),
     )
     app = init_app(api)
     return CoreProcess(config, sequencer, feed, views, server, app, clock)
@@ -121,6 +123,26 @@ def core_status(core: Core, seq: int, draining: bool) -> CoreStatus:
     states = [(market.symbol, core.market_state(market.id)) for market in core.markets.values()]
     halted = [(symbol, state.reason) for symbol, state in states if state.halted]
     return CoreStatus(seq, core.configuration, draining, core.status(), halted)
+
+
+def admin_settings(config: Config) -> AdminSettings | None:
+    """Who administers over HTTP; None if nobody does."""
+    if config.admin_issuer is None or config.admin_audience is None:
+        return None
+    groups = {
+        Role.VIEWER: config.admin_viewer_groups,
+        Role.OPERATOR: config.admin_operator_groups,
+        Role.MANAGER: config.admin_manager_groups,
+    }
+    return AdminSettings(
+        issuer=config.admin_issuer,
+        audience=config.admin_audience,
+        jwks_url=config.admin_jwks_url,
+        jwks_file=config.admin_jwks_file,
+        groups_claim=config.admin_groups_claim,
+        groups={role: frozenset(filter(None, map(str.strip, text.split(",")))) for role, text in groups.items()},
+        max_lifetime_seconds=config.admin_max_token_seconds,
+    )
 
 
 def _api_settings(config: Config, deployment: Deployment) -> ApiSettings:
@@ -142,6 +164,7 @@ def _api_settings(config: Config, deployment: Deployment) -> ApiSettings:
         account_orders_per_second=config.limit_account_orders,
         account_cancels_per_second=config.limit_account_cancels,
         account_actions_per_hour=config.limit_account_actions,
+        all_actions_per_hour=config.limit_actions,
         socket_messages_per_second=config.limit_socket_messages,
         proxy_hops=config.proxy_hops,
         breaker_failures=config.breaker_failures,

@@ -14,7 +14,7 @@ from eth_account.signers.local import LocalAccount
 from offchain.app.common import read_deployment, refuse_other, wanted_configuration
 from offchain.app.exposition import serve_metrics
 from offchain.batching import BatchLimits
-from offchain.catalogue import Catalogue, Listing
+from offchain.catalogue import Catalogue, listing_of
 from offchain.chain.deployment import Deployment
 from offchain.chain.gateway import Gateway, GatewaySettings, WrongChain
 from offchain.chain.sender import GWEI, TRANSACTION_GAS_CAP, FeePolicy, OperatorKeyError, load_operator
@@ -136,8 +136,7 @@ def _catalogue(core: Core) -> Catalogue:
     for asset in core.assets.values():
         catalogue.list_asset(asset)
     for market in core.markets.values():
-        state = core.market_state(market.id)
-        catalogue.list_market(Listing(market, state.status, state.halted, state.reason))
+        catalogue.list_market(listing_of(core, market))
     return catalogue
 
 

@@ -45,6 +45,7 @@ def refusal(
     return (
         _market(state, venue)
         or _form(order, venue, now_ms)
+        or (None if venue.quantity_limit is None else _beyond_limit(venue, venue.quantity_limit, order))
         or _terms(state, venue.market, account, command)
         or (None if venue.is_plain else _product(state, configuration, venue.market, order, now_ms))
         or _identity(configuration, account, nonce_key, command)
@@ -112,6 +113,14 @@ def _form(order: Order, venue: MarketState, now_ms: int) -> Rejection | None:
     if not 0 <= order.nonce <= _MAX_NONCE or order.nonce & LAST_SEQUENCE == LAST_SEQUENCE:
         return Rejection(Code.INVALID_NONCE, "nonce", f"sequence {order.sequence} cannot be settled on chain")
     return None
+
+
+def _beyond_limit(venue: MarketState, limit: int, order: Order) -> Rejection | None:
+    """Whether the order has more lots than the operator allows now."""
+    if order.quantity <= limit:
+        return None
+    detail = f"{order.quantity} lots are more than the {limit} that an order of {venue.market.symbol} may have now"
+    return Rejection(Code.INVALID_QUANTITY, "quantity", detail)
 
 
 def _terms(state: State, market: Market, account: Account | None, command: PlaceOrder) -> Rejection | None:

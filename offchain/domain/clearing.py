@@ -63,6 +63,14 @@ def has_matching_margin(position: PositionState, index: int, initial_margin_bps:
     return 2 * BPS * equity(position, index) >= abs(position.size) * index * (initial_margin_bps + margin_bps)
 
 
+def has_opening_margin(position: PositionState, index: int, opening_margin_bps: int, free: int) -> bool:
+    """Whether a position that has grown is within the operator's leverage: E(I) + free >= |s| * I * om / 1e4.
+
+    `free` is the account's micro-USDC beside the position; what is below 0 counts for nothing.
+    """
+    return BPS * (equity(position, index) + max(0, free)) >= abs(position.size) * index * opening_margin_bps
+
+
 def initial_margin_down(quantity: int, price: int, margin_bps: int) -> int:
     """m = floor(g * P * im / 1e4) in micro-USDC."""
     return quantity * price * margin_bps // BPS

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from offchain.domain import (
+    administration,
     apikeys,
     batches,
     bust,
@@ -27,6 +28,7 @@ from offchain.domain.actions import DueAction
 from offchain.domain.commands import (
     ActionEnded,
     ActionSent,
+    Administer,
     BatchClosed,
     BatchParked,
     BatchRetry,
@@ -54,13 +56,11 @@ from offchain.domain.errors import Code, Rejection
 from offchain.domain.events import (
     AccountUpdate,
     ApiKeyUpdate,
-    ArrayResult,
     BalanceUpdate,
     CommandRefused,
     DelegateUpdate,
     Event,
-    PlaceResult,
-    Result,
+    ExchangeUpdate,
 )
 from offchain.domain.fees import FeeSchedule
 from offchain.domain.mark import Quote, quote
@@ -68,6 +68,7 @@ from offchain.domain.market import Asset, Market
 from offchain.domain.oracle import OraclePrice
 from offchain.domain.order import Address, OrderStatus
 from offchain.domain.positionview import PositionView, view_position
+from offchain.domain.results import ArrayResult, PlaceResult, Result
 from offchain.domain.state import MarketState, State, Turn
 from offchain.domain.triggers import next_ready
 
@@ -92,6 +93,7 @@ _HANDLERS: dict[type, Callable[[State, Turn, Any], Result]] = {
     Bust: bust.bust,
     Configure: control.configure,
     SetStatus: control.set_status,
+    Administer: administration.administer,
     Tick: ending.tick,
     CreateApiKey: apikeys.create,
     RevokeApiKey: apikeys.revoke,
@@ -113,6 +115,10 @@ class MarketView(msgspec.Struct, frozen=True):
     status_at: int
     halted: bool
     reason: str
+    quantity_limit: int | None = None
+    """lots per order that the operator allows; None: what the registry does"""
+    opening_margin_bps: int | None = None
+    """what the operator asks of a position that grows; None: what the registry does"""
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -138,6 +144,8 @@ class Status(msgspec.Struct, frozen=True):
     diverged: str
     parked_item: int | None
     """the item for which the batch was parked, where it is known"""
+    halt: str | None = None
+    """why the operator has halted all markets, None if it has not"""
 
     @property
     def parked_batch(self) -> int:
@@ -271,7 +279,12 @@ class Core:
         """Raises KeyError for an unknown market."""
         venue = self._state.markets[market]
         reason = self._state.halt_reason(market)
-        return MarketView(venue.status, venue.status_at, reason is not None, reason or "")
+        limits = (venue.quantity_limit, venue.opening_margin_bps)
+        return MarketView(venue.status, venue.status_at, reason is not None, reason or "", *limits)
+
+    def exchange_update(self) -> ExchangeUpdate | None:
+        """What holds for all markets; None before Configure."""
+        return self._state.exchange_update() if self._state.configuration is not None else None
 
     def quote(self, market: int, now_ms: int) -> Quote:
         """What a market is worth at a time. Raises KeyError for an unknown market."""
@@ -303,6 +316,10 @@ class Core:
         """The epoch that the account's orders sign, and whether they are taken."""
         known = self._state.accounts.get(account)
         return AccountUpdate(account, known.epoch, known.is_bumping) if known else AccountUpdate(account, 0, False)
+
+    def has_funds(self, account: Address) -> bool:
+        """Whether the account has a balance or a position."""
+        return relay.has_funds(self._state, account)
 
     def action_nonces(self, account: Address) -> tuple[int, int]:
         """What the account's next signed withdrawal request, and its next signed delegate, carry."""
@@ -363,4 +380,5 @@ class Core:
             confirmed=view.confirmed,
             diverged=self._state.diverged,
             parked_item=next((halt.item for halt in outbox.halts.values()), None),
+            halt=self._state.exchange_halt,
         )

@@ -77,6 +77,10 @@ class Code(StrEnum):
     UNKNOWN_ORACLE = "unknownOracle"
     INVALID_CONFIGURATION = "invalidConfiguration"
     INVALID_BATCH = "invalidBatch"
+    INVALID_SETTING = "invalidSetting"
+    INVALID_MARKET = "invalidMarket"
+    NOT_AUDITED = "notAudited"
+    IDEMPOTENCY_KEY_REUSED = "idempotencyKeyReused"
 
 
 class Rejection(msgspec.Struct, frozen=True, array_like=True, tag="rejection"):

@@ -9,6 +9,8 @@ from __future__ import annotations
 import msgspec
 
 from offchain.domain.actions import Action, ActionStatus
+from offchain.domain.admin import Actor, Facts
+from offchain.domain.commands import AdminAction
 from offchain.domain.errors import Rejection
 from offchain.domain.fees import FeeSchedule
 from offchain.domain.market import Asset, Market
@@ -186,6 +188,32 @@ class MarketUpdate(Base, frozen=True, array_like=True, tag="marketUpdate"):
     status: int
     halted: bool
     reason: str
+    quantity_limit: int | None = None
+    """lots per order that the operator allows; None: what the registry does"""
+    opening_margin_bps: int | None = None
+    """what the operator asks of a position that grows; None: what the registry does"""
+
+
+class ExchangeUpdate(Base, frozen=True, array_like=True, tag="exchangeUpdate"):
+    """What holds for all markets: whether they are halted together, and the limits of orders."""
+
+    halted: bool
+    reason: str
+    max_open_orders: int
+    price_band_bps: int
+
+
+class AdminActed(Base, frozen=True, array_like=True, tag="adminActed"):
+    """An administrator acted, or was refused: an entry of the audit log."""
+
+    number: int
+    """of the entry, from 1"""
+    actor: Actor
+    action: AdminAction
+    before: Facts
+    after: Facts
+    rejection: Rejection | None
+    """why nothing was done; None if it was"""
 
 
 class PriceUpdate(Base, frozen=True, array_like=True, tag="priceUpdate"):
@@ -337,6 +365,8 @@ Event = (
     | BatchUpdate
     | AssetListed
     | MarketUpdate
+    | ExchangeUpdate
+    | AdminActed
     | PriceUpdate
     | MarkSample
     | FundingUpdate
@@ -352,64 +382,3 @@ Event = (
     | Ticked
     | ApiKeyUpdate
 )
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Results: what the submitter of a command is told
-# ---------------------------------------------------------------------------------------------------------------------
-
-
-class PlaceResult(Base, frozen=True, array_like=True, tag="placed"):
-    """The answer to an order, kept as the answer to the same order again."""
-
-    order_hash: OrderHash
-    status: OrderStatus
-    quantity: int
-    filled: int
-    fills: tuple[tuple[bytes, int, int], ...]
-    """(trade id, price, quantity) of the fills made on entry"""
-    rejection: Rejection | None = None
-    code: str = ""
-    """why it ended, where it neither filled nor rests"""
-    repeated: bool = False
-    """the order had been executed before; this is what was answered then"""
-    waiting: bool = False
-    """it sleeps until its trigger is reached"""
-
-
-class ArrayResult(Base, frozen=True, array_like=True, tag="placedArray"):
-    """The answer to each order of an array, in its order."""
-
-    results: list[PlaceResult]
-
-
-class CancelResult(Base, frozen=True, array_like=True, tag="canceled"):
-    order_hash: OrderHash
-    status: OrderStatus
-    market: int
-    quantity: int
-    filled: int
-
-
-class ActionResult(Base, frozen=True, array_like=True, tag="action"):
-    """How an action stands."""
-
-    id: bytes
-    status: ActionStatus
-    reason: str = ""
-    tx_hash: bytes = b""
-    repeated: bool = False
-    """it had been requested before"""
-
-
-class OrdersCanceled(Base, frozen=True, array_like=True, tag="canceledOrders"):
-    order_hashes: list[OrderHash]
-    remaining: int
-    """open orders that fit as well, for another command"""
-
-
-class Done(Base, frozen=True, array_like=True, tag="done"):
-    """The command was applied."""
-
-
-Result = PlaceResult | ArrayResult | CancelResult | OrdersCanceled | ActionResult | Done | Rejection

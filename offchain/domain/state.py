@@ -15,7 +15,7 @@ from offchain.domain.actions import Actions
 from offchain.domain.blocks import ChainView
 from offchain.domain.book import Book
 from offchain.domain.commands import Configure
-from offchain.domain.events import Event, MarketUpdate, MarkSample, OrderUpdate, Trade
+from offchain.domain.events import Event, ExchangeUpdate, MarketUpdate, MarkSample, OrderUpdate, Trade
 from offchain.domain.fees import FeeSchedule
 from offchain.domain.ledger import ClearingMarket, ClearingStatus
 from offchain.domain.market import USDC, Asset, Market, MarketStatus
@@ -23,6 +23,7 @@ from offchain.domain.oracle import MAX_INDEX, Conversion, OraclePrice, index_dow
 from offchain.domain.order import NO_EXPIRY, Address, OrderHash, OrderStatus
 from offchain.domain.outbox import Fill, Outbox
 from offchain.domain.positions import Position
+from offchain.domain.requests import Administration
 from offchain.domain.waiting import WaitingOrders
 
 _by_owner = attrgetter("address", "asset")
@@ -73,9 +74,11 @@ class MarketState:
         "market",
         "max_price_per_lot",
         "open_interest",
+        "opening_margin_bps",
         "operator_halt",
         "pool",
         "positions",
+        "quantity_limit",
         "sample",
         "status",
         "status_at",
@@ -95,6 +98,10 @@ class MarketState:
         self.status_at = 0
         self.operator_halt: str | None = None
         """the operator's reason, None while the operator lets the market trade"""
+        self.quantity_limit: int | None = None
+        """lots per order that the operator allows; None: what the registry does"""
+        self.opening_margin_bps: int | None = None
+        """what the operator asks of a position that grows; None: what the registry does"""
         self.clearing = ClearingMarket()
         """what the Clearinghouse has of it"""
         self.pool = 0
@@ -134,6 +141,7 @@ class State:
     __slots__ = (
         "accounts",
         "actions",
+        "administration",
         "api_key_ends",
         "assets",
         "chain",
@@ -141,6 +149,7 @@ class State:
         "deadlines",
         "delegations",
         "diverged",
+        "exchange_halt",
         "fee_bps",
         "fees",
         "known_orders",
@@ -186,6 +195,9 @@ class State:
         """by oracle"""
         self.diverged = ""
         """why the chain contradicts what was matched; "" while it does not"""
+        self.exchange_halt: str | None = None
+        """why the operator has halted all markets, None while it has not"""
+        self.administration = Administration()
 
     # -----------------------------------------------------------------------------------------------------------------
     # Accounts
@@ -343,6 +355,8 @@ class State:
         """Why a market does not trade although the chain would let it; None if it does."""
         if self.diverged:
             return self.diverged
+        if self.exchange_halt is not None:
+            return self.exchange_halt
         parked = self.outbox.halts.get(market)
         if parked is not None:
             return parked.reason
@@ -354,4 +368,11 @@ class State:
     def market_update(self, market: int) -> MarketUpdate:
         state = self.markets[market]
         reason = self.halt_reason(market)
-        return MarketUpdate(state.market, state.status, reason is not None, reason or "")
+        limits = (state.quantity_limit, state.opening_margin_bps)
+        return MarketUpdate(state.market, state.status, reason is not None, reason or "", *limits)
+
+    def exchange_update(self) -> ExchangeUpdate:
+        configuration, halt = self.configuration, self.exchange_halt
+        assert configuration is not None, "commands before Configure are refused"
+        limits = (configuration.max_open_orders, configuration.price_band_bps)
+        return ExchangeUpdate(halt is not None, halt or "", *limits)

@@ -6,7 +6,7 @@ Amounts are micro-USDC, prices micro-USDC per lot, quantities lots.
 from __future__ import annotations
 
 from offchain.domain.account import LiveOrder, cleared_reservation_up
-from offchain.domain.clearing import closing_quantity, fee_down, has_matching_margin
+from offchain.domain.clearing import closing_quantity, fee_down, has_matching_margin, has_opening_margin
 from offchain.domain.errors import Code, Rejection
 from offchain.domain.market import USDC
 from offchain.domain.order import Address, Order, Side
@@ -54,7 +54,7 @@ class Trial:
         after = free + leg.effect.account - fee + self._released(maker, lots)
         if after < 0 and after < free:
             return 0, "insufficientBalance"
-        if not self._is_fit(leg):
+        if not self._is_fit(leg, after):
             return 0, "insufficientMargin"
         taken = self._leg(self._holding_of(self._order.account), not is_buy, lots, price)
         self._holdings[account], self._free[account] = leg.holding, after
@@ -62,13 +62,17 @@ class Trial:
         self._take(taken, fee)
         return lots, ""
 
-    def _is_fit(self, leg: Leg) -> bool:
-        """Whether a position that grows has margin enough, as far as one can say now."""
+    def _is_fit(self, leg: Leg, free: int) -> bool:
+        """Whether a position that grows has margin enough, as far as one can say now; `free` is what is left beside
+        it."""
         if self._index is None or not leg.effect.grown:
             return True
         terms = self._venue.market.terms
         margins = (terms.initial_margin_bps, terms.maintenance_margin_bps)
-        return has_matching_margin(leg.effect.position, self._index, *margins)
+        if not has_matching_margin(leg.effect.position, self._index, *margins):
+            return False
+        opening = self._venue.opening_margin_bps
+        return opening is None or has_opening_margin(leg.effect.position, self._index, opening, free)
 
     def refusal(self, will_rest: int) -> Rejection | None:
         """Why the taker cannot have these fills and let `will_rest` lots rest; None if it can."""
@@ -88,7 +92,7 @@ class Trial:
         self._lowest = min(self._lowest, self._total)
         if self._refusal is not None:
             return
-        if not self._is_fit(leg):
+        if not self._is_fit(leg, self._free_of(self._order.account) + self._total):
             detail = f"at these prices and the index {self._index} the position has less margin than a match needs"
             self._refusal = Rejection(Code.INSUFFICIENT_MARGIN, "quantity", detail)
         elif self._pool < 0:

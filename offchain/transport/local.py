@@ -14,8 +14,9 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from offchain.domain.commands import Command
-from offchain.domain.events import Result
+from offchain.domain.commands import Command, is_bare
+from offchain.domain.errors import Code, Rejection
+from offchain.domain.results import Result
 from offchain.ports import CoreStatus, Ingress, Overloaded, Record, Unavailable
 from offchain.transport.frames import (
     REPLIES,
@@ -47,6 +48,8 @@ WRITE_LIMIT = 8 * 1024 * 1024
 
 MAX_SOCKET_PATH = 103
 """bytes of a Unix socket's path that every system takes"""
+
+_UNAUDITED = Rejection(Code.NOT_AUDITED, "", "this command comes only with its entry in the audit log: Administer")
 
 log = structlog.get_logger(__name__)
 
@@ -220,7 +223,9 @@ class _Connection:
 
     async def _answer(self, request: Submit | AskStatus) -> None:
         try:
-            if isinstance(request, Submit):
+            if isinstance(request, Submit) and is_bare(request.command):
+                self._reply(Answer(request.id, _UNAUDITED))
+            elif isinstance(request, Submit):
                 self._reply(Answer(request.id, await self._ingress.submit(request.command, request.timeout_ms)))
             else:
                 self._reply(StatusAnswer(request.id, await self._status()))

@@ -8,9 +8,10 @@ from typing import Any
 
 from offchain.domain import events as e
 from offchain.domain.actions import OPERATOR
-from offchain.domain.commands import Command, PlaceArray, PlaceOrder
+from offchain.domain.commands import Command, PlaceArray, PlaceOrder, Tick
 from offchain.domain.order import Address, OrderHash
 from offchain.ports import Record
+from offchain.views.admin import AdminWriter
 from offchain.views.candles import CandleWriter
 from offchain.views.marks import MarkWriter
 from offchain.views.schema import ACTIONS, ASSETS, CONVERSIONS, EVENTS, MARKETS, ORDERS, TRIGGERS
@@ -47,6 +48,8 @@ class Projection:
         self._run = connection.execute
         self._run_many = connection.executemany
         self._candles = CandleWriter(connection)
+        self._admin = AdminWriter(connection)
+        self._command: Command = Tick()
         self._marks = MarkWriter(connection)
         self._time_ms = 0
         self._placed: dict[OrderHash, PlaceOrder] = {}
@@ -73,6 +76,7 @@ class Projection:
             e.BatchUpdate: self._batch,
             e.AssetListed: self._asset,
             e.MarketUpdate: self._market,
+            e.AdminActed: self._acted,
             e.MarkSample: self._mark_sample,
             e.FundingUpdate: self._funding,
             e.BlockApplied: self._block,
@@ -92,6 +96,7 @@ class Projection:
         self._time_ms = record.time_ms
         seq = record.first
         for command, happened in zip(record.commands, record.events, strict=True):
+            self._command = command
             self._take(command)
             for event in happened:
                 handler = self._handlers.get(type(event))
@@ -276,10 +281,14 @@ class Projection:
         row = (event.number, event.status, event.first, event.last, event.matched_at, event.tx_hash, event.gas_used)
         sql = "INSERT OR REPLACE INTO settlement_batches VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
         self._run(sql, (*row, event.reason, self._time_ms))
+        self._admin.batch(event, self._command, self._time_ms)
         accounts = "SELECT maker FROM trades WHERE item BETWEEN ? AND ?"
         accounts = f"{accounts} UNION SELECT taker FROM trades WHERE item BETWEEN ? AND ?"
         items = (event.first, event.last)
         self._tell(seq, event, *(account for (account,) in self._run(accounts, (*items, *items))))
+
+    def _acted(self, seq: int, event: e.AdminActed) -> None:
+        self._admin.acted(seq, event, self._time_ms)
 
     def _release_items(self, number: int) -> None:
         """Items that the batch held before; a batch that is closed again may hold fewer."""

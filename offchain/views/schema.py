@@ -17,9 +17,9 @@ from offchain.domain.market import Asset, Market
 from offchain.domain.oracle import Conversion
 from offchain.domain.order import Order, OrderStatus, Trigger
 from offchain.ports import ActionRow, ApiKeyRow, BatchRow, DepositRow, OrderRow, TradeRow, WithdrawalRow
-from offchain.views import candles, marks
+from offchain.views import admin, candles, marks
 
-SCHEMA_VERSION = 10
+SCHEMA_VERSION = 11
 """Raise it with every change below: older files are emptied and filled again from the journal."""
 
 ORDERS = Codec[Order](Order)
@@ -94,6 +94,7 @@ TABLES = {
     "account_events": """(
         account BLOB NOT NULL, seq INTEGER NOT NULL, event BLOB NOT NULL, PRIMARY KEY (account, seq)
     ) WITHOUT ROWID""",
+    **admin.TABLES,
 }
 
 INDEXES = {
@@ -110,6 +111,7 @@ INDEXES = {
     "withdrawals_account": "withdrawals (account, id)",
     "withdrawals_open": "withdrawals (kind, id) WHERE status = 'requested'",
     "withdrawals_item": "withdrawals (item) WHERE status = 'releasing'",
+    **admin.INDEXES,
 }
 
 ORDER_COLUMNS = (

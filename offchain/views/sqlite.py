@@ -19,9 +19,12 @@ from offchain.domain.order import Address, OrderHash, OrderStatus
 from offchain.ports import (
     ActionRow,
     ApiKeyRow,
+    AuditQuery,
+    AuditRow,
     BatchRow,
     BlockRef,
     CandleRow,
+    DeadLetterRow,
     DepositRow,
     FundingRow,
     ItemRow,
@@ -34,7 +37,7 @@ from offchain.ports import (
     TradeRow,
     WithdrawalRow,
 )
-from offchain.views import candles, marks, schema
+from offchain.views import admin, candles, marks, schema
 from offchain.views.projection import Projection
 from offchain.views.schema import (
     ACTION_COLUMNS,
@@ -216,6 +219,22 @@ class SqliteViews:
         sql = f"SELECT {BATCH_COLUMNS} FROM settlement_batches WHERE number = ?"
         rows = await self._rows(schema.batch_row, sql, number)
         return rows[0] if rows else None
+
+    async def dead_letters(self, before: int | None, limit: int) -> Page[DeadLetterRow]:
+        """Newest first. Raises ValueError for a limit outside 1..MAX_PAGE."""
+        sql = f"SELECT {admin.LETTER_COLUMNS} FROM dead_letters WHERE id < ? ORDER BY id DESC LIMIT ?"
+        return await self._page(admin.letter_row, sql, [_before(before)], limit)
+
+    async def dead_letter(self, number: int) -> DeadLetterRow | None:
+        """The letter with this number, if there ever was one."""
+        sql = f"SELECT {admin.LETTER_COLUMNS} FROM dead_letters WHERE id = ?"
+        rows = await self._rows(admin.letter_row, sql, number)
+        return rows[0] if rows else None
+
+    async def admin_audit(self, query: AuditQuery, before: int | None, limit: int) -> Page[AuditRow]:
+        """Newest first. Raises ValueError for a limit outside 1..MAX_PAGE."""
+        sql, values = admin.audit_query(query, _before(before))
+        return await self._page(admin.audit_row, sql, values, limit)
 
     async def withdrawals(self, account: Address, limit: int) -> list[WithdrawalRow]:
         """Newest request first. Raises ValueError for a limit outside 1..MAX_PAGE."""

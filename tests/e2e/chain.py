@@ -96,6 +96,23 @@ class Chain:
         assert receipt["status"] == 1
         return receipt
 
+    def send_raw(self, sender: LocalAccount, to: str, data: str) -> TxReceipt:
+        """Send calldata to an address and wait for its receipt."""
+        transaction = {
+            "from": sender.address,
+            "to": web3.Web3.to_checksum_address(to),
+            "data": data,
+            "nonce": self._web3.eth.get_transaction_count(sender.address),
+            "chainId": self._web3.eth.chain_id,
+            "maxFeePerGas": 10**11,
+            "maxPriorityFeePerGas": 10**9,
+            "gas": 2_000_000,
+        }
+        sent = self._web3.eth.send_raw_transaction(sender.sign_transaction(transaction).raw_transaction)
+        receipt = self._web3.eth.wait_for_transaction_receipt(sent, timeout=60, poll_latency=0.02)
+        assert receipt["status"] == 1
+        return receipt
+
     def receipt(self, tx_hash: str) -> TxReceipt:
         return self._web3.eth.get_transaction_receipt(tx_hash)  # type: ignore[arg-type]
 

@@ -187,6 +187,12 @@ def charge_account(request: web.Request, budget: str, account: Address, cost: in
     _charge(request, request.app[DESK].charge(budget, account, cost), "this account")
 
 
+def charge_all(request: web.Request, budget: str) -> None:
+    """Charge a budget that all accounts share. ProblemError if it is used up."""
+    app = request.app
+    _charge(request, app[LIMITS].use_all(budget, app[STATE].monotonic()), "all accounts together")
+
+
 def _charge(request: web.Request, use: Use | None, whose: str) -> None:
     if use is not None:
         request[USES].append(use)

@@ -28,6 +28,8 @@ async def get_status(request: web.Request) -> web.Response:
         parked_batch=core.parked_batch or None,
         parked_reason=core.batch_reason if core.parked_batch else "",
         diverged=core.diverged,
+        halted=core.halt is not None,
+        halt_reason=core.halt or "",
         block=core.head_number if core.head_number >= 0 else None,
         block_seen_at=core.head_seen_ms if core.head_number >= 0 else None,
         batches=[request.app[PRESENT].batch(row) for row in batches],
@@ -42,8 +44,10 @@ async def live(request: web.Request) -> web.Response:
 
 async def ready(request: web.Request) -> web.Response:
     """GET /readyz: whether traffic should come, and why not"""
-    reasons = (await readiness.read(request.app)).reasons
-    return answer(http.Readiness(ready=not reasons, reasons=reasons), 503 if reasons else 200)
+    reading = await readiness.read(request.app)
+    reasons = reading.reasons
+    body = http.Readiness(ready=not reasons, reasons=reasons, notes=reading.notes)
+    return answer(body, 503 if reasons else 200)
 
 
 async def get_metrics(request: web.Request) -> web.Response:
@@ -82,6 +86,7 @@ def _set_gauges(app: web.Application, reading: readiness.Reading) -> None:
     metrics.settler_lag.set((now_ms - oldest_ms) / 1000)
     metrics.parked.set(core.parked_batch)
     metrics.diverged.set(bool(core.diverged))
+    metrics.halted.set(core.halt is not None)
     if core.head_number >= 0:
         metrics.head.set(core.head_number)
         metrics.head_age.set((now_ms - core.head_seen_ms) / 1000)

@@ -314,6 +314,10 @@ class MarketInfo(Base, frozen=True):
     """null of other kinds"""
     margined: Margined | None = None
     """of a perpetual or a future; null of other kinds"""
+    quantity_limit: str | None = None
+    """base units that an order may have now, where the operator has set less than `maxQuantity`"""
+    opening_margin_bps: int | None = None
+    """what a position that grows needs, with what the account has free, where the operator has set a leverage"""
 
 
 class SigningDomain(Base, frozen=True):
@@ -445,6 +449,9 @@ class Status(Base, frozen=True):
     parked_reason: str
     diverged: str
     """how the chain contradicts what was matched; "" while it does not"""
+    halted: bool
+    """all markets are halted by the operator"""
+    halt_reason: str
     block: int | None
     block_seen_at: int | None
     batches: list[BatchInfo]
@@ -454,3 +461,5 @@ class Status(Base, frozen=True):
 class Readiness(Base, frozen=True):
     ready: bool
     reasons: list[str]
+    notes: list[str]
+    """what keeps no traffic away, such as a halt: cancels and reads work"""

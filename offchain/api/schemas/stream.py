@@ -329,6 +329,17 @@ class Subscribed(Base, frozen=True):
     """last event that the stream had seen"""
 
 
+class AdminSignedIn(Base, frozen=True):
+    """Acknowledges `signIn` with an administrator's token."""
+
+    op: str
+    id: str | int | None
+    subject: str
+    roles: list[str]
+    expires_at: int
+    """when the token ends, and with it the channels `admin.…`"""
+
+
 class SignedIn(Base, frozen=True):
     """Acknowledges `signIn`: the socket speaks for the account until it is closed, with 4001 when the token ends."""
 

@@ -14,7 +14,7 @@ from typing import Any, get_args
 import msgspec
 
 from offchain.api.closing import CloseCode
-from offchain.api.schemas import stream
+from offchain.api.schemas import admin, stream
 from offchain.api.spec.fields import ADDRESS
 from offchain.api.spec.schemas import components
 
@@ -34,6 +34,7 @@ CHANNELS: dict[str, Channel] = {
         "What a client asks for, and the answers. A refusal closes nothing.",
         (
             stream.SignedIn,
+            stream.AdminSignedIn,
             stream.Subscribed,
             stream.Placed,
             stream.PlacedArray,
@@ -88,10 +89,17 @@ CHANNELS: dict[str, Channel] = {
         get_args(stream.TraderMessage),
         parameters=("address",),
     ),
+    "admin": Channel(
+        "admin.{scope}",
+        "Whether markets trade, and their limits, as they change; for who has signed in as an administrator.",
+        get_args(admin.AdminMessage),
+        parameters=("scope",),
+    ),
 }
 
 _PARAMETERS = {
     "symbol": {"description": "of a market, such as `BTC-USDC`"},
+    "scope": {"description": "`*`, or the symbol of a market"},
     "address": {"description": f"of an account: `{ADDRESS['pattern']}`"},
 }
 

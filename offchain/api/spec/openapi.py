@@ -9,7 +9,9 @@ from typing import Any
 import msgspec
 
 from offchain.api.problems import CONTENT_TYPE, Problem
-from offchain.api.spec.operations import OPERATIONS, Operation, Parameter
+from offchain.api.spec.operation import SECURITY, Operation
+from offchain.api.spec.operations import OPERATIONS
+from offchain.api.spec.parameters import Parameter
 from offchain.api.spec.schemas import components
 
 JSON = "application/json"
@@ -37,13 +39,7 @@ def openapi() -> dict[str, Any]:
         "components": {
             "schemas": schemas,
             "responses": {"Problem": _problem(by_type[Problem])},
-            "securitySchemes": {
-                "bearer": {
-                    "type": "http",
-                    "scheme": "bearer",
-                    "description": "The token of a session, or the secret of an API key.",
-                }
-            },
+            "securitySchemes": {name: dict(scheme) for name, scheme in SECURITY.items()},
         },
     }
 
@@ -66,7 +62,7 @@ def _operation(operation: Operation, by_type: dict[Any, dict[str, Any]]) -> dict
         described["parameters"] = [_parameter(each) for each in operation.parameters]
     if operation.scope is not None:
         # The scopes of a scheme that is not OAuth are informative, as OpenAPI 3.1 says.
-        described["security"] = [{"bearer": [operation.scope] if operation.scope else []}]
+        described["security"] = [{operation.scheme: [operation.scope] if operation.scope else []}]
     if operation.body is not None:
         described["requestBody"] = {"required": True, "content": {JSON: {"schema": by_type[operation.body]}}}
     return described

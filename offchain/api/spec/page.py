@@ -10,6 +10,7 @@ from typing import Any
 
 from offchain.api.spec.asyncapi import asyncapi
 from offchain.api.spec.openapi import openapi
+from offchain.api.spec.operation import ADMIN
 
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #1d2433; }
@@ -63,8 +64,10 @@ def _operation(method: str, path: str, operation: Mapping[str, Any]) -> Iterator
     yield f'<h3 id="{anchor}"><code class="method">{method.upper()}</code> <code>{escape(path)}</code></h3>'
     yield f"<p>{_text(operation['summary'])}. {_text(operation.get('description', ''))}</p>"
     for requirement in operation.get("security", ()):
-        scopes = "".join(f" with the scope <code>{escape(scope)}</code>" for scope in requirement["bearer"])
-        yield f"<p>Needs a token{scopes}.</p>"
+        for scheme, scopes in requirement.items():
+            whose, kind = ("an administrator's", "role") if scheme == ADMIN else ("a", "scope")
+            needed = "".join(f" with the {kind} <code>{escape(scope)}</code>" for scope in scopes)
+            yield f"<p>Needs {whose} token{needed}.</p>"
     rows = [
         (parameter["name"], f"{parameter['in']}{', required' if parameter['required'] else ''}",
          _type(parameter["schema"]), _text(parameter["description"]))

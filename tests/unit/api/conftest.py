@@ -9,18 +9,31 @@ from aiohttp.test_utils import TestClient, TestServer
 from offchain.api.state import ApiSettings
 from tests.unit.api.exchange import Exchange, Trader, bearer
 from tests.unit.api.sockets import Connect, Socket
+from tests.utils.identity import Provider, create_settings
 
 Api = TestClient
 CreateExchange = Callable[..., Awaitable[Exchange]]
 
 
-@pytest.fixture
-async def create_exchange(tmp_path: Path) -> AsyncIterator[CreateExchange]:
-    """Starts an exchange; `opened=False` leaves it without configuration and markets."""
-    running: list[Exchange] = []
+@pytest.fixture(scope="session")
+def provider() -> Provider:
+    """Whose tokens are administrators' here; it is never rotated."""
+    return Provider()
 
-    async def create(settings: ApiSettings | None = None, *, opened: bool = True) -> Exchange:
-        exchange = Exchange(tmp_path / str(len(running)), settings or ApiSettings())
+
+@pytest.fixture
+async def create_exchange(tmp_path: Path, provider: Provider) -> AsyncIterator[CreateExchange]:
+    """Starts an exchange; `opened=False` leaves it without configuration and markets, `administered=False` without
+    administrators."""
+    running: list[Exchange] = []
+    keys = tmp_path / "jwks.json"
+    keys.write_bytes(provider.jwks())
+
+    async def create(
+        settings: ApiSettings | None = None, *, opened: bool = True, administered: bool = True
+    ) -> Exchange:
+        admin = create_settings(keys) if administered else None
+        exchange = Exchange(tmp_path / str(len(running)), settings or ApiSettings(), admin)
         running.append(exchange)
         await exchange.start()
         if opened:

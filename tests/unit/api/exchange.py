@@ -12,6 +12,7 @@ from typing import Any
 
 from aiohttp.test_utils import TestClient
 
+from offchain.api.admin.settings import AdminSettings
 from offchain.api.app import init_app
 from offchain.api.keys import CREDENTIALS
 from offchain.api.state import ApiSettings, ApiState, Health
@@ -29,9 +30,9 @@ from offchain.domain.commands import (
     PlaceOrder,
 )
 from offchain.domain.core import Core
-from offchain.domain.events import Result
 from offchain.domain.market import USDC, Asset, Market, MarketStatus
 from offchain.domain.order import NO_EXPIRY, Order, Side, TimeInForce
+from offchain.domain.results import Result
 from offchain.metrics import CoreMetrics
 from offchain.ports import Record
 from offchain.replica import Replica
@@ -201,7 +202,7 @@ def create_body(trader: Trader, order: Order | None = None, **changes: Any) -> d
 class Exchange:
     """Everything behind the interface."""
 
-    def __init__(self, path: Path, settings: ApiSettings) -> None:
+    def __init__(self, path: Path, settings: ApiSettings, admin: AdminSettings | None = None) -> None:
         self.clock = FixedClock()
         self.journal = MemoryJournal()
         self.core = Core()
@@ -236,6 +237,7 @@ class Exchange:
             settings=settings,
             metrics=self.metrics,
             monotonic=lambda: self.clock.ms / 1000,
+            admin=admin,
         )
         self.app = init_app(self.state)
 

@@ -90,6 +90,8 @@ async def test_markets_say_what_is_signed_and_how(api: Api) -> None:
         "tradingEnds": None,
         "option": None,
         "margined": None,
+        "quantityLimit": None,
+        "openingMarginBps": None,
     }
 
 

@@ -12,10 +12,12 @@ import pytest
 
 from offchain.api.routes import ROUTES, documented
 from offchain.api.spec.asyncapi import CHANNELS, asyncapi
-from offchain.api.spec.operations import OPERATIONS, Operation
+from offchain.api.spec.operation import ADMIN, Operation
+from offchain.api.spec.operations import OPERATIONS
 from tests.unit.api.conftest import Api
-from tests.unit.api.exchange import BTC_USDC, MAKER, TAKER, bearer, create_body, create_order
+from tests.unit.api.exchange import BTC_USDC, MAKER, NOW_MS, TAKER, bearer, create_body, create_order
 from tests.unit.api.sockets import Connect
+from tests.utils.identity import MANAGERS, OPERATORS, Provider
 
 READS = [each for each in OPERATIONS if each.method == "GET" and each.path.startswith("/v1/") and each.tag != "stream"]
 DESCRIBED = [each for each in READS if each.tag != "documents"]
@@ -28,6 +30,12 @@ async def document(api: Api, path: str) -> dict[str, Any]:
     return body
 
 
+def administrator(provider: Provider) -> dict[str, str]:
+    """Of somebody who may do everything."""
+    token = provider.token(NOW_MS // 1000, OPERATORS, MANAGERS, exp=NOW_MS // 1000 + 3_600)
+    return {"Authorization": f"Bearer {token}"}
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # HTTP
 # ---------------------------------------------------------------------------------------------------------------------
@@ -38,9 +46,12 @@ def test_every_route_is_described_and_no_other() -> None:
 
 
 @pytest.mark.parametrize("operation", DESCRIBED, ids=lambda each: each.id)
-async def test_handlers_take_the_parameters_that_are_described(api: Api, operation: Operation) -> None:
+async def test_handlers_take_the_parameters_that_are_described(
+    api: Api, operation: Operation, provider: Provider
+) -> None:
     path = operation.path.replace("{symbol}", BTC_USDC.symbol).replace("{id}", "0x" + "11" * 32)
-    response = await api.get(path, params={"unheardOf": "1"})
+    headers = administrator(provider) if operation.scheme == ADMIN else None
+    response = await api.get(path, params={"unheardOf": "1"}, headers=headers)
     problem = await response.json()
     assert (response.status, problem["code"]) == (400, "unknownParameter")
     found = re.search(r"there are: (.*)$", problem["detail"])
@@ -88,7 +99,8 @@ CHECKS = (
 )
 
 
-async def test_schemathesis_finds_nothing(api: Api, tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_administrator", [False, True], ids=["trader", "administrator"])
+async def test_schemathesis_finds_nothing(api: Api, tmp_path: Path, provider: Provider, is_administrator: bool) -> None:
     """The service is driven by the document alone, with what it allows and with what it does not.
 
     Whether a signed body is accepted depends on its signature, so that what is allowed may be refused. The token is a
@@ -106,7 +118,9 @@ async def test_schemathesis_finds_nothing(api: Api, tmp_path: Path) -> None:
     command += [str(api.server.make_url("/v1/openapi.json")), "--checks", CHECKS, "--max-examples", "15"]
     command += ["--seed", "1", "--generation-database", "none", "--no-color"]
     command += ["--exclude-path", "/v1/ws", "--exclude-path", "/v1/auth/sessions/current"]
-    command += ["--header", f"Authorization: {bearer(api, MAKER)['Authorization']}"]
+    command += ["--include-path-regex" if is_administrator else "--exclude-path-regex", "^/v1/admin"]
+    headers = administrator(provider) if is_administrator else bearer(api, MAKER)
+    command += ["--header", f"Authorization: {headers['Authorization']}"]
     process = await asyncio.create_subprocess_exec(
         *command, cwd=tmp_path, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )

@@ -16,8 +16,6 @@ def body_of(key: int, trader: Trader = MAKER, unsigned: dict[str, Any] | None = 
     return create_body(trader, create_order(trader, **{"nonce": key << 32} | changes), **(unsigned or {}))
 
 
-TICK = BTC_USDC.tick_per_lot
-
 STOP = {"trigger": "stop", "triggerPrice": "96000"}
 
 
@@ -57,7 +55,7 @@ async def test_a_stop_waits_and_then_works(exchange: Exchange, api: Api, connect
     assert triggered["data"] == {"orderId": placed["orderId"], "market": "BTC-USDC", "price": "96000"}
     order = await shown(api, placed["orderId"])
     assert (order["status"], order["trigger"]["triggeredAt"]) == ("open", exchange.clock.ms)
-    assert [(price // TICK, lots) for price, lots in exchange.core.depth(BTC_USDC.id, Side.BUY, 1)] == [(9_700, 50_000)]
+    assert exchange.core.depth(BTC_USDC.id, Side.BUY, 1) == [(970_000, 50_000)]
 
 
 async def test_what_is_due_on_entry_says_when(exchange: Exchange, api: Api) -> None:

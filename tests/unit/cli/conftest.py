@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from structlog.testing import capture_logs
 
 from offchain.cli.main import main
-from tests.unit.api.conftest import Api, api, create_api, create_exchange, exchange  # noqa: F401
+from tests.unit.api.conftest import Api, api, create_api, create_exchange, exchange, provider  # noqa: F401
 from tests.unit.api.exchange import Trader
 
 Run = Callable[..., Awaitable[Result]]

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from offchain.client import Client
-from tests.unit.api.conftest import Api, api, create_api, create_exchange, exchange
+from tests.unit.api.conftest import Api, api, create_api, create_exchange, exchange, provider
 from tests.unit.api.exchange import Trader
 
-__all__ = ["api", "create_api", "create_exchange", "exchange"]  # fixtures of the interface's tests
+__all__ = ["api", "create_api", "create_exchange", "exchange", "provider"]  # fixtures of the interface's tests
 
 CreateClient = Callable[..., Awaitable[Client]]
 

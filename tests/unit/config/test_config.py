@@ -5,11 +5,17 @@ from __future__ import annotations
 import tomllib
 from pathlib import Path
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 
 from offchain.__main__ import main
+from offchain.api.admin.settings import Role
+from offchain.app.common import refuse_other
+from offchain.app.core import admin_settings
 from offchain.config import Config, ConfigError, load, load_secrets, unknown_variables, variable
+from offchain.domain.commands import Configure
+from offchain.process import StartRefused
 
 SECRET = "0x" + "5e" * 32
 
@@ -55,6 +61,68 @@ def test_mistakes_name_field_reason_and_source(monkeypatch, create_file, given, 
         monkeypatch.setenv(name, value)
     with pytest.raises(ConfigError, match=message):
         load(given, create_file(text))
+
+
+KEYS = {"admin_jwks_url": "https://id.example/jwks", "admin_issuer": "https://id.example", "admin_audience": "x"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"admin_jwks_file": "keys.json"}, "admin_jwks_url and admin_jwks_file: give one"),
+        ({"admin_issuer": None}, "admin_issuer: needed"),
+        ({"admin_issuer": None, "admin_audience": None}, "admin_issuer and admin_audience: needed"),
+        ({"admin_jwks_url": None}, "admin_jwks_url or admin_jwks_file: needed"),
+        ({"admin_jwks_url": "http://id.example/jwks"}, "admin_jwks_url: .*must start with https"),
+        ({"admin_jwks_url": "ftp://localhost/jwks"}, "admin_jwks_url: .*must start with https"),
+        ({"admin_max_token_seconds": "59"}, "admin_max_token_seconds: "),
+    ],
+)
+def test_administration_is_configured_whole_or_not_at_all(changes, message):
+    given = {name: value for name, value in (KEYS | changes).items() if value is not None}
+    with pytest.raises(ConfigError, match=message):
+        load(given, None)
+
+
+def test_administrators_are_those_whom_the_settings_name():
+    assert admin_settings(load({}, None)) is None
+    config = load(KEYS | {"admin_operator_groups": " ops, on-call,", "admin_manager_groups": ""}, None)
+    settings = admin_settings(config)
+    assert settings is not None
+    assert (settings.issuer, settings.audience, settings.jwks_url) == (
+        "https://id.example",
+        "x",
+        KEYS["admin_jwks_url"],
+    )
+    assert settings.groups == {
+        Role.VIEWER: {"crosspoint-viewers"},
+        Role.OPERATOR: {"ops", "on-call"},
+        Role.MANAGER: frozenset(),
+    }
+    assert load(KEYS | {"admin_jwks_url": "http://127.0.0.1:8180/jwks"}, None).admin_jwks_url is not None
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# A start with other settings than the journal's
+# ---------------------------------------------------------------------------------------------------------------------
+
+STORED = Configure(31_337, b"\x01" * 20, 50, 1)
+
+
+@pytest.mark.parametrize("change", [{"chain_id": 1}, {"confirmations": 2}, {"window": 60}, {"max_head_age_ms": 9}])
+def test_what_is_fixed_refuses_the_start(change):
+    with pytest.raises(StartRefused, match=f"{next(iter(change))}: the journal began with"):
+        refuse_other(STORED, msgspec.structs.replace(STORED, **change))
+
+
+def test_what_administrators_change_is_theirs(capsys):
+    """A start with another limit neither undoes theirs nor is refused, and says so."""
+    refuse_other(STORED, STORED)
+    assert capsys.readouterr().out == ""
+    refuse_other(msgspec.structs.replace(STORED, max_open_orders=7, price_band_bps=100), STORED)
+    said = capsys.readouterr().out
+    assert "max_open_orders" in said
+    assert "price_band_bps" in said
 
 
 def test_missing_file_is_named(tmp_path):

@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from offchain.domain.commands import Bust, Command, Tick
+from offchain.domain.actions import OPERATOR, SetMarketStatus
+from offchain.domain.admin import Actor
+from offchain.domain.commands import AdminAction, Administer, BatchRetry, Bust, Command, RequestAction, SetStatus, Tick
 from offchain.domain.core import Core
-from offchain.domain.errors import Rejection
-from offchain.domain.events import Done, Result
+from offchain.domain.errors import Code, Rejection
+from offchain.domain.results import Done, Result
 from offchain.ports import CoreStatus, Overloaded, Unavailable
 from offchain.transport.frames import MAX_FRAME, FrameError
 from offchain.transport.local import LocalFeed, LocalIngress, LocalServer, socket_address
@@ -64,6 +66,10 @@ async def client(tmp_path: Path) -> AsyncIterator[LocalIngress]:
     await client.close()
 
 
+def administer(action: AdminAction) -> Administer:
+    return Administer(Actor("console", "tester", [], "", ""), action)
+
+
 async def until(condition) -> None:
     for _ in range(1_000):
         if condition():
@@ -75,7 +81,7 @@ async def until(condition) -> None:
 async def test_commands_reach_the_core_and_results_return(server, client, ingress):
     assert await client.submit(Tick(), 1_000) == Done()
     ingress.answer = Rejection("unknownFill", "", "no such fill")
-    command = Bust([b"\x01" * 32], "test")
+    command = administer(Bust([b"\x01" * 32], "test"))
     assert await client.submit(command, 1_000) == ingress.answer
     assert ingress.taken == [Tick(), command]
 
@@ -85,9 +91,27 @@ async def test_status_is_told(server, client):
 
 
 async def test_order_of_submission_is_kept(server, client, ingress):
-    commands = [Bust([], str(number)) for number in range(200)]
+    commands = [administer(Bust([], str(number))) for number in range(200)]
     await asyncio.gather(*(client.submit(command, 2_000) for command in commands))
     assert ingress.taken == commands
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        SetStatus(1, True, "test"),
+        BatchRetry(1),
+        Bust([bytes(32)], "test"),
+        RequestAction(bytes(32), OPERATOR, SetMarketStatus(1, 2), 0),
+    ],
+)
+async def test_what_only_administrators_do_needs_its_entry(server, client, ingress, action):
+    refusal = await client.submit(action, 1_000)
+    assert isinstance(refusal, Rejection)
+    assert refusal.code == Code.NOT_AUDITED
+    assert ingress.taken == []
+    assert await client.submit(administer(action), 1_000) == Done()
+    assert ingress.taken == [administer(action)]
 
 
 async def test_refusals_keep_their_kind(server, client, ingress):
