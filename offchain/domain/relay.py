@@ -29,6 +29,7 @@ from offchain.domain.actions import (
     kind_of,
 )
 from offchain.domain.admission import not_delegate
+from offchain.domain.batch import RESERVED_KEY
 from offchain.domain.blocks import BatchEntry
 from offchain.domain.commands import ActionEnded, ActionSent, RequestAction
 from offchain.domain.errors import Code, Rejection
@@ -41,9 +42,6 @@ from offchain.domain.state import State, Turn
 
 INSTRUMENT = 2
 """The kind of withdrawal that pays a synth, as in `IWithdrawalQueue.Kind`."""
-
-RESERVED_KEY = 2**32 - 1
-"""The nonce key of forced orders in derivative markets."""
 
 MAX_AMOUNT = 2**128 - 1
 """Of a withdrawal request, as the queue stores it."""
