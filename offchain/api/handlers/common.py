@@ -39,7 +39,10 @@ async def read_body(request: web.Request, largest: int | None = None) -> bytes:
         raise ProblemError(ApiCode.UNSUPPORTED_MEDIA_TYPE, detail, "Content-Type")
     if "Content-Encoding" in request.headers:
         raise ProblemError(ApiCode.UNSUPPORTED_MEDIA_TYPE, "send the body without compression", "Content-Encoding")
-    raw = await (request.read() if request.content.is_eof() else _arriving(request))
+    content = request.content
+    # Few bodies are larger than a packet: most have arrived with the header.
+    has_arrived = content.is_eof() and content.exception() is None
+    raw = content.read_nowait() if has_arrived else await _arriving(request)
     largest = largest or request.app[STATE].settings.max_body_bytes
     if len(raw) > largest:
         raise ProblemError(ApiCode.BODY_TOO_LARGE, f"the body has more than {largest} bytes")
@@ -47,7 +50,7 @@ async def read_body(request: web.Request, largest: int | None = None) -> bytes:
 
 
 async def _arriving(request: web.Request) -> bytes:
-    """A body that is still under way, as most are not: few are larger than a packet."""
+    """A body that is still under way."""
     timeout_ms = request.app[STATE].settings.body_timeout_ms
     try:
         async with asyncio.timeout(timeout_ms / 1000):

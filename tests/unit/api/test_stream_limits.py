@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from aiohttp import WSMsgType
 
+from offchain.api import connection as connection_module
 from offchain.api import websocket as websocket_module
 from offchain.api.state import ApiSettings
 from tests.unit.api.conftest import Api
@@ -104,7 +105,7 @@ async def test_what_waits_for_a_lagging_peer_is_sent_later(
     await socket.next()
     (connection,) = exchange.app[websocket_module.LIFE].connections
     with monkeypatch.context() as lagging:
-        lagging.setattr(websocket_module, "WRITE_BUFFER", -1)  # whatever waits is too much
+        lagging.setattr(connection_module, "WRITE_BUFFER", -1)  # whatever waits is too much
         connection.offer(b"first")
         connection.offer(b"second")
         assert await socket.is_silent()

@@ -11,8 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from offchain import intake
-from offchain.intake import IntakeError, decode_object
+from offchain.intake import IntakeError, bodies, decode_object
 
 NAMES = st.sampled_from(["a", "b", "op", 'quo"te', "co:lon", "é"])
 TEXTS = st.sampled_from(["", "x", "1:2", "[{", "\\", '"', "\ud800", "\n", "ü", "::::"])
@@ -50,7 +49,7 @@ class Refusing:
 
 
 def careful_outcome(raw: bytes) -> object:
-    with mock.patch.object(intake, "_FAST_JSON", Refusing()):
+    with mock.patch.object(bodies, "_FAST_JSON", Refusing()):
         return outcome(raw)
 
 
@@ -75,7 +74,7 @@ def test_damaged_bytes_too(text: str, at: int, inserted: bytes) -> None:
 
 
 def test_a_plain_body_is_decoded_once() -> None:
-    with mock.patch.object(intake, "_JSON", Refusing()):
+    with mock.patch.object(bodies, "_JSON", Refusing()):
         assert decode_object(b'{"a": "1", "b": {"c": [1, 2]}}') == {"a": "1", "b": {"c": [1, 2]}}
         with pytest.raises(IntakeError):
             decode_object(b'{"a": 1, "a": 1}')
