@@ -73,6 +73,10 @@ class BlockingClient:
         """The channel of this client's account."""
         return self._client.trader_channel
 
+    def is_open(self, order_id: str) -> bool:
+        """Whether an order of this client is open, as far as answers and subscriptions have told."""
+        return self._client.is_open(order_id)
+
     def subscribe(self, *channels: str) -> Iterator[Message]:
         """Messages of `channels`, across lost connections; leave the loop, and the subscription ends."""
         stream = self._client.subscribe(*channels)
@@ -100,6 +104,7 @@ class BlockingClient:
     replace = _blocking(Client.replace)
     amend = _blocking(Client.amend)
     cancel = _blocking(Client.cancel)
+    cancel_if_open = _blocking(Client.cancel_if_open)
     cancel_all = _blocking(Client.cancel_all)
     cancel_after = _blocking(Client.cancel_after)
     withdraw = _blocking(Client.withdraw)

@@ -34,7 +34,16 @@ MAX_UNDER_WAY = 256
 """requests that wait for their answers; the exchange takes no more of a socket"""
 
 RETRYABLE = frozenset(
-    {"rateLimited", "overloaded", "unavailable", "circuitOpen", "starting", "shuttingDown", "internalError"}
+    {
+        "rateLimited",
+        "overloaded",
+        "unavailable",
+        "circuitOpen",
+        "starting",
+        "shuttingDown",
+        "internalError",
+        "notConfigured",
+    }
 )
 """codes of refusals after which the same request may be sent again; over HTTP the exchange says so itself"""
 
