@@ -26,6 +26,11 @@ class Identified:
         return "0x" + self._of.hex()
 
     @property
+    def is_known(self) -> bool:
+        """Whether `account` is known."""
+        return self._of is not None
+
+    @property
     def trader_channel(self) -> str:
         """The channel of this client's account."""
         return f"trader.{self.account}"
