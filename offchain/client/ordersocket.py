@@ -47,6 +47,9 @@ RETRYABLE = frozenset(
 )
 """codes of refusals after which the same request may be sent again; over HTTP the exchange says so itself"""
 
+RENEWAL_SECONDS = 60.0
+"""before a session ends it is replaced, so that the socket outlives it"""
+
 T = TypeVar("T")
 
 
@@ -147,6 +150,8 @@ class SocketCarrier:
         self._failure: Exception | None = None
         self._refused: str | None = None
         """the token that the exchange knows no more"""
+        self._token: str | None = None
+        self._signed_in: stream.SignedIn | None = None
         self._task: asyncio.Task[None] | None = None
         self.is_watched = False
         """whether the loss of the connection cancels orders"""
@@ -250,9 +255,13 @@ class SocketCarrier:
                     pause = FIRST_PAUSE_SECONDS
                     self._socket = socket
                     self._settled.set()
-                    async for frame in socket:
-                        if frame.type is aiohttp.WSMsgType.TEXT:
-                            self._answer(frame.data)
+                    renewing = asyncio.create_task(self._renew())
+                    try:
+                        async for frame in socket:
+                            if frame.type is aiohttp.WSMsgType.TEXT:
+                                self._answer(frame.data)
+                    finally:
+                        renewing.cancel()
             except (aiohttp.ClientError, TimeoutError, ConnectionError, _Lost):
                 pass  # whatever it was, a new connection is the answer
             except (ApiError, MissingKey, msgspec.DecodeError) as error:
@@ -278,9 +287,10 @@ class SocketCarrier:
 
     async def _greet(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         """Sign in, and say what the loss of the connection is to do, before anything else is sent."""
-        token = await self._auth.token(self._refused)
+        self._token = token = await self._auth.token(self._refused)
         try:
-            await self._first(socket, {"op": "signIn", "token": token})
+            answer = await self._first(socket, {"op": "signIn", "token": token})
+            self._signed_in = msgspec.json.decode(answer, type=stream.SignedIn)
             if self.is_watched:
                 await self._first(socket, {"op": "cancelOnDisconnect", "enabled": True})
         except ApiError as error:
@@ -291,7 +301,17 @@ class SocketCarrier:
                 raise _Lost from error
             raise
 
-    async def _first(self, socket: aiohttp.ClientWebSocketResponse, operation: dict[str, Any]) -> None:
+    async def _renew(self) -> None:
+        """Sign in with a new token before the present one ends; without a new one the exchange closes the socket."""
+        with suppress(ApiError, MissingKey):
+            while self._signed_in is not None and self._signed_in.expires_at is not None:
+                # By the exchange's clock, so that a wrong one here does no harm.
+                left = (self._signed_in.expires_at - (await self._ask("ping", stream.Pong, None)).time) / 1_000
+                await asyncio.sleep(left - min(RENEWAL_SECONDS, left / 2))
+                self._token = await self._auth.token(refused=self._token)
+                self._signed_in = await self._ask("signIn", stream.SignedIn, None, token=self._token)
+
+    async def _first(self, socket: aiohttp.ClientWebSocketResponse, operation: dict[str, Any]) -> bytes:
         await _send(socket, operation)
         frame = await socket.receive(timeout=self._timeout)
         if frame.type is not aiohttp.WSMsgType.TEXT:
@@ -299,6 +319,8 @@ class SocketCarrier:
         envelope = _ENVELOPE.decode(frame.data)
         if envelope.op == "error":
             raise envelope.error()
+        data: str = frame.data
+        return data.encode()
 
     def _answer(self, data: str) -> None:
         envelope = _ENVELOPE.decode(data)

@@ -11,6 +11,7 @@ import pytest
 from offchain.api.closing import CloseCode
 from offchain.api.keys import CREDENTIALS, LIFE
 from offchain.api.problems import PROBLEMS
+from offchain.api.state import ApiSettings
 from offchain.client import ApiError, Client, MissingKey, NewOrder
 from offchain.client import client as client_module
 from offchain.client import ordersocket as socket_module
@@ -137,6 +138,26 @@ async def test_a_token_that_has_ended_is_replaced(exchange: Exchange, maker: Cli
         await until(lambda: not exchange.app[LIFE].connections)
         assert len((await socket.cancel_all()).order_ids) == 1
         assert await maker._auth.token() != token
+
+
+class TestRenewal:
+    """A socket outlives the session with which it has signed in."""
+
+    @pytest.fixture
+    async def exchange(self, create_exchange: Any) -> Exchange:
+        created: Exchange = await create_exchange(ApiSettings(session_seconds=1))
+        return created
+
+    async def test_it_signs_in_again_in_time(self, exchange: Exchange, maker: Client) -> None:
+        async with maker.order_socket(cancel_on_disconnect=True) as socket:
+            await socket.place(bid(90_000))
+            first = exchange.app[CREDENTIALS].find(await maker._auth.token(), NOW_MS)
+            signed_in = socket._line._signed_in
+            await until(lambda: socket._line._signed_in is not signed_in)
+            assert first is not None
+            exchange.app[CREDENTIALS].end_session(first)
+            await socket.cancel_after(0)
+            assert len((await socket.cancel_all()).order_ids) == 1
 
 
 async def test_who_may_not_sign_in_is_told_so(create_client: CreateClient) -> None:
