@@ -111,6 +111,8 @@ class ApiSettings:
     account_cancels_per_second: float = 0
     account_actions_per_hour: float = 0
     """transactions on chain that one account may ask for"""
+    all_actions_per_hour: float = 0
+    """transactions on chain that all accounts together may ask for"""
     socket_messages_per_second: float = 0
     """messages from one socket; every channel of a subscription counts as one"""
     proxy_hops: int = 0

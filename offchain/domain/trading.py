@@ -11,13 +11,14 @@ from offchain.domain.clearing import fee_down
 from offchain.domain.commands import PlaceArray, PlaceOrder
 from offchain.domain.ending import reducible, trim
 from offchain.domain.errors import Code, Rejection
-from offchain.domain.events import ArrayResult, CommandRefused, OrderTriggered, OrderUpdate, PlaceResult, Trade
+from offchain.domain.events import CommandRefused, OrderTriggered, OrderUpdate, Trade
 from offchain.domain.ids import fill_id
 from offchain.domain.market import USDC, Kind
 from offchain.domain.matching import Plan, plan
 from offchain.domain.oracle import Conversion, notional_down
 from offchain.domain.order import LAST_SEQUENCE, OrderStatus, TimeInForce
 from offchain.domain.outbox import Fill
+from offchain.domain.results import ArrayResult, PlaceResult
 from offchain.domain.state import MarketState, State, Turn
 from offchain.domain.trial import Trial
 from offchain.domain.triggers import MAX_TRIGGERED, collect, next_ready, reaching

@@ -6,8 +6,9 @@ import pytest
 
 from offchain.domain import trading
 from offchain.domain.errors import Code
-from offchain.domain.events import BalanceUpdate, CommandRefused, OrderUpdate, PlaceResult, Trade
+from offchain.domain.events import BalanceUpdate, CommandRefused, OrderUpdate, Trade
 from offchain.domain.order import LAST_SEQUENCE
+from offchain.domain.results import PlaceResult
 from tests.utils.exchange import BUY, FOK, IOC, MAKER, OTHER, SELL, TAKER, TICK, Exchange
 
 
