@@ -220,7 +220,7 @@ class Trading(Asking):
         before = self.before()
         answer = self.submit(placement, by_socket=by_socket)
         self.sent.append((placement, answer))
-        assert answer.code == ("marketNotActive" if intent.symbol in self.halted else code), answer
+        assert answer.code == ("marketNotActive" if self.is_halted(intent.symbol) else code), answer
         if answer.code != "invalidNonce":
             self.desk.used(placement)
         self.refused(answer, before)
