@@ -70,6 +70,29 @@ class Trading(Asking):
     def take(self, wanted: list[tuple[str, Intent, bool]]) -> None:
         self.place(wanted)
 
+    @precondition(lambda self: self._held())
+    @rule(data=st.data(), share=st.integers(1, 120))
+    def protect(self, data: st.DataObject, share: int) -> None:
+        """Let reduce-only orders close a position later, and close a share (per cent) of it at once."""
+        name, symbol, lots = data.draw(st.sampled_from(self._held()))
+        side, against, far = ("sell", "buy", 4) if lots > 0 else ("buy", "sell", -4)
+        part = max(1, abs(lots) * share // 100)
+        terms = {"symbol": symbol, "is_market": False, "jump": 1, "life": 60}
+        resting = Intent(side=side, step=far, lots=abs(lots), time_in_force="GTC", key=4, reduce_only=True, **terms)
+        taken = Intent(side=against, step=-far // 4, lots=part, time_in_force="GTC", key=3, reduce_only=False, **terms)
+        closing = Intent(side=side, step=-far, lots=part, time_in_force="IOC", key=5, reduce_only=False, **terms)
+        another = next(each for each in TRADERS if each != name)
+        self.place([(name, resting, False), (another, taken, False), (name, closing, True)])
+
+    def _held(self) -> list[tuple[str, str, int]]:
+        """Positions: whose, in which market, lots."""
+        return [
+            (name, symbol, units(row["size"], LOTS_PER_BTC))
+            for name in TRADERS
+            for symbol, row in self.world.listeners[name].knowledge.positions.items()
+            if row["size"] != "0"
+        ]
+
     @rule(name=names, wanted=st.lists(intents, min_size=2, max_size=4), by_socket=transports)
     def place_array(self, name: str, wanted: list[Intent], by_socket: bool) -> None:
         placements = self._distinct(name, wanted)
