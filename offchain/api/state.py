@@ -125,6 +125,8 @@ class ApiSettings:
     """age of the oldest unsettled item beyond which the service calls itself not ready"""
     ready_head_age_ms: int = 900_000
     """age of the newest block seen beyond which the service calls itself not ready; 0: not checked"""
+    ready_oracle_age_ms: int = 120_000
+    """time since any oracle was looked at beyond which the service calls itself not ready; 0: not checked"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from offchain.api.order_entry import TRADING, OrderEntry
 from offchain.api.present import hex_of
 from offchain.api.pricechannels import KINDS as PRICE_KINDS
 from offchain.api.problems import ApiCode, ProblemError
-from offchain.api.schemas import stream
+from offchain.api.schemas import control
 from offchain.domain.market import Kind, Market
 from offchain.domain.order import Address
 from offchain.intake import IntakeCode, decode_object, parse_address
@@ -70,7 +70,7 @@ class Session:
             self._charge(message)
             if operation == "ping":
                 only(message, "op", "id")
-                self._send(stream.Pong(op="pong", id=request_id, time=self._clock.now_ms()))
+                self._send(control.Pong(op="pong", id=request_id, time=self._clock.now_ms()))
             elif operation == "subscribe":
                 only(message, "op", "id", "channels", "after")
                 await self._subscribe(request_id, channels_of(message), after_of(message))
@@ -103,7 +103,7 @@ class Session:
         identity = identity_of(self._credentials, token, self._clock.now_ms(), "token")
         self._connection.sign_in(identity)
         self._send(
-            stream.SignedIn(
+            control.SignedIn(
                 op="signedIn",
                 id=request_id,
                 account=hex_of(identity.account),
@@ -157,7 +157,7 @@ class Session:
             raise ProblemError(ApiCode.TOO_MANY_SUBSCRIPTIONS, detail, "channels")
         if after is not None and any(kind not in RESUMABLE for kind, _ in wanted.values()):
             raise ProblemError(IntakeCode.INVALID_VALUE, "after is for depth and trader channels", "after")
-        self._send(stream.Subscribed(op="subscribed", id=request_id, channels=list(wanted), seq=self._hub.seq))
+        self._send(control.Subscribed(op="subscribed", id=request_id, channels=list(wanted), seq=self._hub.seq))
         for name, (kind, target) in wanted.items():
             self._drop(name)
             self._channels[name] = (kind, target)
@@ -185,7 +185,7 @@ class Session:
                 raise ProblemError(ApiCode.UNKNOWN_CHANNEL, f"{name[:100]!r} is not subscribed", "channels")
         for name in names:
             self._drop(name)
-        self._send(stream.Subscribed(op="unsubscribed", id=request_id, channels=names, seq=self._hub.seq))
+        self._send(control.Subscribed(op="unsubscribed", id=request_id, channels=names, seq=self._hub.seq))
 
     def _drop(self, name: str) -> None:
         kind, target = self._channels.pop(name, ("", b""))
@@ -224,7 +224,7 @@ class Session:
         rejection = rejection_of(refusal)
         self._metrics.refusals.labels(rejection.code).inc()
         self._send(
-            stream.StreamError(
+            control.StreamError(
                 op="error",
                 id=request_id,
                 code=rejection.code,

@@ -12,7 +12,7 @@ from typing import Any, Self, TypeVar
 import aiohttp
 import msgspec
 
-from offchain.api.schemas import stream
+from offchain.api.schemas import control
 from offchain.api.schemas.http import (
     ArrayBody,
     BatchEntry,
@@ -151,7 +151,7 @@ class SocketCarrier:
         self._refused: str | None = None
         """the token that the exchange knows no more"""
         self._token: str | None = None
-        self._signed_in: stream.SignedIn | None = None
+        self._signed_in: control.SignedIn | None = None
         self._task: asyncio.Task[None] | None = None
         self.is_watched = False
         """whether the loss of the connection cancels orders"""
@@ -161,30 +161,30 @@ class SocketCarrier:
     # -----------------------------------------------------------------------------------------------------------------
 
     async def place(self, order: OrderBody, order_id: str) -> PlacedOrder:
-        return (await self._ask("place", stream.Placed, order_id, order=order)).order
+        return (await self._ask("place", control.Placed, order_id, order=order)).order
 
     async def replace(self, replaced: str, order: OrderBody, order_id: str) -> PlacedOrder:
-        answer = await self._ask("replace", stream.Placed, order_id, orderId=replaced, order=order)
+        answer = await self._ask("replace", control.Placed, order_id, orderId=replaced, order=order)
         return answer.order
 
     async def place_array(self, array: ArrayBody) -> list[BatchEntry]:
-        return (await self._ask("placeArray", stream.PlacedArray, None, array=array)).results
+        return (await self._ask("placeArray", control.PlacedArray, None, array=array)).results
 
     async def cancel(self, order_id: str, cancel: CancelBody) -> CanceledOrder:
         fields = {"orderId": order_id, "account": cancel.account, "signature": cancel.signature}
-        return (await self._ask("cancel", stream.Canceled, order_id, **fields)).order
+        return (await self._ask("cancel", control.Canceled, order_id, **fields)).order
 
     async def cancel_all(self, market: str | None, side: str | None) -> CanceledOrders:
         wanted = {name: value for name, value in (("market", market), ("side", side)) if value is not None}
-        done = await self._ask("cancelAll", stream.CanceledMany, None, **wanted)
+        done = await self._ask("cancelAll", control.CanceledMany, None, **wanted)
         return CanceledOrders(account=done.account, order_ids=done.order_ids, remaining=done.remaining)
 
     async def cancel_after(self, seconds: int) -> CancelAfter:
-        done = await self._ask("cancelAfter", stream.CancelAfterSet, None, seconds=seconds)
+        done = await self._ask("cancelAfter", control.CancelAfterSet, None, seconds=seconds)
         return CancelAfter(account=done.account, cancels_at=done.cancels_at)
 
     async def watch(self, enabled: bool) -> None:
-        await self._ask("cancelOnDisconnect", stream.CancelOnDisconnectSet, None, enabled=enabled)
+        await self._ask("cancelOnDisconnect", control.CancelOnDisconnectSet, None, enabled=enabled)
         self.is_watched = enabled
 
     async def _ask(self, operation: str, answer: type[T], order_id: str | None, **fields: Any) -> T:
@@ -289,7 +289,7 @@ class SocketCarrier:
         self._token = token = await self._auth.token(self._refused)
         try:
             answer = await self._first(socket, {"op": "signIn", "token": token})
-            self._signed_in = msgspec.json.decode(answer, type=stream.SignedIn)
+            self._signed_in = msgspec.json.decode(answer, type=control.SignedIn)
             if self.is_watched:
                 await self._first(socket, {"op": "cancelOnDisconnect", "enabled": True})
         except ApiError as error:
@@ -305,10 +305,10 @@ class SocketCarrier:
         with suppress(ApiError, MissingKey):
             while self._signed_in is not None and self._signed_in.expires_at is not None:
                 # By the exchange's clock, so that a wrong one here does no harm.
-                left = (self._signed_in.expires_at - (await self._ask("ping", stream.Pong, None)).time) / 1_000
+                left = (self._signed_in.expires_at - (await self._ask("ping", control.Pong, None)).time) / 1_000
                 await asyncio.sleep(left - min(RENEWAL_SECONDS, left / 2))
                 self._token = await self._auth.token(refused=self._token)
-                self._signed_in = await self._ask("signIn", stream.SignedIn, None, token=self._token)
+                self._signed_in = await self._ask("signIn", control.SignedIn, None, token=self._token)
 
     async def _first(self, socket: aiohttp.ClientWebSocketResponse, operation: dict[str, Any]) -> bytes:
         await _send(socket, operation)
