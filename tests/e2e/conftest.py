@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import ape
@@ -16,9 +16,11 @@ from eth_account.signers.local import LocalAccount
 from scripts._demo.setting import connected
 from scripts._lib.anvil import anvil
 from scripts._lib.deployment import Deployment, deploy_all
+from scripts._lib.service import Service
 from scripts._lib.settings import KNOWN_USDC, DeploySettings
 from tests.e2e.chain import BTC, USDC, Chain, read_abis
 from tests.e2e.exchange import PRICE, SYMBOL, Exchange, Roles, Upstream
+from tests.e2e.trader import Both, signed_in
 
 USDC_EACH = 1_000_000 * USDC
 BASE_EACH = 20 * BTC
@@ -102,3 +104,33 @@ def create_exchange(upstream: Upstream, tmp_path: Path) -> Iterator[CreateExchan
             return stack.enter_context(upstream.fork(tmp_path / "service", is_new=is_new, **settings))
 
         yield create
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# One exchange for all tests of a module, which leave no open order
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def shared(local_upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Exchange, Service]]:
+    settings = {"BATCH_SECONDS": "0.2", "LIMIT_ADDRESS_SIGN_INS": "0"}
+    folder = tmp_path_factory.mktemp("shared") / "service"
+    with local_upstream.fork(folder, **settings) as exchange, exchange.running() as service:
+        yield exchange, service
+
+
+@pytest.fixture
+def shared_exchange(shared: tuple[Exchange, Service]) -> Exchange:
+    return shared[0]
+
+
+@pytest.fixture
+def shared_service(shared: tuple[Exchange, Service]) -> Service:
+    return shared[1]
+
+
+@pytest.fixture
+async def traders(shared_exchange: Exchange) -> AsyncIterator[Both]:
+    """Maker and taker, signed in."""
+    async with signed_in(shared_exchange) as both:
+        yield both

@@ -202,15 +202,25 @@ def create_body(trader: Trader, order: Order | None = None, **changes: Any) -> d
 class Exchange:
     """Everything behind the interface."""
 
-    def __init__(self, path: Path, settings: ApiSettings, admin: AdminSettings | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        settings: ApiSettings,
+        admin: AdminSettings | None = None,
+        *,
+        journal: MemoryJournal | None = None,
+        replica: Replica | None = None,
+    ) -> None:
+        """`journal` and `replica`: of an exchange that has run before in the folder `path`, as far as it came."""
         self.clock = FixedClock()
-        self.journal = MemoryJournal()
-        self.core = Core()
+        self.journal = journal or MemoryJournal()
+        replica = replica or Replica(Core())
+        self.core = replica.core
         self.feed = LossyFeed()
         self.failures: list[BaseException] = []
         self.metrics = CoreMetrics()
         self.sequencer = Sequencer(
-            Replica(self.core),
+            replica,
             self.journal,
             1,
             bytes(32),
@@ -224,7 +234,7 @@ class Exchange:
         self.is_open = True
         self.projecting = asyncio.Event()
         self.projecting.set()
-        self._block = 0
+        self._block = max(0, self.core.status().head_number)
         self._tasks: list[asyncio.Task[None]] = []
         self.state = ApiState(
             ingress=self.sequencer,
@@ -257,7 +267,7 @@ class Exchange:
         assert not self.failures
 
     async def _project(self) -> None:
-        applied = 0
+        applied = await self.views.applied()
         while True:
             await self.projecting.wait()
             records = [record for record in self.journal.records if record.first > applied]
