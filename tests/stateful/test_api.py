@@ -15,13 +15,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, precondition, rule
 
-from offchain.domain.commands import (
-    BatchSettled,
-    Deposited,
-    Tick,
-    WithdrawalRequested,
-    WithdrawalSettled,
-)
+from offchain.domain.commands import BatchSettled, Deposited, Tick, WithdrawalRequested, WithdrawalSettled
 from offchain.domain.market import USDC
 from tests import strategies
 from tests.stateful import api_checks as checks
