@@ -31,6 +31,8 @@ class NonceKeys:
         """by market, the first key that was never used"""
         self._open: dict[str, tuple[int, int]] = {}
         """market and key by order id"""
+        self._holders: dict[tuple[int, int], str] = {}
+        """the same the other way round"""
 
     def take(self, market: int) -> int:
         """The nonce of a new order; `bind` it or `give_back` its key. Raises NonceKeysExhausted."""
@@ -53,10 +55,12 @@ class NonceKeys:
 
     def bind(self, order_id: str, market: int, nonce: int) -> None:
         """The order under `nonce` is open; whatever was open under the same key is not."""
-        key = nonce >> 32
-        for other in [other for other, place in self._open.items() if place == (market, key)]:
+        place = (market, nonce >> 32)
+        other = self._holders.get(place)
+        if other is not None:
             del self._open[other]
-        self._open[order_id] = (market, key)
+        self._open[order_id] = place
+        self._holders[place] = order_id
 
     def give_back(self, market: int, nonce: int) -> None:
         """The order under `nonce` never opened or has ended at once."""
@@ -66,8 +70,14 @@ class NonceKeys:
         """An order has ended; unknown ones are passed over."""
         place = self._open.pop(order_id, None)
         if place is not None:
+            del self._holders[place]
             market, key = place
             self._free.setdefault(market, []).append(key)
+
+    @property
+    def open(self) -> list[str]:
+        """Orders that are not known to have ended."""
+        return list(self._open)
 
     def ended_all(self) -> None:
         """All orders have ended."""
@@ -89,7 +99,7 @@ class NonceKeys:
             free = self._free.setdefault(market, [])
             if key in free:
                 free.remove(key)
-            self._open[order_id] = (market, key)
+            self.bind(order_id, market, nonce)
         elif key >= fresh:
             self._free.setdefault(market, []).append(key)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
 from offchain.api.schemas.actions import CancelAllBody, DelegateBody, WithdrawalBody
-from offchain.api.schemas.http import AssetInfo, CancelBody, MarketInfo, Markets, OrderBody
+from offchain.api.schemas.http import ArrayBody, AssetInfo, CancelBody, MarketInfo, Markets, OrderBody, OrderTerms
 from offchain.chain import eip712
 from offchain.domain.market import CROSS_PRICE_DECIMALS, USDC, USDC_DECIMALS, Kind, Market
 from offchain.domain.order import NO_EXPIRY, Address, Order, OrderHash, Side, TimeInForce
@@ -17,6 +18,9 @@ TIMES_IN_FORCE = {time_in_force.name: time_in_force for time_in_force in TimeInF
 
 WITHDRAWAL_OF_ASSET = 2
 """`IWithdrawalQueue.Kind.INSTRUMENT`; USDC is 0, as CXPT 1"""
+
+TERMS = OrderTerms.__struct_fields__
+"""of an order's body, without its signature"""
 
 Number = Decimal | str | int
 """A price or a quantity in whole units; floats are not exact and not taken."""
@@ -116,6 +120,12 @@ class Signer:
             **unsigned,
         )
         return order_hash, body
+
+    def array(self, orders: Sequence[tuple[OrderHash, OrderBody]]) -> ArrayBody:
+        """Two to ten orders, as `order` has made them, under one signature."""
+        digest = self.domain.digest(eip712.array_hash([order_hash for order_hash, _ in orders]))
+        terms = [OrderTerms(**{name: getattr(body, name) for name in TERMS}) for _, body in orders]
+        return ArrayBody(orders=terms, signature=self._sign(digest))
 
     def cancel(self, order_hash: OrderHash) -> CancelBody:
         digest = eip712.cancel_digest(self.domain, self.account, order_hash)

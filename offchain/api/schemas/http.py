@@ -16,9 +16,9 @@ import msgspec
 from offchain.api.schemas.base import Base, Sparse
 from offchain.api.schemas.positions import Margined, Option
 from offchain.api.schemas.problem import Problem
-from offchain.intake import ArrayBody, CancelBody, OrderBody
+from offchain.intake import ArrayBody, CancelBody, OrderBody, OrderTerms
 
-__all__ = ["ArrayBody", "CancelBody", "OrderBody"]  # the request bodies; intake decodes them
+__all__ = ["ArrayBody", "CancelBody", "OrderBody", "OrderTerms"]  # the request bodies; intake decodes them
 
 CHECKSUM_LEVELS = 10
 
