@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from offchain.api.schemas.http import MarketInfo, OrderInfo
-from offchain.api.schemas.stream import CancelAfterMessage, OrderChange, OrderMessage, TraderSnapshot
+from offchain.api.schemas.stream import CancelAfterMessage, OpenOrder, OrderChange, OrderMessage, TraderSnapshot
 from offchain.client.client import ENDED, Client
+from offchain.client.errors import ApiError
 from offchain.client.stream import Message
 from offchain.flow import (
     Cancel,
@@ -31,6 +32,9 @@ from offchain.flow import (
     Terms,
 )
 from offchain.flow.schema import FORMAT, LONGEST_DEADLINE_SECONDS, VERSION
+
+PAUSES = (0.1, 0.5, 1.0, 2.0)
+"""seconds before an order that is not known yet is asked for again"""
 
 MAX_REMEMBERED = 100_000
 """orders; those that came first are forgotten first"""
@@ -74,9 +78,13 @@ class LiveRecorder:
         match message:
             case TraderSnapshot():
                 for order in message.data.orders:
-                    if order.order_id not in self._places:
-                        self._remember(order.order_id, None)
-                        self._open((order.market, int(order.nonce) >> 32), order.order_id)
+                    if order.order_id in self._places:
+                        continue
+                    if message.resync:  # too much was missed to be told one by one
+                        await self._placed(order)
+                        continue
+                    self._remember(order.order_id, None)
+                    self._open((order.market, int(order.nonce) >> 32), order.order_id)
             case OrderMessage():
                 await self._changed(message.data)
             case CancelAfterMessage():
@@ -97,9 +105,9 @@ class LiveRecorder:
         if change.code != "replaced":
             self._ended(change.order_id)
 
-    async def _placed(self, change: OrderChange) -> None:
+    async def _placed(self, change: OrderChange | OpenOrder) -> None:
         t = self._now()
-        info = await self._client.order(change.order_id)
+        info = await self._ask(change.order_id)
         key = (info.market, int(info.nonce) >> 32)
         replaced = self._working.get(key)
         place = None if replaced is None else self._places.get(replaced)
@@ -113,6 +121,17 @@ class LiveRecorder:
             if replaced is not None:
                 self._keys.pop(replaced, None)
             self._open(key, change.order_id)
+
+    async def _ask(self, order_id: str) -> OrderInfo:
+        """What the order says; the news may be ahead of the views."""
+        for pause in PAUSES:
+            try:
+                return await self._client.order(order_id)
+            except ApiError as error:
+                if error.code != "unknownOrder":
+                    raise
+            await asyncio.sleep(pause)
+        return await self._client.order(order_id)
 
     def _deadline(self, cancels_at: int | None) -> None:
         now_ms = self._now_ms()

@@ -7,18 +7,20 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import msgspec
 import pytest
 
 from offchain import recorder as recorder_module
+from offchain.api.schemas.stream import TraderSnapshot
 from offchain.client import Client
-from offchain.client.recording import Live, record_live
+from offchain.client.recording import Live, LiveRecorder, record_live
 from offchain.client.replay import Replay
 from offchain.domain.commands import CancelOrder, PlaceOrder
-from offchain.flow import Cancel, CancelAfter, CancelAll, FlowFile, Place, PlaceArray, Reference, Replace
+from offchain.flow import Cancel, CancelAfter, CancelAll, FlowFile, FlowWriter, Place, PlaceArray, Reference, Replace
 from offchain.flow import file as file_module
 from offchain.recorder import Choice, NothingToRecord, Recorded, record
 from tests.unit.api.exchange import MAKER, TAKER, create_order, until
-from tests.unit.flow.flows import Recording, terms, timeless, write
+from tests.unit.flow.flows import HEADER, Recording, terms, timeless, write
 
 KEYS = {"trader-1": MAKER.key.hex(), "trader-2": TAKER.key.hex()}
 
@@ -239,3 +241,30 @@ async def test_what_was_open_before_is_not_referred_to(exchange, listen, play, a
         lines, live = await listen(act)
     assert [line["op"] for line in lines] == ["place"]
     assert (live.left_out, live.detached) == (1, 1)
+
+
+async def test_orders_of_a_gap_are_recorded(exchange, api, tmp_path) -> None:
+    """Also while the views lag behind the news."""
+    async with Client(str(api.make_url("")), MAKER.key) as maker:
+        await maker.place_limit("BTC-USDC", "buy", "90000", "0.1")
+        seen = await snapshot_of(maker)
+        path = tmp_path / "live.jsonl"
+        recorder = LiveRecorder(maker, FlowWriter(path, HEADER), "me", 50, lambda: 0)
+        await recorder.hear(seen)
+        await maker.place_limit("BTC-USDC", "buy", "91000", "0.1")
+        await recorder.hear(msgspec.structs.replace(await snapshot_of(maker), resync=True))
+        exchange.projecting.clear()
+        await maker.place_limit("BTC-USDC", "buy", "92000", "0.1")
+        lagging = asyncio.create_task(recorder.hear(msgspec.structs.replace(await snapshot_of(maker), resync=True)))
+        await asyncio.sleep(0.05)
+        exchange.projecting.set()
+        await lagging
+    assert [line["order"]["price"] for line in timeless(path)[1:]] == ["91000", "92000"]
+
+
+async def snapshot_of(client: Client) -> TraderSnapshot:
+    async with client.subscribe(client.trader_channel) as stream:
+        async for message in stream:
+            assert isinstance(message, TraderSnapshot)
+            return message
+    raise AssertionError("no snapshot")
