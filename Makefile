@@ -9,7 +9,7 @@ AUDIT := .venv-audit/.ready
 WORKERS ?= --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 ARGS ?=
 
-.PHONY: help setup lint test test-long demo gas bench bench-matching bench-queries slither halmos coverage mutants lock clean
+.PHONY: help setup lint test test-long demo gas bench bench-core bench-matching bench-queries slither halmos coverage mutants lock clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -49,8 +49,11 @@ demo: $(READY)  ## a running exchange on a local chain; ARGS="--batches 3 --min-
 gas: $(READY)  ## gas per fill and per action, beside the floor of the EVM's prices; ARGS="--json", "--trace", "--quick"
 	@. $(BIN)/activate && python benchmarks/gas.py $(ARGS)
 
-bench: $(READY)  ## orders per second through HTTP
-	. $(BIN)/activate && PYTHONPATH=. python benchmarks/http_orders.py $(ARGS)
+bench: $(READY)  ## orders to fills through the whole service, beside a plain stack; about five minutes
+	@. $(BIN)/activate && python benchmarks/order_to_fill.py $(ARGS)
+
+bench-core: $(READY)  ## the core alone: execute, encode, replay
+	@. $(BIN)/activate && python benchmarks/core.py $(ARGS)
 
 bench-matching: $(READY)  ## the order book alone, beside Python packages
 	@. $(BIN)/activate && python benchmarks/matching.py $(ARGS)

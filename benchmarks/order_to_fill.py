@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import socket
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import structlog
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # also without PYTHONPATH
 
@@ -45,6 +47,8 @@ ARRAY_CONNECTIONS = 16
 FANOUT_ORDERS, FANOUT_PER_S = 10_000, 1_000
 """while subscribers watch"""
 WARM_UP, PLAIN_WARM_UP = 500, 50
+ROUNDS = 2
+"""of every way and of the plain stack, in turn; each one's faster counts"""
 SIGNED_SINCE = 1
 """first nonce key; stored orders have others"""
 START_SECONDS = 60.0
@@ -58,7 +62,7 @@ def percentile(values: Sequence[float], share: float) -> float:
 @dataclass(frozen=True)
 class Sizes:
     orders: int
-    """per way of sending"""
+    """per way of sending and round"""
     stored: int
     sockets: int
     plain: int
@@ -154,7 +158,7 @@ class Bench:
         for key, signer in zip(self.keys, self.signers, strict=True):
             transport = Transport(self.url, None, 10.0, 3)
             try:
-                token = await Authenticator(transport, self.url, key, None, None, None).token()
+                token = await Authenticator(transport, self.url, key, None, signer.account, None).token()
             finally:
                 await transport.close()
             channel = "trader.0x" + signer.account.hex()
@@ -195,6 +199,7 @@ class Bench:
 
 def measure_plain(folder: Path, orders: Sequence[signed.Signed], signer: Signer) -> dict[str, float]:
     """The same kind of orders through plain_stack.py, over as many connections."""
+    folder.mkdir()
     port = free_port()
     arguments = [str(port), str(folder), str(signer.domain.chain_id), "0x" + signer.domain.engine.hex()]
     arguments.append(str(signer.market(signed.SYMBOL).id))
@@ -276,28 +281,36 @@ async def _signers(url: str, keys: Sequence[bytes]) -> list[Signer]:
 
 
 def _measure(bench: Bench, folder: Path, report: Callable[[str], None]) -> dict[str, Any]:
-    results: dict[str, Any] = {}
-    sizes = bench.sizes
-    plain = measure_plain(folder, bench.orders(sizes.plain + PLAIN_WARM_UP), bench.signers[0])
-    report(f"plain stack: {plain}")
     bench.warm_up()
     ways = {"rest": bench.rest, "batch": bench.batch, "websocket": bench.websocket, "mass_quote": bench.mass_quote}
-    for name, measure in ways.items():
-        results[name] = measure()
+    results: dict[str, Any] = {}
+    for turn in range(ROUNDS):
+        orders = bench.orders(bench.sizes.plain + PLAIN_WARM_UP)
+        measured = {"plain": measure_plain(folder / f"plain-{turn}", orders, bench.signers[0])}
+        report(f"plain stack: {measured['plain']}")
+        for name, measure in ways.items():
+            measured[name] = measure()
+            report(f"{name}: {measured[name]}")
+        for name, one in measured.items():
+            if name not in results or one["per_s"] > results[name]["per_s"]:
+                results[name] = one
+    plain = results["plain"]
+    for name in ways:
         results[name]["ratio_to_plain"] = round(results[name]["per_s"] / plain["per_s"], 2)
-        report(f"{name}: {results[name]}")
+        # Of the serving process alone: what else this machine does changes it less.
+        results[name]["cpu_ratio_to_plain"] = round(plain["cpu_us"] / results[name]["cpu_us"], 2)
     results["open_loop"] = bench.open_loop(results["rest"]["per_s"] / 2)
     report(f"open loop: {results['open_loop']}")
     results["fanout"] = bench.fanout(folder / "service")
     report(f"fan-out: {results['fanout']}")
-    return results | {"plain": plain, "stored": sizes.stored}
+    return results | {"stored": bench.sizes.stored}
 
 
 def table(results: dict[str, Any]) -> Iterator[str]:
-    yield f"{'':12}{'per s':>10}{'CPU us':>9}{'p50 ms':>9}{'p99 ms':>9}{'to plain':>10}"
+    yield f"{'':12}{'per s':>10}{'CPU us':>9}{'p50 ms':>9}{'p99 ms':>9}{'to plain':>10}{'in CPU':>8}"
     for name in ("plain", "rest", "batch", "websocket", "mass_quote"):
         each = results[name]
-        ratio = f"{each['ratio_to_plain']:>10.2f}" if name != "plain" else ""
+        ratio = f"{each['ratio_to_plain']:>10.2f}{each['cpu_ratio_to_plain']:>8.2f}" if name != "plain" else ""
         latency = f"{each['p50_ms']:>9.2f}{each['p99_ms']:>9.2f}"
         yield f"{name:12}{each['per_s']:>10,.0f}{each['cpu_us']:>9.0f}{latency}{ratio}"
     each = results["open_loop"]
@@ -313,7 +326,7 @@ def table(results: dict[str, Any]) -> Iterator[str]:
 
 
 @click.command(help=__doc__)
-@click.option("--orders", default=20_000, show_default=True, type=click.IntRange(100), help="per way of sending")
+@click.option("--orders", default=10_000, show_default=True, type=click.IntRange(100), help="per way and round")
 @click.option("--stored", default=500_000, show_default=True, type=click.IntRange(0))
 @click.option("--sockets", default=1_000, show_default=True, type=click.IntRange(1))
 @click.option(
@@ -322,6 +335,7 @@ def table(results: dict[str, Any]) -> Iterator[str]:
 @click.option("--json", "as_json", is_flag=True, help="print one JSON object")
 def main(orders: int, stored: int, sockets: int, plain: int, as_json: bool) -> None:
     started = time.monotonic()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
 
     def report(text: str) -> None:
         click.echo(f"{time.monotonic() - started:6.1f} s  {text}", err=True)

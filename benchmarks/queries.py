@@ -34,9 +34,10 @@ from offchain.api.keys import READBACK
 from offchain.api.state import ApiSettings
 from offchain.domain.commands import Price
 from offchain.domain.derivatives import DerivativeRules
-from offchain.domain.events import Event, FundingUpdate, MarkSample, PlaceResult, Trade
+from offchain.domain.events import Event, FundingUpdate, MarkSample, Trade
 from offchain.domain.market import Kind, Market
 from offchain.domain.order import Side
+from offchain.domain.results import PlaceResult
 from offchain.ports import Record
 from offchain.views.projection import Projection
 from tests.unit.api.derivatives import ORACLE, PERP

@@ -6,7 +6,7 @@ import random
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -60,7 +60,7 @@ def orders(signers: Sequence[Signer], count: int, first: int, *, per_account: in
             max_fee_bps=FEE_BPS,
             expiry=expiry if takes else None,
         )
-        yield Signed("0x" + order_hash.hex(), signer.account, msgspec.json.encode(body), takes)
+        yield Signed("0x" + order_hash.hex(), signer.account, msgspec.json.encode(_given(body)), takes)
 
 
 def arrays(signers: Sequence[Signer], keys: Sequence[bytes], count: int, first: int) -> Iterator[bytes]:
@@ -78,12 +78,17 @@ def arrays(signers: Sequence[Signer], keys: Sequence[bytes], count: int, first: 
             order_hash, body = signer.order(
                 SYMBOL, side, "limit", "GTC", price, quantity, nonce, max_fee_bps=FEE_BPS, expiry=None
             )
-            fields = msgspec.to_builtins(body)
+            fields = _given(body)
             del fields["signature"]
             hashes.append(order_hash)
             bodies.append(fields)
         signature = eip712.sign(signer.domain.digest(eip712.array_hash(hashes)), key)
         yield msgspec.json.encode({"orders": bodies, "signature": "0x" + signature.hex()})
+
+
+def _given(body: msgspec.Struct) -> dict[str, Any]:
+    """The fields that say something."""
+    return {name: value for name, value in msgspec.to_builtins(body).items() if value is not None}
 
 
 def _price(chance: random.Random, side: str, takes: bool) -> str:

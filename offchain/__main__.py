@@ -253,6 +253,26 @@ def record(file: Path, market: str | None, after: int, config_file: Path | None,
 
 
 @main.group()
+def exchange() -> None:
+    """Halt and resume trading, also where no administrator can sign in; in the audit log as the console's."""
+
+
+@exchange.command()
+@click.option("--reason", default="operator", show_default=True, help="told to everybody")
+@configured
+def halt(reason: str, config_file: Path | None, **options: str | None) -> None:
+    """Halt all markets. Cancels work, and what was matched settles."""
+    ask(config_file, options, manage.halting(reason))
+
+
+@exchange.command()
+@configured
+def resume(config_file: Path | None, **options: str | None) -> None:
+    """Let all markets trade that are not halted by themselves."""
+    ask(config_file, options, manage.resume)
+
+
+@main.group()
 def settlement() -> None:
     """See how settlement stands, and resolve what it cannot settle by itself."""
 

@@ -11,12 +11,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
-from pydantic_settings import (
-    BaseSettings,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    TomlConfigSettingsSource,
-)
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 PREFIX = "CROSSPOINT_"
 
@@ -135,6 +130,9 @@ class Config(BaseSettings):
     )
     limit_account_orders: float = Field(50, ge=0, description="orders per second of one account")
     limit_account_cancels: float = Field(100, ge=0, description="cancels per second of one account")
+    limit_actions: float = Field(
+        240, ge=0, description="transactions on chain that all accounts together may ask for per hour"
+    )
     limit_account_actions: float = Field(
         30, ge=0, description="transactions on chain that one account may ask for per hour; the operator pays their gas"
     )

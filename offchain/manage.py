@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 from offchain.app.common import open_ingress, open_views
 from offchain.config import Config
-from offchain.domain.admin import Actor
+from offchain.domain.admin import Actor, HaltAll
 from offchain.domain.commands import AdminAction, Administer, BatchRetry, Bust
 from offchain.domain.errors import Rejection
-from offchain.domain.events import Administered
+from offchain.domain.results import Administered
 from offchain.ports import CoreStatus, Ingress, Views
 from offchain.process import StartRefused, SystemClock
 
@@ -80,6 +80,22 @@ async def retry(desk: Desk) -> list[str]:
     number = _parked(desk.status)
     await _submit(desk.ingress, BatchRetry(number))
     return [f"batch {number} is tried again"]
+
+
+def halting(reason: str) -> Action:
+    """Halt all markets; cancels work."""
+
+    async def act(desk: Desk) -> list[str]:
+        await _submit(desk.ingress, HaltAll(True, reason))
+        return [f"all markets are halted: {reason}"]
+
+    return act
+
+
+async def resume(desk: Desk) -> list[str]:
+    """Let all markets trade that are not halted by themselves."""
+    await _submit(desk.ingress, HaltAll(False, ""))
+    return ["all markets trade, but those that are halted by themselves"]
 
 
 def busting(fill_ids: Sequence[str], reason: str) -> Action:

@@ -13,7 +13,8 @@ import structlog
 
 from offchain.domain.commands import CancelOrder, Command, CreateApiKey, PlaceOrder
 from offchain.domain.core import Core
-from offchain.domain.events import Event, Result, Trade
+from offchain.domain.events import Event, Trade
+from offchain.domain.results import Result
 from offchain.metrics import CoreMetrics
 from offchain.ports import RULES_VERSION, Clock, Feed, Journal, Overloaded, Record, Unavailable
 from offchain.replica import Replica

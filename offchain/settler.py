@@ -101,6 +101,7 @@ class Settler:
         self._lane = lane or Lane(clock)
         self._flight: Flight | None = None
         self._reverts: dict[int, int] = {}
+        self._not_before_ms = 0
         self._last_sent = b""
         self._release_not_before: dict[int, int] = {}
         self._failing_releases: set[int] = set()
@@ -145,6 +146,8 @@ class Settler:
         """Do the next thing and return the seconds to wait before the one after it."""
         if self._flight is not None and await self._is_in_flight(self._flight):
             return self._settings.poll_seconds
+        if (pause_ms := self._not_before_ms - self._clock.now_ms()) > 0:
+            return pause_ms / 1000
         number = await self._chain.next_batch()
         if number > 1:
             previous = await self._views.batch(number - 1)
@@ -384,6 +387,8 @@ class Settler:
             self._metrics.reverted.inc()
             log.warning("transaction reverted", tx=flight.tx_hash.hex(), batch=flight.batch)
             self._reverts = {flight.batch: self._reverts.get(flight.batch, 0) + 1}
+            # What simulation did not see, such as a block whose clock is behind ours, may pass by itself.
+            self._not_before_ms = self._clock.now_ms() + int(self._settings.retry_seconds * 1000)
         return False
 
     async def _submit(self, command: Command) -> None:

@@ -1,25 +1,22 @@
-"""Quotes one order on each side around the last price and follows it, until Ctrl-C; then cancels both.
+"""Quotes levels on both sides around the last price and follows it, until Ctrl-C; then cancels them.
 
-A quote is replaced under its own nonce key, so that no moment is without one, and canceled when there is nothing to
-replace it with. Usage: market_maker.py SYMBOL [SIZE] [SPREAD_BPS]
+All quotes move at one time, under one signature. If this program, its machine or its connection fails, the exchange
+cancels them. Usage: market_maker.py SYMBOL [SIZE] [SPREAD_BPS] [LEVELS]
 """
 
 import asyncio
 import os
 import signal
 import sys
-from decimal import ROUND_DOWN, Decimal
+from decimal import ROUND_DOWN, ROUND_UP, Decimal
 
-from offchain.client import ApiError, Client
-
-SIDES = {"buy": -1, "sell": 1}
+from offchain.client import ApiError, Client, QuoteSheet
 
 
 class MarketMaker:
-    def __init__(self, client: Client, symbol: str, size: str, spread_bps: str) -> None:
-        self.client, self.symbol, self.size = client, symbol, size
-        self.half_spread = Decimal(spread_bps) / 20_000
-        self.quotes: dict[str, str] = {}  # the open order of each side
+    def __init__(self, client: Client, sheet: QuoteSheet, symbol: str, size: str, spread_bps: str, levels: str) -> None:
+        self.client, self.sheet, self.symbol, self.size = client, sheet, symbol, size
+        self.half_spread, self.levels = Decimal(spread_bps) / 20_000, int(levels)
         self.tick = Decimal(1)
 
     async def run(self) -> None:
@@ -37,31 +34,31 @@ class MarketMaker:
                     await self.quote(middle)
 
     async def quote(self, middle: Decimal) -> None:
-        for side, sign in SIDES.items():
-            price = middle * (1 + sign * self.half_spread)
-            price = (price / self.tick).to_integral_value(ROUND_DOWN) * self.tick
-            try:
-                order = await self.client.place_limit(
-                    self.symbol, side, price, self.size, post_only=True, replaces=self.quotes.pop(side, None)
-                )
-            except (ApiError, ValueError) as refusal:  # too little money, a price that would take, an order that filled
-                print(f"{side} at {price}: {refusal}", flush=True)
-            else:
-                self.quotes[side] = order.order_id
-                print(f"{side} {self.size} at {price}", flush=True)
+        """The best level half a spread away, the others each half a spread further."""
+        away = [middle * self.half_spread * (level + 1) for level in range(self.levels)]
+        bids = [(self.on_tick(middle - distance, ROUND_DOWN), self.size) for distance in away]
+        asks = [(self.on_tick(middle + distance, ROUND_UP), self.size) for distance in away]
+        try:
+            results = await self.sheet.quote(bids, asks)
+        except ApiError as refusal:  # of all: the service does not answer, or a budget is used up
+            print(f"around {middle}: {refusal}", flush=True)
+            return
+        print(f"around {middle}: {sum(entry.order is not None for entry in results)} quotes", flush=True)
+        for entry in results:
+            if entry.problem is not None:  # too little money, a price that would take
+                print(f"  {entry.problem.code}: {entry.problem.detail}", flush=True)
 
-    async def stop(self) -> None:
-        for order_id in self.quotes.values():
-            try:
-                await self.client.cancel(order_id)
-            except ApiError as refusal:
-                print(f"{order_id}: {refusal}", flush=True)
+    def on_tick(self, price: Decimal, rounding: str) -> Decimal:
+        return (price / self.tick).to_integral_value(rounding) * self.tick
 
 
-async def main(symbol: str, size: str = "0.01", spread_bps: str = "20") -> None:
-    async with Client(os.environ["CROSSPOINT_URL"], os.environ["CROSSPOINT_KEY"]) as client:
-        maker = MarketMaker(client, symbol, size, spread_bps)
-        task = asyncio.create_task(maker.run())
+async def main(symbol: str, size: str = "0.01", spread_bps: str = "20", levels: str = "3") -> None:
+    async with (
+        Client(os.environ["CROSSPOINT_URL"], os.environ["CROSSPOINT_KEY"]) as client,
+        client.order_socket(cancel_on_disconnect=True) as socket,
+    ):
+        sheet = QuoteSheet(socket, symbol)
+        task = asyncio.create_task(MarketMaker(client, sheet, symbol, size, spread_bps, levels).run())
         loop = asyncio.get_running_loop()
         for name in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(name, task.cancel)
@@ -70,7 +67,7 @@ async def main(symbol: str, size: str = "0.01", spread_bps: str = "20") -> None:
         except asyncio.CancelledError:
             print("canceling", flush=True)
         finally:
-            await maker.stop()
+            await sheet.cancel()
 
 
 if __name__ == "__main__":

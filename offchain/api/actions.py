@@ -22,7 +22,8 @@ from offchain.domain.actions import (
 )
 from offchain.domain.commands import RequestAction
 from offchain.domain.errors import Rejection
-from offchain.domain.events import ActionResult, ActionUpdate
+from offchain.domain.events import ActionUpdate
+from offchain.domain.results import ActionResult
 from offchain.ports import ActionRow, Unavailable
 
 

@@ -29,9 +29,9 @@ from offchain.domain.commands import (
     WatchConnection,
 )
 from offchain.domain.errors import Code, Rejection
-from offchain.domain.events import ArrayResult, CancelResult, OrdersCanceled, PlaceResult, Result
 from offchain.domain.guards import MAX_DEADLINE_MS
 from offchain.domain.order import Address, OrderHash
+from offchain.domain.results import ArrayResult, CancelResult, OrdersCanceled, PlaceResult, Result
 from offchain.intake import Body, Intake, IntakeCode, IntakeError, shown
 from offchain.ports import Overloaded, Unavailable
 

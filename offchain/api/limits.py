@@ -25,6 +25,9 @@ STATE_HEADER = "RateLimit"
 
 HOUR = 3_600
 
+ALL_ACTIONS = "actions-all"
+"""the policy of transactions on chain for all accounts together"""
+
 FORWARDED = "X-Forwarded-For"
 
 _ROUNDING = 1e-6
@@ -115,9 +118,10 @@ class Limits:
             if per_second:
                 policy = Policy(name, per_second, settings.limit_window_seconds)
                 self._buckets[name] = Buckets(policy, settings.limit_keys)
-        if settings.account_actions_per_hour:
-            policy = Policy("actions", settings.account_actions_per_hour / HOUR, HOUR)
-            self._buckets[policy.name] = Buckets(policy, settings.limit_keys)
+        hourly = {"actions": settings.account_actions_per_hour, ALL_ACTIONS: settings.all_actions_per_hour}
+        for name, per_hour in hourly.items():
+            if per_hour:
+                self._buckets[name] = Buckets(Policy(name, per_hour / HOUR, HOUR), settings.limit_keys)
         self._socket = Policy("messages", settings.socket_messages_per_second, settings.limit_window_seconds)
 
     def keys(self) -> dict[str, int]:
@@ -138,6 +142,11 @@ class Limits:
         """Charge an account's budget `orders`, `cancels` or `actions`; None if there is no limit."""
         buckets = self._buckets.get(name)
         return buckets.take(account, now, cost) if buckets is not None else None
+
+    def use_all(self, name: str, now: float) -> Use | None:
+        """Charge a budget that all accounts share; None if there is no limit."""
+        buckets = self._buckets.get(name)
+        return buckets.take(None, now) if buckets is not None else None
 
     def socket(self) -> Buckets | None:
         """The budget of one more socket; None if there is no limit."""

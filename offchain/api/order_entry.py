@@ -15,7 +15,7 @@ from offchain.api.desk import REFUSALS, Desk, seconds_of
 from offchain.api.operations import only
 from offchain.api.present import hex_of
 from offchain.api.problems import ApiCode, ProblemError
-from offchain.api.schemas import stream
+from offchain.api.schemas import control
 from offchain.domain.commands import CancelOrder, CancelOrders, PlaceArray, PlaceOrder
 from offchain.domain.guards import CONNECTION_SIZE
 from offchain.domain.order import Address, OrderHash
@@ -98,7 +98,7 @@ class OrderEntry:
                 placed, _ = await self._desk.place(command)
             else:
                 placed, _ = await self._desk.replace(command, replaced)
-        return stream.Placed(op="placed", id=request_id, order=placed)
+        return control.Placed(op="placed", id=request_id, order=placed)
 
     def _begin_array(self, request_id: RequestId, message: Message) -> Awaitable[msgspec.Struct]:
         only(message, "op", "id", "array")
@@ -110,7 +110,7 @@ class OrderEntry:
     async def _place_array(self, request_id: RequestId, command: PlaceArray) -> msgspec.Struct:
         with self._desk.placing(len(command.orders)):
             placed = await self._desk.place_array(command, "")
-        return stream.PlacedArray(op="placedArray", id=request_id, results=placed.results)
+        return control.PlacedArray(op="placedArray", id=request_id, results=placed.results)
 
     def _begin_cancel(self, request_id: RequestId, message: Message) -> Awaitable[msgspec.Struct]:
         only(message, "op", "id", "orderId", "account", "signature")
@@ -121,7 +121,7 @@ class OrderEntry:
 
     async def _cancel(self, request_id: RequestId, command: CancelOrder) -> msgspec.Struct:
         with self._desk.canceling():
-            return stream.Canceled(op="canceled", id=request_id, order=await self._desk.cancel(command))
+            return control.Canceled(op="canceled", id=request_id, order=await self._desk.cancel(command))
 
     # -----------------------------------------------------------------------------------------------------------------
     # Signed in: these only end orders
@@ -142,7 +142,7 @@ class OrderEntry:
     async def _cancel_all(self, request_id: RequestId, command: CancelOrders) -> msgspec.Struct:
         with self._desk.canceling():
             done = await self._desk.cancel_many(command)
-        return stream.CanceledMany(
+        return control.CanceledMany(
             op="canceledAll", id=request_id, account=done.account, order_ids=done.order_ids, remaining=done.remaining
         )
 
@@ -154,7 +154,7 @@ class OrderEntry:
     async def _cancel_after(self, request_id: RequestId, account: Address, seconds: int) -> msgspec.Struct:
         with self._desk.canceling():
             done = await self._desk.set_deadline(account, seconds)
-        return stream.CancelAfterSet(
+        return control.CancelAfterSet(
             op="cancelAfterSet", id=request_id, account=done.account, cancels_at=done.cancels_at
         )
 
@@ -172,7 +172,7 @@ class OrderEntry:
     async def _watch(self, request_id: RequestId, account: Address, name: bytes, enabled: bool) -> msgspec.Struct:
         with self._desk.canceling():
             await self._desk.watch(account, name, enabled)
-        return stream.CancelOnDisconnectSet(
+        return control.CancelOnDisconnectSet(
             op="cancelOnDisconnectSet", id=request_id, account=hex_of(account), enabled=enabled
         )
 

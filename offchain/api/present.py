@@ -10,10 +10,8 @@ from offchain.domain.control import MAX_FEE_BPS
 from offchain.domain.events import (
     AccountUpdate,
     BalanceUpdate,
-    CancelResult,
     DelegateUpdate,
     DepositUpdate,
-    PlaceResult,
     PositionUpdate,
     Trade,
     WithdrawalUpdate,
@@ -23,6 +21,7 @@ from offchain.domain.market import USDC, USDC_DECIMALS, Asset, Kind, Market, Mar
 from offchain.domain.oracle import PRICE_DECIMALS, OraclePrice, index_down
 from offchain.domain.order import NO_EXPIRY, Address, Side, TimeInForce, Trigger
 from offchain.domain.positionview import PositionView
+from offchain.domain.results import CancelResult, PlaceResult
 from offchain.domain.units import format_units
 from offchain.ports import BatchRow, DepositRow, OrderRow, TradeRow, WithdrawalRow
 

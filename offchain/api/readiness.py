@@ -16,9 +16,14 @@ from offchain.api.keys import BREAKER, HUB, LIFE, STATE
 from offchain.api.state import ApiState
 from offchain.domain.core import Core
 from offchain.domain.core import Status as CoreStatus
+from offchain.domain.market import MarketStatus
+from offchain.domain.oracle import OraclePrice
 from offchain.ports import Unavailable
 
 T = TypeVar("T")
+
+MAX_NAMED = 10
+"""markets that one sentence names"""
 
 
 @dataclass(slots=True)
@@ -34,8 +39,17 @@ class Reading:
     """what keeps no traffic away: cancels and reads work"""
 
 
+Oracles = list[tuple[str, OraclePrice | None]]
+"""Each active market that goes by an oracle, and the newest round of that as it was seen"""
+
+
 def core_status(core: Core) -> CoreStatus:
     return core.status()
+
+
+def _look(core: Core) -> tuple[CoreStatus, Oracles]:
+    trading = [market for market in core.markets.values() if core.market_state(market.id).status == MarketStatus.ACTIVE]
+    return core.status(), [(one.symbol, core.prices.get(one.oracle)) for one in trading if one.oracle]
 
 
 async def read(app: web.Application) -> Reading:
@@ -56,15 +70,29 @@ async def read(app: web.Application) -> Reading:
 async def _read_core(state: ApiState, reading: Reading) -> None:
     """The core answers once what it shows is durable, so this asks the journal as well."""
     try:
-        reading.core = await _soon(state, state.live.read(core_status))
+        core, oracles = await _soon(state, state.live.read(_look))
     except TimeoutError:
         reading.reasons.append("the journal does not become durable in time")
     except Unavailable as unavailable:
         reading.reasons.append(f"the core does not answer: {unavailable}")
     else:
-        reading.reasons += _core_reasons(state, reading.core)
-        if reading.core.halt is not None:
-            reading.notes.append(f"all markets are halted: {reading.core.halt}")
+        reading.core = core
+        reading.reasons += _core_reasons(state, core)
+        _read_oracles(state, reading, oracles)
+        if core.halt is not None:
+            reading.notes.append(f"all markets are halted: {core.halt}")
+
+
+def _read_oracles(state: ApiState, reading: Reading, oracles: Oracles) -> None:
+    """Markets without a usable price take no orders that need it, and the others do. If the worker has looked at none
+    for long, it is the worker that is at fault."""
+    now_ms, limit_ms = state.clock.now_ms(), state.settings.ready_oracle_age_ms
+    unusable = [symbol for symbol, price in oracles if price is None or not price.is_usable(now_ms)]
+    if unusable:
+        reading.notes.append(f"no fresh price: {', '.join(unusable[:MAX_NAMED])}")
+    seen = [price.seen_ms for _, price in oracles if price is not None]
+    if seen and 0 < limit_ms < now_ms - max(seen):
+        reading.reasons.append(f"no oracle has been looked at for {(now_ms - max(seen)) // 1000} s")
 
 
 async def _read_views(state: ApiState, reading: Reading) -> None:

@@ -111,6 +111,8 @@ class ApiSettings:
     account_cancels_per_second: float = 0
     account_actions_per_hour: float = 0
     """transactions on chain that one account may ask for"""
+    all_actions_per_hour: float = 0
+    """transactions on chain that all accounts together may ask for"""
     socket_messages_per_second: float = 0
     """messages from one socket; every channel of a subscription counts as one"""
     proxy_hops: int = 0
@@ -123,6 +125,8 @@ class ApiSettings:
     """age of the oldest unsettled item beyond which the service calls itself not ready"""
     ready_head_age_ms: int = 900_000
     """age of the newest block seen beyond which the service calls itself not ready; 0: not checked"""
+    ready_oracle_age_ms: int = 120_000
+    """time since any oracle was looked at beyond which the service calls itself not ready; 0: not checked"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,10 @@ import msgspec
 import structlog
 from aiohttp import WSMsgType, web
 
-from offchain.api.access import HEADER, Identity, Scope, check_scope, identify, identity_of, own_account
+from offchain.api.access import HEADER, Scope, identify, identity_of, own_account
 from offchain.api.admin.socket import AdminSession
 from offchain.api.closing import CloseCode
-from offchain.api.credentials import Credentials
+from offchain.api.connection import CLOSE_SECONDS, Connection
 from offchain.api.desk import REFUSALS, rejection_of
 from offchain.api.keys import CATALOGUE, CREDENTIALS, DESK, HUB, LIFE, LIMITS, STATE
 from offchain.api.limits import exhausted
@@ -22,27 +22,10 @@ from offchain.api.order_entry import TRADING, OrderEntry
 from offchain.api.present import hex_of
 from offchain.api.pricechannels import KINDS as PRICE_KINDS
 from offchain.api.problems import ApiCode, ProblemError
-from offchain.api.schemas import stream
-from offchain.api.stream import REPLAY_PAGE
+from offchain.api.schemas import control
 from offchain.domain.market import Kind, Market
 from offchain.domain.order import Address
 from offchain.intake import IntakeCode, decode_object, parse_address
-from offchain.metrics import CoreMetrics
-from offchain.ports import Clock
-
-CLOSE_SECONDS = 2.0
-"""time for a peer to read our close frame"""
-
-CLOSE_POLLS = 40
-
-WRITE_BUFFER = 65_536
-"""bytes that may wait in a socket's transport before further messages wait in its queue"""
-
-WRITE_PAUSE = 0.01
-"""seconds until that is looked at again"""
-
-ROOM_SECONDS = 30.0
-"""time for a peer to make room for a replay"""
 
 Target = Market | Address | None
 """What a channel is about: a market, an account, or everything (None)."""
@@ -52,146 +35,6 @@ RESUMABLE = ("depth", "trader")
 _ENCODER = msgspec.json.Encoder()
 
 log = structlog.get_logger(__name__)
-
-
-def text_frame(text: bytes) -> bytes:
-    """A frame of a server (RFC 6455): not masked, not compressed."""
-    size = len(text)
-    if size < 126:
-        return bytes((0x81, size)) + text
-    if size < 65_536:
-        return b"\x81\x7e" + size.to_bytes(2, "big") + text
-    return b"\x81\x7f" + size.to_bytes(8, "big") + text
-
-
-class Connection:
-    """One socket. `offer` never waits; a socket that does not keep up is closed."""
-
-    def __init__(
-        self,
-        socket: web.WebSocketResponse,
-        transport: asyncio.Transport | None,
-        limit: int,
-        metrics: CoreMetrics,
-        credentials: Credentials,
-        clock: Clock,
-    ) -> None:
-        self._metrics = metrics
-        self._credentials = credentials
-        self._clock = clock
-        self._identity: Identity | None = None
-        self._socket = socket
-        self._transport = transport
-        self._limit = limit
-        self._loop = asyncio.get_running_loop()
-        self._queue: list[bytes] = []
-        self._is_due = False
-        """whether what is queued will be written"""
-        self._roomy = asyncio.Event()
-        self._closer: asyncio.Task[None] | None = None
-
-    # -----------------------------------------------------------------------------------------------------------------
-    # Who
-    # -----------------------------------------------------------------------------------------------------------------
-
-    @property
-    def identity(self) -> Identity | None:
-        """Who has signed in on this socket; None before. When their token ends, the socket is closed."""
-        return self._identity
-
-    def require(self, scope: str) -> Identity:
-        """Who has signed in, if their token has the scope. Raises ProblemError."""
-        identity = self._identity
-        if identity is None:
-            raise ProblemError(ApiCode.AUTHENTICATION_REQUIRED, "sign in first: signIn with a token", "op")
-        if not self._credentials.is_good(identity, self._clock.now_ms()):
-            raise ProblemError(ApiCode.INVALID_TOKEN, "the token with which this socket has signed in has ended")
-        return check_scope(identity, scope)
-
-    def sign_in(self, identity: Identity) -> None:
-        """Speak for `identity` from now on. Raises ProblemError for another account than before."""
-        if self._identity is not None and self._identity.account != identity.account:
-            detail = "this socket has signed in for another account; use another socket"
-            raise ProblemError(ApiCode.NOT_YOUR_ACCOUNT, detail, "token")
-        self.forget_identity()
-        self._identity = identity
-        self._credentials.watch(identity, self._sign_out)
-
-    def forget_identity(self) -> None:
-        if self._identity is not None:
-            self._credentials.unwatch(self._identity, self._sign_out)
-
-    def _sign_out(self) -> None:
-        self.close(CloseCode.SIGNED_OUT)
-
-    # -----------------------------------------------------------------------------------------------------------------
-    # Messages
-    # -----------------------------------------------------------------------------------------------------------------
-
-    def offer(self, frame: bytes) -> None:
-        if self._closer is not None:
-            return
-        if len(self._queue) >= self._limit:
-            self.overflow()
-            return
-        self._queue.append(frame)
-        if not self._is_due:
-            self._is_due = True
-            self._loop.call_soon(self._write)
-
-    async def room(self) -> None:
-        """Wait until a page of messages fits. Raises ConnectionError if the connection closes first."""
-        while len(self._queue) > max(0, self._limit - REPLAY_PAGE) and self._closer is None:
-            self._roomy.clear()
-            try:
-                async with asyncio.timeout(ROOM_SECONDS):
-                    await self._roomy.wait()
-            except TimeoutError:
-                self.overflow()
-        if self._closer is not None:
-            raise ConnectionError("the connection is closing")
-
-    def overflow(self) -> None:
-        self.close(CloseCode.SLOW_CONSUMER)
-
-    def close(self, code: CloseCode) -> None:
-        """Close once; what is still queued is dropped."""
-        if self._closer is None:
-            self._metrics.sockets_closed.labels(int(code)).inc()
-            self._metrics.messages_dropped.inc(len(self._queue))
-            self._queue.clear()
-            self._closer = asyncio.create_task(self._close(code))
-            self._roomy.set()
-
-    async def closed(self) -> None:
-        """Wait until a close that has begun is through."""
-        if self._closer is not None:
-            await self._closer
-
-    def _write(self) -> None:
-        """Hand everything that is queued to the transport at once, unless the peer lags behind."""
-        self._is_due = False
-        transport = self._transport
-        if transport is None or transport.is_closing() or not self._queue:
-            return
-        if transport.get_write_buffer_size() > WRITE_BUFFER:
-            self._is_due = True
-            self._loop.call_later(WRITE_PAUSE, self._write)
-            return
-        transport.write(b"".join(map(text_frame, self._queue)))
-        self._queue.clear()
-        self._roomy.set()
-
-    async def _close(self, code: CloseCode) -> None:
-        await self._socket.close(code=code, message=code.reason.encode(), drain=False)
-        if self._transport is None:
-            return
-        # The close frame waits behind what is buffered; a peer that does not read would keep that for ever.
-        for _ in range(CLOSE_POLLS):
-            if not self._transport.get_write_buffer_size():
-                return
-            await asyncio.sleep(CLOSE_SECONDS / CLOSE_POLLS)
-        self._transport.abort()
 
 
 class Session:
@@ -227,7 +70,7 @@ class Session:
             self._charge(message)
             if operation == "ping":
                 only(message, "op", "id")
-                self._send(stream.Pong(op="pong", id=request_id, time=self._clock.now_ms()))
+                self._send(control.Pong(op="pong", id=request_id, time=self._clock.now_ms()))
             elif operation == "subscribe":
                 only(message, "op", "id", "channels", "after")
                 await self._subscribe(request_id, channels_of(message), after_of(message))
@@ -260,7 +103,7 @@ class Session:
         identity = identity_of(self._credentials, token, self._clock.now_ms(), "token")
         self._connection.sign_in(identity)
         self._send(
-            stream.SignedIn(
+            control.SignedIn(
                 op="signedIn",
                 id=request_id,
                 account=hex_of(identity.account),
@@ -314,7 +157,7 @@ class Session:
             raise ProblemError(ApiCode.TOO_MANY_SUBSCRIPTIONS, detail, "channels")
         if after is not None and any(kind not in RESUMABLE for kind, _ in wanted.values()):
             raise ProblemError(IntakeCode.INVALID_VALUE, "after is for depth and trader channels", "after")
-        self._send(stream.Subscribed(op="subscribed", id=request_id, channels=list(wanted), seq=self._hub.seq))
+        self._send(control.Subscribed(op="subscribed", id=request_id, channels=list(wanted), seq=self._hub.seq))
         for name, (kind, target) in wanted.items():
             self._drop(name)
             self._channels[name] = (kind, target)
@@ -342,7 +185,7 @@ class Session:
                 raise ProblemError(ApiCode.UNKNOWN_CHANNEL, f"{name[:100]!r} is not subscribed", "channels")
         for name in names:
             self._drop(name)
-        self._send(stream.Subscribed(op="unsubscribed", id=request_id, channels=names, seq=self._hub.seq))
+        self._send(control.Subscribed(op="unsubscribed", id=request_id, channels=names, seq=self._hub.seq))
 
     def _drop(self, name: str) -> None:
         kind, target = self._channels.pop(name, ("", b""))
@@ -381,7 +224,7 @@ class Session:
         rejection = rejection_of(refusal)
         self._metrics.refusals.labels(rejection.code).inc()
         self._send(
-            stream.StreamError(
+            control.StreamError(
                 op="error",
                 id=request_id,
                 code=rejection.code,

@@ -164,6 +164,7 @@ def _api_settings(config: Config, deployment: Deployment) -> ApiSettings:
         account_orders_per_second=config.limit_account_orders,
         account_cancels_per_second=config.limit_account_cancels,
         account_actions_per_hour=config.limit_account_actions,
+        all_actions_per_hour=config.limit_actions,
         socket_messages_per_second=config.limit_socket_messages,
         proxy_hops=config.proxy_hops,
         breaker_failures=config.breaker_failures,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -42,8 +42,10 @@ class Context:
         except (ApiError, ValueError, TypeError, aiohttp.InvalidURL) as error:
             raise click.ClickException(str(error)) from error
 
-    def show(self, rows: Sequence[msgspec.Struct], *columns: str) -> None:
-        """The given fields of each row, named as on the wire."""
+    def show(
+        self, rows: Sequence[msgspec.Struct], *columns: str, cells: Mapping[str, Callable[[Any], str]] | None = None
+    ) -> None:
+        """The given fields of each row, named as on the wire; `cells` writes those that are no plain values."""
         plain = [msgspec.to_builtins(row) for row in rows]
         if self.as_json:
             click.echo(msgspec.json.encode(plain).decode())
@@ -52,7 +54,7 @@ class Context:
         for column in columns:
             table.add_column(column, no_wrap=True)
         for row in plain:
-            table.add_row(*(_cell(row[column]) for column in columns))
+            table.add_row(*((cells or {}).get(column, _cell)(row[column]) for column in columns))
         self.console.print(table)
 
 

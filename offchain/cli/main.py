@@ -3,58 +3,23 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Sequence
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import click
 import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from offchain.cli import derivatives, flow, wallet
+from offchain.cli import derivatives, flow, orders, wallet
 from offchain.cli.context import Context
 from offchain.cli.keys import keys
+from offchain.cli.parameters import AMOUNT, SYMBOL
 from offchain.cli.watch import watch_market
-from offchain.client import ApiError, Client
+from offchain.client import Client
 
 KEY_VARIABLE = "CROSSPOINT_KEY"
-CANCEL_PAGE = 500
-CANCEL_PAGES = 100
-MARKET_ORDER_SECONDS = 60
-ORDER_ID = re.compile("0x[0-9a-fA-F]{64}", re.ASCII)
-
-
-class Amount(click.ParamType):
-    """A positive decimal number, exactly as written."""
-
-    name = "number"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Decimal:
-        try:
-            number = Decimal(value)
-        except (InvalidOperation, TypeError):
-            self.fail(f"{value!r} is not a number", param, ctx)
-        if not number.is_finite() or number <= 0:
-            self.fail(f"{value} is not above zero", param, ctx)
-        return number
-
-
-class OrderId(click.ParamType):
-    """An order's hash."""
-
-    name = "order"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        if ORDER_ID.fullmatch(str(value)) is None:
-            self.fail(f"{value!r} is not an order's id: 0x and 64 hexadecimal digits", param, ctx)
-        return str(value)
-
-
-AMOUNT = Amount()
-SYMBOL = click.argument("symbol")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -184,18 +149,6 @@ def positions(context: Context) -> None:
 
 
 @main.command()
-@click.option("--market", help="only this symbol")
-@click.option("--all", "is_all", is_flag=True, help="also orders that have ended")
-@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 500))
-@click.pass_obj
-def orders(context: Context, market: str | None, is_all: bool, limit: int) -> None:
-    """Open orders, newest first."""
-    status = () if is_all else ("open", "partiallyFilled")
-    page = context.run(lambda client: client.orders(market=market, status=status, limit=limit))
-    context.show(page.orders, "orderId", "market", "side", "price", "quantity", "filled", "status", "code")
-
-
-@main.command()
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 500))
 @click.pass_obj
 def fills(context: Context, limit: int) -> None:
@@ -211,123 +164,8 @@ def fills(context: Context, limit: int) -> None:
     context.console.print(table)
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# Orders
-# ---------------------------------------------------------------------------------------------------------------------
-
-
-def _order_options(command: Callable[..., None]) -> Callable[..., None]:
-    for option in (
-        click.argument("price", type=AMOUNT),
-        click.argument("quantity", type=AMOUNT),
-        SYMBOL,
-        click.option("--market", "is_market", is_flag=True, help="take at once what PRICE or better allows"),
-        click.option("--time-in-force", default="GTC", type=click.Choice(["GTC", "GTD", "IOC", "FOK"])),
-        click.option("--seconds", type=click.IntRange(1), help="until an order that is not GTC ends; 60 if absent"),
-        click.option("--post-only", is_flag=True, help="rather not than take"),
-        click.option("--id", "client_order_id", help="a name of your own"),
-        click.option("--reduce-only", is_flag=True, help="close a position at most"),
-        click.option("--conversion-limit", type=AMOUNT, help="worst USDC per quote unit, if that is another asset"),
-        click.option("--replaces", metavar="ORDER", help="an open order whose place it takes"),
-    ):
-        command = option(command)
-    return command
-
-
-@main.command()
-@_order_options
-@click.pass_obj
-def buy(context: Context, /, **order: Any) -> None:
-    """Buy QUANTITY base units at PRICE or below."""
-    _place(context, "buy", **order)
-
-
-@main.command()
-@_order_options
-@click.pass_obj
-def sell(context: Context, /, **order: Any) -> None:
-    """Sell QUANTITY base units at PRICE or above."""
-    _place(context, "sell", **order)
-
-
-def _place(
-    context: Context,
-    side: str,
-    symbol: str,
-    quantity: Decimal,
-    price: Decimal,
-    is_market: bool,
-    time_in_force: str,
-    seconds: int | None,
-    post_only: bool,
-    client_order_id: str | None,
-    replaces: str | None,
-    conversion_limit: Decimal | None,
-    reduce_only: bool,
-) -> None:
-    async def place(client: Client) -> msgspec.Struct:
-        # By the exchange's clock, so that a wrong one here does no harm.
-        now = await client.server_time() // 1_000
-        if is_market:
-            return await client.place_market(
-                symbol,
-                side,
-                quantity,
-                price,
-                expiry=now + (seconds or MARKET_ORDER_SECONDS),
-                client_order_id=client_order_id,
-                conversion_limit=conversion_limit,
-                reduce_only=reduce_only,
-            )
-        timed = seconds is not None or time_in_force != "GTC"
-        return await client.place_limit(
-            symbol,
-            side,
-            price,
-            quantity,
-            time_in_force="GTD" if seconds is not None and time_in_force == "GTC" else time_in_force,
-            expiry=now + (seconds or MARKET_ORDER_SECONDS) if timed else None,
-            post_only=post_only,
-            client_order_id=client_order_id,
-            replaces=replaces,
-            conversion_limit=conversion_limit,
-            reduce_only=reduce_only,
-        )
-
-    context.show([context.run(place)], "orderId", "status", "filled", "remaining")
-
-
-@main.command()
-@click.argument("order_ids", metavar="[ORDER]...", nargs=-1, type=OrderId())
-@click.option("--all", "is_all", is_flag=True, help="every open order")
-@click.option("--market", help="with --all: only of this symbol")
-@click.pass_obj
-def cancel(context: Context, order_ids: tuple[str, ...], is_all: bool, market: str | None) -> None:
-    """Cancel orders."""
-    if bool(order_ids) == is_all:
-        raise click.UsageError("name orders, or say --all")
-
-    async def run(client: Client) -> list[msgspec.Struct]:
-        if not is_all:
-            return [await client.cancel(order_id) for order_id in order_ids]
-        canceled: list[msgspec.Struct] = []
-        cursor = None
-        for _ in range(CANCEL_PAGES):
-            page = await client.orders(
-                market=market, status=("open", "partiallyFilled"), cursor=cursor, limit=CANCEL_PAGE
-            )
-            for order in page.orders:
-                try:
-                    canceled.append(await client.cancel(order.order_id))
-                except ApiError as refusal:
-                    if refusal.code != "orderNotOpen":  # it was filled meanwhile
-                        raise
-            cursor = page.next
-            if cursor is None:
-                break
-        return canceled
-
-    context.show(context.run(run), "orderId", "status", "filled", "remaining")
+for command in orders.COMMANDS:
+    main.add_command(command)
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -5,6 +5,9 @@ from offchain.client.book import OrderBook
 from offchain.client.client import Client
 from offchain.client.errors import ApiError, BookDiverged, MissingKey
 from offchain.client.nonces import NonceKeysExhausted
+from offchain.client.orders import NewOrder
+from offchain.client.ordersocket import OrderSocket
+from offchain.client.quotes import QuoteSheet
 from offchain.client.stream import Stream
 
 __all__ = [
@@ -13,7 +16,10 @@ __all__ = [
     "BookDiverged",
     "Client",
     "MissingKey",
+    "NewOrder",
     "NonceKeysExhausted",
     "OrderBook",
+    "OrderSocket",
+    "QuoteSheet",
     "Stream",
 ]

@@ -73,6 +73,10 @@ class BlockingClient:
         """The channel of this client's account."""
         return self._client.trader_channel
 
+    def is_open(self, order_id: str) -> bool:
+        """Whether an order of this client is open, as far as answers and subscriptions have told."""
+        return self._client.is_open(order_id)
+
     def subscribe(self, *channels: str) -> Iterator[Message]:
         """Messages of `channels`, across lost connections; leave the loop, and the subscription ends."""
         stream = self._client.subscribe(*channels)
@@ -94,11 +98,19 @@ class BlockingClient:
     revoke_key = _blocking(Client.revoke_key)
     place_limit = _blocking(Client.place_limit)
     place_market = _blocking(Client.place_market)
+    place = _blocking(Client.place)
+    place_batch = _blocking(Client.place_batch)
+    place_array = _blocking(Client.place_array)
+    replace = _blocking(Client.replace)
+    amend = _blocking(Client.amend)
     cancel = _blocking(Client.cancel)
+    cancel_if_open = _blocking(Client.cancel_if_open)
+    cancel_all = _blocking(Client.cancel_all)
+    cancel_after = _blocking(Client.cancel_after)
     withdraw = _blocking(Client.withdraw)
     set_delegate = _blocking(Client.set_delegate)
     cancel_on_chain = _blocking(Client.cancel_on_chain)
-    cancel_all = _blocking(Client.cancel_all)
+    cancel_all_on_chain = _blocking(Client.cancel_all_on_chain)
     action = _blocking(Client.action)
     actions = _blocking(Client.actions)
     order = _blocking(Client.order)

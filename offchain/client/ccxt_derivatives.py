@@ -7,7 +7,6 @@ from typing import Any
 import ccxt
 
 from offchain.api.schemas import derivatives, figures
-from offchain.api.schemas.stream import MarkPriceMessage, TradeMessage
 from offchain.client.ccxt_structures import Structures
 from offchain.client.ccxt_terms import Json, number, plain
 
@@ -26,7 +25,6 @@ class Derivatives(Structures):
     filter_by_array: Any
     filter_by_since_limit: Any
     _ask: Any
-    _next_message: Any
 
     # Funding ----------------------------------------------------------------------------------------------------------
 
@@ -200,37 +198,6 @@ class Derivatives(Structures):
             "quoteVolume": None,
             "info": plain(quote),
         }
-
-    # Stream -----------------------------------------------------------------------------------------------------------
-
-    async def watch_trades(
-        self, symbol: str, since: int | None = None, limit: int | None = None, params: Json | None = None
-    ) -> list[Json]:
-        """The next trades. `fetch_trades` has those that a lost connection has missed."""
-        await self.load_markets()
-        while True:
-            message = await self._next_message(f"market.{self.market_id(symbol)}.trade")
-            if isinstance(message, TradeMessage):
-                trades = [self._public_trade(each, symbol) for each in message.data]
-                parsed: list[Json] = self.filter_by_since_limit(trades, since, limit, "timestamp", True)
-                return parsed
-
-    async def watch_mark_price(self, symbol: str, params: Json | None = None) -> Json:
-        """A ticker with `markPrice` and `indexPrice`: the present ones, then each that differs."""
-        await self.load_markets()
-        message = await self._next_message(f"market.{self.market_id(symbol)}.markPrice")
-        assert isinstance(message, MarkPriceMessage)
-        parsed: Json = self.safe_ticker(
-            {
-                "symbol": self.symbol(symbol),
-                "timestamp": message.time,
-                "datetime": self.iso8601(message.time),
-                "markPrice": message.data.mark_price,
-                "indexPrice": message.data.index_price,
-                "info": plain(message),
-            }
-        )
-        return parsed
 
 
 def _quotes(chain: derivatives.OptionChain) -> list[derivatives.OptionQuote]:

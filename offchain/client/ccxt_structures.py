@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from offchain.api.schemas import figures, http, positions
+from offchain.api.schemas import figures, http, positions, stream
+from offchain.api.schemas.problem import Problem
 from offchain.client.ccxt_terms import STATUSES, TYPES, Json, number, plain
 
 
@@ -19,7 +21,9 @@ class Structures:
     safe_symbol: Any
     safe_ticker: Any
     safe_trade: Any
+    safe_balance: Any
     safe_position: Any
+    markets: Any
     iso8601: Any
     yymmdd: Any
     symbol: Any
@@ -79,8 +83,11 @@ class Structures:
             return f"-{self.yymmdd(expiry)}"
         return f"-{self.yymmdd(expiry)}-{info.option.strike}-{'P' if info.option.is_put else 'C'}"
 
-    def _position_of(self, position: positions.Position) -> Json:
+    def _position_of(self, position: positions.PositionChange) -> Json:
+        """A change has less than a position that was asked for."""
         size = Decimal(position.size)
+        known: Json = plain(position)
+        mark = known.get("markPrice")
         parsed: Json = self.safe_position(
             {
                 "symbol": self.safe_symbol(position.market),
@@ -88,18 +95,27 @@ class Structures:
                 "contractSize": 1.0,
                 "side": "short" if size < 0 else "long",
                 "entryPrice": number(position.entry_price),
-                "markPrice": number(position.mark_price),
-                "notional": None if position.mark_price is None else float(abs(size) * Decimal(position.mark_price)),
-                "collateral": number(position.margin),
-                "maintenanceMargin": number(position.maintenance_margin),
-                "unrealizedPnl": number(position.unrealised_pnl),
+                "markPrice": number(mark),
+                "notional": None if mark is None else float(abs(size) * Decimal(mark)),
+                "collateral": number(known.get("margin")),
+                "maintenanceMargin": number(known.get("maintenanceMargin")),
+                "unrealizedPnl": number(known.get("unrealisedPnl")),
                 "realizedPnl": number(position.realised_pnl),
-                "liquidationPrice": number(position.liquidation_price),
+                "liquidationPrice": number(known.get("liquidationPrice")),
                 "marginMode": "isolated",
                 "hedged": False,
-                "info": plain(position),
+                "info": known,
             }
         )
+        return parsed
+
+    def _balances_of(self, balances: Mapping[str, http.Balance]) -> Json:
+        codes = {market["baseId"]: market["base"] for market in self.markets.values() if market["spot"]}
+        result: Json = {"info": {asset: plain(balance) for asset, balance in balances.items()}}
+        for asset, balance in balances.items():
+            total = Decimal(balance.settled) + Decimal(balance.unsettled)
+            result[codes.get(asset, asset)] = {"free": balance.available, "total": format(total, "f")}
+        parsed: Json = self.safe_balance(result)
         return parsed
 
     def _ticker_of(self, ticker: figures.Ticker) -> Json:
@@ -184,8 +200,44 @@ class Structures:
                 "status": STATUSES[order.status],
                 "info": plain(order),
             }
+            | _trigger(order.trigger)
         )
         return parsed
+
+    def _order_change_of(self, order: stream.OrderChange | stream.OpenOrder) -> Json:
+        """An order as the stream has it, which says less."""
+        trigger = order.trigger if isinstance(order, stream.OpenOrder) else None
+        parsed: Json = self.safe_order(
+            {
+                "id": order.order_id,
+                "symbol": self.safe_symbol(order.market),
+                "side": order.side,
+                "price": order.price,
+                "amount": order.quantity,
+                "filled": order.filled,
+                "remaining": order.remaining,
+                "status": STATUSES[order.status],
+                "info": plain(order),
+            }
+            | _trigger(trigger)
+        )
+        return parsed
+
+    def _refused_of(self, symbol: str, problem: Problem | None) -> Json:
+        """One of several orders that was not placed; `info` says why."""
+        info = {} if problem is None else plain(problem)
+        parsed: Json = self.safe_order(
+            {"id": info.get("orderId"), "symbol": symbol, "status": "rejected", "info": info}
+        )
+        return parsed
+
+
+def _trigger(trigger: http.TriggerInfo | None) -> Json:
+    """What an order waits, or has waited, for."""
+    if trigger is None:
+        return {}
+    kind = "stopLossPrice" if trigger.type == "stop" else "takeProfitPrice"
+    return {"triggerPrice": trigger.price, kind: trigger.price}
 
 
 def _expiry(info: http.MarketInfo) -> int | None:

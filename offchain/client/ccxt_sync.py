@@ -8,8 +8,10 @@ from typing import Any
 
 import ccxt
 
+from offchain.client.ccxt_account import Accounts
 from offchain.client.ccxt_crosspoint import crosspoint as asynchronous
 from offchain.client.ccxt_derivatives import Derivatives
+from offchain.client.ccxt_orders import Orders
 from offchain.client.ccxt_terms import Json, describe
 
 
@@ -25,6 +27,7 @@ class crosspoint(ccxt.Exchange):  # type: ignore[misc]  # noqa: N801
 
     def describe(self) -> Json:
         merged: Json = self.deep_extend(super().describe(), describe())
+        merged["has"] |= {name: False for name in merged["has"] if name.startswith("watch")}
         return merged
 
     def close(self) -> None:
@@ -51,6 +54,6 @@ def _blocking(name: str) -> Any:
     return call
 
 
-for _name in (*vars(Derivatives), *vars(asynchronous)):
+for _name in (*vars(Orders), *vars(Accounts), *vars(Derivatives), *vars(asynchronous)):
     if _name.startswith(("fetch_", "create_", "edit_", "cancel_", "withdraw")):
         setattr(crosspoint, _name, _blocking(_name))

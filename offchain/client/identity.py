@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Sequence
 
 from offchain.api.schemas import auth
 from offchain.client.auth import Authenticator
+from offchain.client.carrier import once
 from offchain.client.errors import MissingKey
 from offchain.domain.order import Address
 
@@ -24,6 +24,11 @@ class Identified:
         if self._of is None:
             raise MissingKey("this client has no private key; with an API key, call session() first")
         return "0x" + self._of.hex()
+
+    @property
+    def is_known(self) -> bool:
+        """Whether `account` is known."""
+        return self._of is not None
 
     @property
     def trader_channel(self) -> str:
@@ -45,7 +50,7 @@ class Identified:
     ) -> auth.CreatedApiKey:
         """Make an API key, whose secret is shown this once; `expiry` in Unix seconds."""
         body = auth.ApiKeyBody(label=label, scopes=list(scopes), expiry=expiry)
-        return await self._auth.request("POST", "/v1/keys", auth.CreatedApiKey, body=body, headers=_once())
+        return await self._auth.request("POST", "/v1/keys", auth.CreatedApiKey, body=body, headers=once())
 
     async def keys(self, *, limit: int | None = None) -> list[auth.ApiKey]:
         """Newest first, also those that have ended."""
@@ -53,7 +58,7 @@ class Identified:
         return (await self._auth.request("GET", "/v1/keys", auth.ApiKeys, query=query)).keys
 
     async def revoke_key(self, key_id: str) -> auth.RevokedApiKey:
-        return await self._auth.request("DELETE", f"/v1/keys/{key_id}", auth.RevokedApiKey, headers=_once())
+        return await self._auth.request("DELETE", f"/v1/keys/{key_id}", auth.RevokedApiKey, headers=once())
 
 
 def address_from(text: str) -> Address:
@@ -62,8 +67,3 @@ def address_from(text: str) -> Address:
     if len(address) != 20:
         raise ValueError(f"an address has 20 bytes, not {len(address)}")
     return address
-
-
-def _once() -> dict[str, str]:
-    """The header by which a request that is sent again is done once."""
-    return {"Idempotency-Key": str(uuid.uuid4())}

@@ -31,8 +31,8 @@ class NonceKeys:
         """by market, the first key that was never used"""
         self._open: dict[str, tuple[int, int]] = {}
         """market and key by order id"""
-        self._holders: dict[tuple[int, int], str] = {}
-        """the same the other way round"""
+        self._holders: dict[tuple[int, int], list[str]] = {}
+        """order ids by market and key: the open one, and those that are to replace it"""
 
     def take(self, market: int) -> int:
         """The nonce of a new order; `bind` it or `give_back` its key. Raises NonceKeysExhausted."""
@@ -53,36 +53,63 @@ class NonceKeys:
             raise ValueError(f"no order {order_id} of this client is open")
         return self._advance(place[1])
 
-    def bind(self, order_id: str, market: int, nonce: int) -> None:
-        """The order under `nonce` is open; whatever was open under the same key is not."""
-        place = (market, nonce >> 32)
-        other = self._holders.get(place)
-        if other is not None:
-            del self._open[other]
-        self._open[order_id] = place
-        self._holders[place] = order_id
-
-    def give_back(self, market: int, nonce: int) -> None:
-        """The order under `nonce` never opened or has ended at once."""
-        self._free.setdefault(market, []).append(nonce >> 32)
-
-    def ended(self, order_id: str) -> None:
-        """An order has ended; unknown ones are passed over."""
-        place = self._open.pop(order_id, None)
-        if place is not None:
-            del self._holders[place]
-            market, key = place
-            self._free.setdefault(market, []).append(key)
-
     @property
     def open(self) -> list[str]:
         """Orders that are not known to have ended."""
         return list(self._open)
 
+    def is_open(self, order_id: str) -> bool:
+        """As far as is known here."""
+        return order_id in self._open
+
+    def attend(self, order_id: str, market: int, nonce: int) -> None:
+        """The order under `nonce` is under way: its key is taken, also if the one that it is to replace ends first."""
+        if order_id not in self._open:
+            place = self._open[order_id] = market, nonce >> 32
+            self._holders.setdefault(place, []).append(order_id)
+
+    def bind(self, order_id: str, market: int, nonce: int) -> None:
+        """The order under `nonce` is open; whatever was open under the same key is not."""
+        place = market, nonce >> 32
+        for other in self._holders.get(place, ()):
+            del self._open[other]
+        self._open[order_id] = place
+        self._holders[place] = [order_id]
+
+    def give_back(self, market: int, nonce: int) -> None:
+        """The order under `nonce` never opened or has ended at once."""
+        self._give_back(market, nonce >> 32)
+
+    def ended(self, order_id: str) -> None:
+        """An order has ended; unknown ones are passed over."""
+        place = self._open.pop(order_id, None)
+        if place is None:
+            return
+        holders = self._holders[place]
+        holders.remove(order_id)
+        if not holders:
+            del self._holders[place]
+            self._give_back(*place)
+
     def ended_all(self) -> None:
         """All orders have ended."""
         for order_id in list(self._open):
             self.ended(order_id)
+
+    def adopt(self, order_id: str, market: int, nonce: int) -> None:
+        """Whoever placed the open order, it may be replaced here."""
+        if order_id not in self._open:
+            self.learn(market, nonce, order_id)
+        if order_id not in self._open:
+            key, sequence = nonce >> 32, nonce & 0xFFFF_FFFF
+            self._sequences[key] = max(sequence, self._sequences.get(key, 0))
+            self.attend(order_id, market, nonce)
+
+    def _give_back(self, market: int, key: int) -> None:
+        """Keys of other clients, whose orders were adopted, are left to them."""
+        first = market * KEYS_PER_MARKET
+        if first <= key < first + KEYS_PER_MARKET:
+            self._free.setdefault(market, []).append(key)
 
     def learn(self, market: int, nonce: int, order_id: str | None) -> None:
         """An earlier order used `nonce`; `order_id` if it is open. Other clients' keys are left to them."""
@@ -99,7 +126,7 @@ class NonceKeys:
             free = self._free.setdefault(market, [])
             if key in free:
                 free.remove(key)
-            self.bind(order_id, market, nonce)
+            self.attend(order_id, market, nonce)
         elif key >= fresh:
             self._free.setdefault(market, []).append(key)
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import time
-from abc import abstractmethod
 
-from offchain.api.schemas import actions, http
+from offchain.api.schemas import actions
 from offchain.client.auth import Authenticator
-from offchain.client.nonces import NonceKeys
-from offchain.client.signing import Number, Signer
+from offchain.client.desk import OrderDesk
+from offchain.client.signing import Number
 from offchain.client.transport import Transport, page_of
 
 WITHDRAWAL_SECONDS = 3_600
@@ -20,16 +19,7 @@ class OnChain:
 
     _http: Transport
     _auth: Authenticator
-    _nonces: NonceKeys
-
-    @abstractmethod
-    async def _ready(self) -> Signer: ...
-
-    @abstractmethod
-    async def markets(self, *, refresh: bool = False) -> http.Markets: ...
-
-    @abstractmethod
-    async def account_state(self) -> http.Account: ...
+    _desk: OrderDesk
 
     async def withdraw(
         self, asset: str, amount: Number, *, as_cxpt: bool = False, expiry: int | None = None
@@ -40,10 +30,10 @@ class OnChain:
         replaces an open request of the same asset. Raises ApiError; ValueError for an unknown asset or more decimals
         than it has.
         """
-        signer = await self._ready()
-        state = await self.account_state()
+        signer = await self._desk.ready()
+        state = await self._desk.reading.account_state()
         expiry = int(time.time()) + WITHDRAWAL_SECONDS if expiry is None else expiry
-        assets = {each.symbol: each for each in (await self.markets()).assets}
+        assets = {each.symbol: each for each in (await self._desk.reading.markets()).assets}
         if asset not in assets:
             raise ValueError(f"there is no asset {asset!r}; there are {', '.join(assets)}")
         nonce = int(state.withdrawal_nonce)
@@ -55,30 +45,30 @@ class OnChain:
 
         0 ends its time, one settlement window later. Raises ApiError; ValueError for what is no address.
         """
-        signer = await self._ready()
-        state = await self.account_state()
+        signer = await self._desk.ready()
+        state = await self._desk.reading.account_state()
         body = signer.delegate(delegate, valid_until, int(state.delegate_nonce))
         return await self._http.request("POST", "/v1/account/delegates", actions.ActionState, body=body)
 
     async def cancel_on_chain(self, order_id: str) -> actions.ActionState:
         """Cancel an order here at once, and on chain, so that nobody can ever settle it. Raises ApiError."""
-        signer = await self._ready()
+        signer = await self._desk.ready()
         body = signer.cancel(bytes.fromhex(order_id[2:]))
         path = f"/v1/orders/{order_id}/cancel-on-chain"
         state = await self._http.request("POST", path, actions.ActionState, body=body)
-        self._nonces.ended(order_id)
+        self._desk.nonces.ended(order_id)
         return state
 
-    async def cancel_all(self) -> actions.ActionState:
+    async def cancel_all_on_chain(self) -> actions.ActionState:
         """Cancel all orders here at once, and end the account's epoch on chain. Raises ApiError.
 
         Until that is confirmed, orders are refused with `epochBumpPending`.
         """
-        signer = await self._ready()
-        body = signer.cancel_all((await self.account_state()).epoch)
+        signer = await self._desk.ready()
+        body = signer.cancel_all((await self._desk.reading.account_state()).epoch)
         path = "/v1/account/cancel-all-on-chain"
         state = await self._http.request("POST", path, actions.ActionState, body=body)
-        self._nonces.ended_all()
+        self._desk.nonces.ended_all()
         return state
 
     async def action(self, action_id: str) -> actions.ActionInfo:

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from offchain.api.schemas.http import MarketInfo, OrderInfo
 from offchain.api.schemas.stream import CancelAfterMessage, OpenOrder, OrderChange, OrderMessage, TraderSnapshot
-from offchain.client.client import ENDED, Client
+from offchain.client.client import Client
+from offchain.client.desk import ENDED
 from offchain.client.errors import ApiError
 from offchain.client.stream import Message
 from offchain.flow import (

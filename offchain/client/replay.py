@@ -14,10 +14,11 @@ import aiohttp
 import msgspec
 
 from offchain.api.schemas import http
+from offchain.client.desk import Draft
 from offchain.client.errors import ApiError
-from offchain.client.flow_trader import FlowTrader, Signed
+from offchain.client.flowtrader import FlowTrader
 from offchain.client.nonces import NonceKeysExhausted
-from offchain.client.order_socket import Answer, OrderSocket
+from offchain.client.sharedsocket import Answer, SharedSocket
 from offchain.client.transport import Transport
 from offchain.flow import (
     Cancel,
@@ -108,7 +109,7 @@ class _Sending:
     trader: FlowTrader
     operation: str
     fields: dict[str, object]
-    orders: list[Signed]
+    orders: list[Draft]
     cancels: str | None = None
 
 
@@ -142,7 +143,7 @@ class Replay:
         }
         self._traders = {name: by_key[keys[name]] for name in flow.traders}
         self.traders = list(by_key.values())
-        self._socket = OrderSocket(Transport(url, session, 10.0, 0))
+        self._socket = SharedSocket(Transport(url, session, 10.0, 0))
         self._slots = asyncio.Semaphore(min(concurrency, MOST_CONCURRENT))
         self._placed: dict[Reference, str] = {}
         self._under_way: set[asyncio.Task[None]] = set()
@@ -211,26 +212,26 @@ class Replay:
             fields: dict[str, object] = {"orderId": order_id, **msgspec.to_builtins(body)}
             await self._begin(_Sending(line, trader, "cancel", fields, [], order_id))
             return
-        signed = await self._signed(trader, line, operation)
+        drafts = await self._drafts(trader, line, operation)
         if isinstance(operation, PlaceArray):
-            await self._begin(_Sending(line, trader, "placeArray", {"array": trader.array_body(signed)}, signed))
+            await self._begin(_Sending(line, trader, "placeArray", {"array": trader.array_body(drafts)}, drafts))
         else:
-            await self._begin(_Sending(line, trader, "place", {"order": signed[0].body}, signed))
+            await self._begin(_Sending(line, trader, "place", {"order": trader.order_body(drafts[0])}, drafts))
 
-    async def _signed(self, trader: FlowTrader, line: int, operation: Operation) -> list[Signed]:
-        signed = []
+    async def _drafts(self, trader: FlowTrader, line: int, operation: Operation) -> list[Draft]:
+        drafts = []
         for index, terms in enumerate(orders_of(operation)):
             replaced = None if terms.replaces is None else self._placed[terms.replaces]
             now = int(time.time() + self._clock_ahead)
             try:
-                order = trader.sign(terms, replaced, now)
+                draft = trader.draft(terms, replaced, now)
             except NonceKeysExhausted:
                 await self._drain()
                 await trader.forget_ended()
-                order = trader.sign(terms, replaced, now)
-            self._placed[Reference(line, index)] = order.id
-            signed.append(order)
-        return signed
+                draft = trader.draft(terms, replaced, now)
+            self._placed[Reference(line, index)] = draft.order_id
+            drafts.append(draft)
+        return drafts
 
     async def _begin(self, sending: _Sending) -> None:
         await self._slots.acquire()
@@ -252,7 +253,7 @@ class Replay:
         self._count(sending, answer)
 
     def _is_held(self, order_id: str | None) -> bool:
-        return any(signed.id == order_id for sending in self._held for signed in sending.orders)
+        return any(draft.order_id == order_id for sending in self._held for draft in sending.orders)
 
     async def _drain(self) -> None:
         while self._under_way:
@@ -280,7 +281,7 @@ class Replay:
         code = ""
         try:
             if isinstance(operation, CancelAll):
-                await trader.cancel_many(operation.market, operation.side)
+                await trader.cancel_oldest(operation.market, operation.side)
             else:
                 await trader.cancel_after(operation.seconds)
         except ApiError as error:
@@ -298,19 +299,19 @@ class Replay:
             self.progress.cancels += 1
             self._tally(answer.code)
             if answer.code in ("", "orderNotOpen", "unknownOrder"):
-                sending.trader.canceled(sending.cancels)
+                sending.trader.ended(sending.cancels)
             return
         self.progress.orders += len(sending.orders)
         if answer.results:
-            for signed, entry in zip(sending.orders, answer.results, strict=True):
-                self._count_order(sending, signed, entry.order, entry.problem.code if entry.problem else "")
+            for draft, entry in zip(sending.orders, answer.results, strict=True):
+                self._count_order(sending, draft, entry.order, entry.problem.code if entry.problem else "")
             return
-        for signed in sending.orders:
-            self._count_order(sending, signed, answer.order, answer.code)
+        for draft in sending.orders:
+            self._count_order(sending, draft, answer.order, answer.code)
 
-    def _count_order(self, sending: _Sending, signed: Signed, placed: http.PlacedOrder | None, code: str) -> None:
+    def _count_order(self, sending: _Sending, draft: Draft, placed: http.PlacedOrder | None, code: str) -> None:
         self._tally(code)
-        sending.trader.learn(signed, None if placed is None else placed.status)
+        sending.trader.answered(draft, None if placed is None else placed.status)
         self.progress.fills += 0 if placed is None else len(placed.fills)
 
     def _tally(self, code: str) -> None:

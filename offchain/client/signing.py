@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
+import msgspec
+
 from offchain.api.schemas.actions import CancelAllBody, DelegateBody, WithdrawalBody
 from offchain.api.schemas.http import ArrayBody, AssetInfo, CancelBody, MarketInfo, Markets, OrderBody, OrderTerms
 from offchain.chain import eip712
@@ -18,9 +20,6 @@ TIMES_IN_FORCE = {time_in_force.name: time_in_force for time_in_force in TimeInF
 
 WITHDRAWAL_OF_ASSET = 2
 """`IWithdrawalQueue.Kind.INSTRUMENT`; USDC is 0, as CXPT 1"""
-
-TERMS = OrderTerms.__struct_fields__
-"""of an order's body, without its signature"""
 
 Number = Decimal | str | int
 """A price or a quantity in whole units; floats are not exact and not taken."""
@@ -59,7 +58,7 @@ class Signer:
             raise ValueError(f"there is no market {symbol!r}; there are {', '.join(self._markets)}")
         return market
 
-    def order(
+    def terms(
         self,
         symbol: str,
         side: str,
@@ -75,8 +74,8 @@ class Signer:
         conversion_limit: Number | None = None,
         reduce_only: bool = False,
         **unsigned: Any,
-    ) -> tuple[OrderHash, OrderBody]:
-        """The order's hash and its signed body; `unsigned` are the body's fields that are not signed.
+    ) -> tuple[OrderHash, OrderTerms]:
+        """The order's hash and all that it says; `unsigned` are the body's fields that are not signed.
 
         `conversion_limit`, in USDC per whole quote unit, is for markets that are not quoted in USDC. Raises ValueError
         where price or quantity do not fit the market's tick and lot, or the limit does not belong there.
@@ -100,9 +99,7 @@ class Signer:
             max_fee_bps=max_fee_bps,
             conversion_limit=_conversion_limit(limit_text, market),
         )
-        order_hash = eip712.order_hash(order)
-        signature = eip712.sign(eip712.order_digest(self.domain, order_hash), self._key)
-        body = OrderBody(
+        terms = OrderTerms(
             account="0x" + self.account.hex(),
             market=symbol,
             side=side,
@@ -112,25 +109,31 @@ class Signer:
             quantity=quantity_text,
             nonce=str(nonce),
             max_fee_bps=max_fee_bps,
-            signature="0x" + signature.hex(),
             epoch=epoch,
             expiry=expiry,
             conversion_limit=limit_text,
             reduce_only=reduce_only,
             **unsigned,
         )
-        return order_hash, body
+        return eip712.order_hash(order), terms
 
-    def array(self, orders: Sequence[tuple[OrderHash, OrderBody]]) -> ArrayBody:
-        """Two to ten orders, as `order` has made them, under one signature."""
+    def order(self, *arguments: Any, **named: Any) -> tuple[OrderHash, OrderBody]:
+        """The hash and the signed body of one order. Arguments and errors are those of `terms`."""
+        order_hash, terms = self.terms(*arguments, **named)
+        return order_hash, self.signed(order_hash, terms)
+
+    def signed(self, order_hash: OrderHash, terms: OrderTerms) -> OrderBody:
+        signature = self._sign(eip712.order_digest(self.domain, order_hash))
+        return OrderBody(signature=signature, **msgspec.structs.asdict(terms))
+
+    def array(self, orders: Sequence[tuple[OrderHash, OrderTerms]]) -> ArrayBody:
+        """Orders under one signature."""
         digest = self.domain.digest(eip712.array_hash([order_hash for order_hash, _ in orders]))
-        terms = [OrderTerms(**{name: getattr(body, name) for name in TERMS}) for _, body in orders]
-        return ArrayBody(orders=terms, signature=self._sign(digest))
+        return ArrayBody(orders=[terms for _, terms in orders], signature=self._sign(digest))
 
     def cancel(self, order_hash: OrderHash) -> CancelBody:
         digest = eip712.cancel_digest(self.domain, self.account, order_hash)
-        signature = eip712.sign(digest, self._key)
-        return CancelBody(account="0x" + self.account.hex(), signature="0x" + signature.hex())
+        return CancelBody(account="0x" + self.account.hex(), signature=self._sign(digest))
 
     def withdrawal(self, asset: AssetInfo, amount: Number, *, as_cxpt: bool, nonce: int, expiry: int) -> WithdrawalBody:
         """A signed request. Raises ValueError for more decimals than the asset has, and for another asset as CXPT."""

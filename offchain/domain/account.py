@@ -9,10 +9,11 @@ import msgspec
 
 from offchain.domain.clearing import BPS
 from offchain.domain.commands import PlaceOrder
-from offchain.domain.events import ApiKeyUpdate, BalanceUpdate, PlaceResult
+from offchain.domain.events import ApiKeyUpdate, BalanceUpdate
 from offchain.domain.market import USDC, Kind, Market
 from offchain.domain.oracle import notional_up
 from offchain.domain.order import Address, Order, OrderHash, OrderStatus, Side
+from offchain.domain.results import PlaceResult
 
 
 def reservation_up(side: int, price: int, quantity: int, lot_size: int, fee_bps: int, conversion_limit: int = 0) -> int:

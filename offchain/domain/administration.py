@@ -10,10 +10,11 @@ from offchain.domain.actions import OPERATOR, CreateMarket, ScheduleFee, SetMark
 from offchain.domain.admin import ChangeSettings, Denied, Facts, HaltAll, LimitQuantity, SetLeverage
 from offchain.domain.commands import AdminAction, Administer, BatchRetry, Bust, RequestAction, SetStatus
 from offchain.domain.errors import Code, Rejection
-from offchain.domain.events import ActionResult, AdminActed, Administered, CommandRefused, Done
+from offchain.domain.events import AdminActed, CommandRefused
 from offchain.domain.listing import unlisted
 from offchain.domain.market import MarketStatus
 from offchain.domain.requests import is_same
+from offchain.domain.results import ActionResult, Administered, Done
 from offchain.domain.state import State, Turn
 
 

@@ -11,8 +11,9 @@ import msgspec
 from offchain.domain.account import Account
 from offchain.domain.commands import CreateApiKey, RevokeApiKey
 from offchain.domain.errors import Code, Rejection
-from offchain.domain.events import ApiKeyUpdate, Done
+from offchain.domain.events import ApiKeyUpdate
 from offchain.domain.order import MAX_TIMED_EXPIRY
+from offchain.domain.results import Done
 from offchain.domain.state import State, Turn
 
 SCOPES = ("read", "cancel")

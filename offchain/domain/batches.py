@@ -11,8 +11,9 @@ from offchain.domain.chainstate import cover, diverge
 from offchain.domain.clearing import fee_down
 from offchain.domain.commands import BatchClosed, BatchParked, BatchRetry, BatchSent, BatchSettled
 from offchain.domain.errors import Code, Rejection
-from offchain.domain.events import Done, Trade
+from offchain.domain.events import Trade
 from offchain.domain.outbox import MAX_BATCH_FILLS, Batch, Outbox, ParkedHalt, SettledBatch
+from offchain.domain.results import Done
 from offchain.domain.state import State, Turn
 
 

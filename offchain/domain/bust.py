@@ -8,11 +8,12 @@ from offchain.domain.account import Balance, LiveOrder
 from offchain.domain.batches import resume
 from offchain.domain.commands import Bust
 from offchain.domain.errors import Code, Rejection
-from offchain.domain.events import Done, TradeBusted
+from offchain.domain.events import TradeBusted
 from offchain.domain.order import OrderHash, OrderStatus
 from offchain.domain.outbox import Fill
 from offchain.domain.positions import Position
 from offchain.domain.replay import Replay
+from offchain.domain.results import Done
 from offchain.domain.state import State, Turn
 
 

@@ -48,10 +48,11 @@ from offchain.domain.commands import (
     WithdrawalSettled,
 )
 from offchain.domain.errors import Code, Rejection
-from offchain.domain.events import AssetListed, BlockApplied, Done, FeeUpdate, WithdrawalUpdate
+from offchain.domain.events import AssetListed, BlockApplied, FeeUpdate, WithdrawalUpdate
 from offchain.domain.market import USDC, MarketStatus
 from offchain.domain.order import Address
 from offchain.domain.outbox import Release
+from offchain.domain.results import Done
 from offchain.domain.state import MarketState, State, Turn
 
 USDC_AS_CXPT = 1

@@ -13,15 +13,7 @@ from offchain.domain.clearing import PositionState, accrue, equity, maintenance_
 from offchain.domain.derivatives import DerivativeRules
 from offchain.domain.funding import HOUR, index_step
 from offchain.domain.indices import index_at, latest_index
-from offchain.domain.ledger import (
-    FUND,
-    WINDOW,
-    Changes,
-    ClearingMarket,
-    ClearingStatus,
-    LedgerState,
-    Position,
-)
+from offchain.domain.ledger import FUND, WINDOW, Changes, ClearingMarket, ClearingStatus, LedgerState, Position
 from offchain.domain.liquidation import Takeover, deleverage, is_bankrupt, is_due, is_for_fund, take_over
 from offchain.domain.market import Kind
 from offchain.domain.order import Address

@@ -6,14 +6,7 @@ from dataclasses import replace
 
 from offchain.domain.batch import SettlementError
 from offchain.domain.clearing import PositionState
-from offchain.domain.clearinghouse import (
-    DATED,
-    DERIVATIVES,
-    Call,
-    Desk,
-    hand_over,
-    shortage_of,
-)
+from offchain.domain.clearinghouse import DATED, DERIVATIVES, Call, Desk, hand_over, shortage_of
 from offchain.domain.exits import leave
 from offchain.domain.expiry import close
 from offchain.domain.funding import HOUR

@@ -7,9 +7,10 @@ import msgspec
 from offchain.domain.admin import ChangeSettings, HaltAll, LimitQuantity, SetLeverage
 from offchain.domain.commands import Configure, SetStatus
 from offchain.domain.errors import Code, Rejection
-from offchain.domain.events import Configured, Done
+from offchain.domain.events import Configured
 from offchain.domain.fees import FeeSchedule
 from offchain.domain.market import Kind
+from offchain.domain.results import Done
 from offchain.domain.state import State, Turn
 
 MAX_FEE_BPS = 50

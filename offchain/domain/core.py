@@ -56,14 +56,11 @@ from offchain.domain.errors import Code, Rejection
 from offchain.domain.events import (
     AccountUpdate,
     ApiKeyUpdate,
-    ArrayResult,
     BalanceUpdate,
     CommandRefused,
     DelegateUpdate,
     Event,
     ExchangeUpdate,
-    PlaceResult,
-    Result,
 )
 from offchain.domain.fees import FeeSchedule
 from offchain.domain.mark import Quote, quote
@@ -71,6 +68,7 @@ from offchain.domain.market import Asset, Market
 from offchain.domain.oracle import OraclePrice
 from offchain.domain.order import Address, OrderStatus
 from offchain.domain.positionview import PositionView, view_position
+from offchain.domain.results import ArrayResult, PlaceResult, Result
 from offchain.domain.state import MarketState, State, Turn
 from offchain.domain.triggers import next_ready
 
@@ -318,6 +316,10 @@ class Core:
         """The epoch that the account's orders sign, and whether they are taken."""
         known = self._state.accounts.get(account)
         return AccountUpdate(account, known.epoch, known.is_bumping) if known else AccountUpdate(account, 0, False)
+
+    def has_funds(self, account: Address) -> bool:
+        """Whether the account has a balance or a position."""
+        return relay.has_funds(self._state, account)
 
     def action_nonces(self, account: Address) -> tuple[int, int]:
         """What the account's next signed withdrawal request, and its next signed delegate, carry."""

@@ -9,9 +9,10 @@ from offchain.domain.admission import not_delegate
 from offchain.domain.clearing import closing_quantity
 from offchain.domain.commands import CancelOrder, CancelOrders, Tick
 from offchain.domain.errors import Code, Rejection
-from offchain.domain.events import CancelResult, CommandRefused, Done, OrdersCanceled, Ticked
+from offchain.domain.events import CommandRefused, Ticked
 from offchain.domain.order import Order, OrderStatus, Side
 from offchain.domain.positions import Position
+from offchain.domain.results import CancelResult, Done, OrdersCanceled
 from offchain.domain.sampling import sample
 from offchain.domain.state import State, Turn
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from offchain.domain.account import Account
 from offchain.domain.commands import ConnectionLost, SetDeadline, WatchConnection
 from offchain.domain.errors import Code, Rejection
-from offchain.domain.events import ConnectionUpdate, DeadlineUpdate, Done
+from offchain.domain.events import ConnectionUpdate, DeadlineUpdate
+from offchain.domain.results import Done
 from offchain.domain.state import State, Turn
 
 MAX_DEADLINE_MS = 86_400_000

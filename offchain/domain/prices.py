@@ -5,8 +5,9 @@ from __future__ import annotations
 from offchain.domain.bust import walk
 from offchain.domain.commands import Price
 from offchain.domain.errors import Code, Rejection
-from offchain.domain.events import Done, PriceUpdate
+from offchain.domain.events import PriceUpdate
 from offchain.domain.oracle import OraclePrice
+from offchain.domain.results import Done
 from offchain.domain.sampling import sample
 from offchain.domain.state import State, Turn
 

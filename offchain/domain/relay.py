@@ -29,20 +29,19 @@ from offchain.domain.actions import (
     kind_of,
 )
 from offchain.domain.admission import not_delegate
+from offchain.domain.batch import RESERVED_KEY
 from offchain.domain.blocks import BatchEntry
 from offchain.domain.commands import ActionEnded, ActionSent, RequestAction
 from offchain.domain.errors import Code, Rejection
-from offchain.domain.events import AccountUpdate, ActionResult, ActionUpdate, Done
+from offchain.domain.events import AccountUpdate, ActionUpdate
 from offchain.domain.market import USDC, Kind
 from offchain.domain.order import LAST_SEQUENCE, Address
 from offchain.domain.outbox import Fill
+from offchain.domain.results import ActionResult, Done
 from offchain.domain.state import State, Turn
 
 INSTRUMENT = 2
 """The kind of withdrawal that pays a synth, as in `IWithdrawalQueue.Kind`."""
-
-RESERVED_KEY = 2**32 - 1
-"""The nonce key of forced orders in derivative markets."""
 
 MAX_AMOUNT = 2**128 - 1
 """Of a withdrawal request, as the queue stores it."""
@@ -101,13 +100,14 @@ def _unwelcome(state: State, command: RequestAction) -> Rejection | None:
     if len(state.actions.of(command.account)) >= MAX_PENDING_OF_ACCOUNT:
         detail = f"{MAX_PENDING_OF_ACCOUNT} transactions of the account wait to be sent, or to be confirmed"
         return Rejection(Code.TOO_MANY_ACTIONS, "account", detail)
-    if command.account != OPERATOR and not _has_funds(state, command.account):
+    if command.account != OPERATOR and not has_funds(state, command.account):
         detail = f"0x{command.account.hex()} has neither a balance nor a position here"
         return Rejection(Code.ACCOUNT_NOT_FUNDED, "account", detail)
     return None
 
 
-def _has_funds(state: State, address: Address) -> bool:
+def has_funds(state: State, address: Address) -> bool:
+    """Whether the account has a balance or a position, however small."""
     account = state.accounts.get(address)
     if account is None:
         return False

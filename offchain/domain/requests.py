@@ -7,7 +7,7 @@ from typing import NamedTuple
 import msgspec
 
 from offchain.domain.commands import AdminAction, Administer, RequestAction
-from offchain.domain.events import Administered
+from offchain.domain.results import Administered
 
 REQUEST_LIFE_MS = 86_400_000
 """for which an answer is kept"""

@@ -27,11 +27,12 @@ from offchain.domain.chain import release, set_hold, withdrawal_update
 from offchain.domain.chainstate import cover, diverge
 from offchain.domain.commands import ChainRollback
 from offchain.domain.errors import Code, Rejection
-from offchain.domain.events import BlockReverted, DepositUpdate, Done, FeeUpdate
+from offchain.domain.events import BlockReverted, DepositUpdate, FeeUpdate
 from offchain.domain.market import USDC
 from offchain.domain.order import Address
 from offchain.domain.outbox import Fill
 from offchain.domain.positions import Position
+from offchain.domain.results import Done
 from offchain.domain.state import State, Turn
 
 

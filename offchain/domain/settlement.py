@@ -10,16 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from offchain.domain.batch import MAX_LEAVES, NOTHING_SIGNED, Batch, PositionEntry, SettlementError
-from offchain.domain.ledger import (
-    FUND,
-    WINDOW,
-    Halt,
-    KeyState,
-    LedgerState,
-    NonceKey,
-    Position,
-    SettlementResult,
-)
+from offchain.domain.ledger import FUND, WINDOW, Halt, KeyState, LedgerState, NonceKey, Position, SettlementResult
 from offchain.domain.market import Kind, MarketStatus
 from offchain.domain.oracle import conversion_rate_down
 from offchain.domain.settlement_clearing import BatchPosition, clear_fills

@@ -17,15 +17,7 @@ from offchain.domain.batch import (
 from offchain.domain.ledger import KeyState, LedgerState, MarketRules, NonceKey, Position
 from offchain.domain.market import Kind
 from offchain.domain.oracle import is_beyond
-from offchain.domain.order import (
-    LAST_SEQUENCE,
-    MAX_TIMED_EXPIRY,
-    NO_EXPIRY,
-    Address,
-    Order,
-    OrderHash,
-    TimeInForce,
-)
+from offchain.domain.order import LAST_SEQUENCE, MAX_TIMED_EXPIRY, NO_EXPIRY, Address, Order, OrderHash, TimeInForce
 
 HashOrder = Callable[[Order], OrderHash]
 HashArray = Callable[[Sequence[OrderHash]], bytes]

@@ -9,20 +9,22 @@ from collections import deque
 
 import msgspec
 
-from offchain.domain.account import Account, Delegation, Hold, LiveOrder, NonceKey, drawn_asset
-from offchain.domain.actions import EndedAction, PendingAction
-from offchain.domain.blocks import BlockRecord, ChainView
+from offchain.domain.account import Account, LiveOrder, NonceKey, drawn_asset
+from offchain.domain.blocks import ChainView
 from offchain.domain.codec import Codec
-from offchain.domain.commands import Configure, PlaceOrder
-from offchain.domain.events import ApiKeyUpdate, MarkSample, PlaceResult, Trade
-from offchain.domain.fees import FeeSchedule
-from offchain.domain.ledger import ClearingMarket
-from offchain.domain.market import Asset, Market
-from offchain.domain.oracle import OraclePrice
-from offchain.domain.order import NO_EXPIRY, Address, Order, OrderHash, OrderStatus
-from offchain.domain.outbox import Batch, Fill, Outbox, ParkedHalt, Release, SettledBatch
-from offchain.domain.positions import Holding
-from offchain.domain.requests import Request
+from offchain.domain.order import NO_EXPIRY, OrderHash
+from offchain.domain.outbox import Fill, Outbox, SettledBatch
+from offchain.domain.snapshotform import (
+    SavedAccount,
+    SavedChain,
+    SavedFill,
+    SavedMarket,
+    SavedNonceKey,
+    SavedOrder,
+    SavedOutbox,
+    SavedSettledBatch,
+    SavedState,
+)
 from offchain.domain.state import MarketState, State
 
 VERSION = 9
@@ -33,138 +35,13 @@ class SnapshotError(Exception):
     """The bytes are not a snapshot of this version."""
 
 
-class _Order(msgspec.Struct, array_like=True):
-    order: Order
-    quantity: int
-    order_hash: OrderHash
-    client_order_id: str | None
-    filled: int
-    reserved: int
-    ticket: int
-    status: OrderStatus
-    delegate: Address | None
-    waiting: PlaceOrder | None
-
-
-class _NonceKey(msgspec.Struct, array_like=True):
-    key: int
-    market: int | None
-    sequence: int
-    order_hash: OrderHash
-    result: PlaceResult | None
-    ended: OrderStatus | None
-    working: OrderHash | None
-
-
-class _Account(msgspec.Struct, array_like=True):
-    address: Address
-    epoch: int
-    balances: list[tuple[int, int, int, int, int]]
-    """(asset, settled, unsettled, reserved, held)"""
-    nonce_keys: list[_NonceKey]
-    holds: list[tuple[int, int, Hold]]
-    """(kind, asset, hold)"""
-    is_bump_requested: bool
-    is_bumping: bool
-    ended_keys: list[tuple[int, int, int]]
-    """(instrument, nonce key, sequence)"""
-    delegations: list[tuple[Address, Delegation]]
-    ending_epoch: int | None
-    nonces: tuple[int, int]
-    """of signed withdrawal requests, of signed delegates"""
-    deadline_ms: int
-    api_keys: list[ApiKeyUpdate]
-
-
-class _Market(msgspec.Struct, array_like=True):
-    market: Market
-    status: int
-    status_at: int
-    operator_halt: str | None
-    bids: list[OrderHash]
-    asks: list[OrderHash]
-    """by price, then place in the queue"""
-    clearing: ClearingMarket
-    pool: int
-    last_price: int
-    sample: MarkSample | None
-    positions: list[tuple[Address, Holding, Holding]]
-    """(account, settled, current)"""
-    quantity_limit: int | None
-    opening_margin_bps: int | None
-    ready: list[tuple[OrderHash, int]]
-    """orders that have waited, with the price that has reached them"""
-
-
-class _Fill(msgspec.Struct, array_like=True):
-    trade: Trade
-    changes: list[tuple[Address, int, int]] | None
-    """(account, asset, amount) of a derivative"""
-
-
-class _SettledBatch(msgspec.Struct, array_like=True):
-    number: int
-    matched_at: int
-    tx_hash: bytes
-    gas_used: int
-    fills: list[_Fill]
-
-
-class _Outbox(msgspec.Struct, array_like=True):
-    next_item: int
-    fills: list[_Fill]
-    releases: list[Release]
-    batch: Batch | None
-    last_batch: int
-    last_matched_at: int
-    settled: list[_SettledBatch]
-    halts: list[tuple[int, ParkedHalt]]
-
-
-class _Chain(msgspec.Struct, array_like=True):
-    head_number: int
-    head_hash: bytes
-    head_seen_ms: int
-    confirmed: int
-    pruned: int
-    records: list[BlockRecord]
-
-
-class _Snapshot(msgspec.Struct, array_like=True):
-    version: int
-    configuration: Configure | None
-    fee_bps: int
-    fees: FeeSchedule
-    assets: list[Asset]
-    markets: list[_Market]
-    accounts: list[_Account]
-    orders: list[_Order]
-    ended_orders: list[_Order]
-    """those that unsettled or unconfirmed fills refer to"""
-    known_orders: list[tuple[OrderHash, Address, int]]
-    """(hash, account, nonce key)"""
-    next_ticket: int
-    outbox: _Outbox
-    chain: _Chain
-    diverged: str
-    prices: list[tuple[Address, OraclePrice]]
-    exchange_halt: str | None
-    admin_entries: int
-    admin_requests: list[Request]
-    actions: list[PendingAction]
-    next_action: int
-    ended_actions: list[EndedAction]
-    watched: list[tuple[bytes, Address]]
-    """(connection, account)"""
-
-
 class _Head(msgspec.Struct, array_like=True):
     """The beginning of a snapshot of any version."""
 
     version: int
 
 
-_CODEC: Codec[_Snapshot] = Codec(_Snapshot)
+_CODEC: Codec[SavedState] = Codec(SavedState)
 _HEAD_CODEC: Codec[_Head] = Codec(_Head)
 
 
@@ -177,13 +54,13 @@ def encode(state: State) -> bytes:
     """The bytes of `state`."""
     outbox, chain = state.outbox, state.chain
     settled = [
-        _SettledBatch(
+        SavedSettledBatch(
             batch.number, batch.matched_at, batch.tx_hash, batch.gas_used, [_write_fill(f) for f in batch.fills]
         )
         for batch in outbox.settled.values()
     ]
     return _CODEC.encode(
-        _Snapshot(
+        SavedState(
             version=VERSION,
             configuration=state.configuration,
             fee_bps=state.fee_bps,
@@ -195,7 +72,7 @@ def encode(state: State) -> bytes:
             ended_orders=[_write_order(live) for live in _ended(outbox).values()],
             known_orders=[(known, key.address, key.key) for known, key in state.known_orders.items()],
             next_ticket=state.next_ticket,
-            outbox=_Outbox(
+            outbox=SavedOutbox(
                 outbox.next_item,
                 [_write_fill(fill) for fill in outbox.fills.values()],
                 list(outbox.releases.values()),
@@ -205,7 +82,7 @@ def encode(state: State) -> bytes:
                 settled,
                 list(outbox.halts.items()),
             ),
-            chain=_Chain(
+            chain=SavedChain(
                 chain.head_number,
                 chain.head_hash,
                 chain.head_seen_ms,
@@ -236,14 +113,14 @@ def _ended(outbox: Outbox) -> dict[OrderHash, LiveOrder]:
     }
 
 
-def _write_fill(fill: Fill) -> _Fill:
+def _write_fill(fill: Fill) -> SavedFill:
     changes = None
     if fill.changes is not None:
         changes = [(balance.address, balance.asset, change) for balance, change in fill.changes]
-    return _Fill(fill.trade, changes)
+    return SavedFill(fill.trade, changes)
 
 
-def _write_market(venue: MarketState) -> _Market:
+def _write_market(venue: MarketState) -> SavedMarket:
     bids, asks = (
         [live.order_hash for _, level in side.levels() for live in level.orders.values()]
         for side in (venue.book.bids, venue.book.asks)
@@ -253,16 +130,16 @@ def _write_market(venue: MarketState) -> _Market:
     limits = (venue.quantity_limit, venue.opening_margin_bps)
     ready = [(order_hash, price) for order_hash, (_, price) in venue.waiting.ready.items()] if venue.waiting else []
     seen = (venue.last_price, venue.sample)
-    return _Market(venue.market, *status, bids, asks, venue.clearing, venue.pool, *seen, positions, *limits, ready)
+    return SavedMarket(venue.market, *status, bids, asks, venue.clearing, venue.pool, *seen, positions, *limits, ready)
 
 
-def _write_account(account: Account) -> _Account:
-    return _Account(
+def _write_account(account: Account) -> SavedAccount:
+    return SavedAccount(
         account.address,
         account.epoch,
         [(b.asset, b.settled, b.unsettled, b.reserved, b.held) for b in account.balances.values()],
         [
-            _NonceKey(
+            SavedNonceKey(
                 number,
                 key.market,
                 key.sequence,
@@ -285,8 +162,8 @@ def _write_account(account: Account) -> _Account:
     )
 
 
-def _write_order(live: LiveOrder) -> _Order:
-    return _Order(
+def _write_order(live: LiveOrder) -> SavedOrder:
+    return SavedOrder(
         live.order,
         live.quantity,
         live.order_hash,
@@ -347,7 +224,7 @@ def decode(data: bytes) -> State:
     return state
 
 
-def _read_chain(saved: _Chain) -> ChainView:
+def _read_chain(saved: SavedChain) -> ChainView:
     chain = ChainView()
     chain.head_number, chain.head_hash, chain.head_seen_ms = saved.head_number, saved.head_hash, saved.head_seen_ms
     chain.confirmed, chain.pruned = saved.confirmed, saved.pruned
@@ -355,7 +232,7 @@ def _read_chain(saved: _Chain) -> ChainView:
     return chain
 
 
-def _read_account(state: State, saved: _Account) -> None:
+def _read_account(state: State, saved: SavedAccount) -> None:
     account = state.account(saved.address)
     account.epoch = saved.epoch
     account.deadline_ms = saved.deadline_ms
@@ -383,7 +260,7 @@ def _read_account(state: State, saved: _Account) -> None:
         key.result, key.ended = one.result, one.ended
 
 
-def _read_order(state: State, saved: _Order) -> LiveOrder:
+def _read_order(state: State, saved: SavedOrder) -> LiveOrder:
     account = state.account(saved.order.account)
     market = state.markets[saved.order.market].market
     balance = account.balance(drawn_asset(market, saved.order.side))
@@ -404,7 +281,7 @@ def _read_order(state: State, saved: _Order) -> LiveOrder:
     )
 
 
-def _read_open_orders(state: State, saved: _Snapshot, orders: dict[OrderHash, LiveOrder]) -> None:
+def _read_open_orders(state: State, saved: SavedState, orders: dict[OrderHash, LiveOrder]) -> None:
     for one in saved.orders:
         live = orders[one.order_hash]
         state.orders[live.order_hash] = live
@@ -428,7 +305,7 @@ def _read_open_orders(state: State, saved: _Snapshot, orders: dict[OrderHash, Li
         state.known_orders[order_hash] = state.account(address).nonce_keys[key]
 
 
-def _read_ready(state: State, saved: _Market, orders: dict[OrderHash, LiveOrder]) -> None:
+def _read_ready(state: State, saved: SavedMarket, orders: dict[OrderHash, LiveOrder]) -> None:
     waiting = state.markets[saved.market.id].waiting
     for order_hash, price in saved.ready:
         assert waiting is not None, "an order that is ready has waited"
@@ -436,8 +313,8 @@ def _read_ready(state: State, saved: _Market, orders: dict[OrderHash, LiveOrder]
         state.ready[saved.market.id] = None
 
 
-def _read_outbox(state: State, saved: _Outbox, orders: dict[OrderHash, LiveOrder]) -> None:
-    def fill(one: _Fill) -> Fill:
+def _read_outbox(state: State, saved: SavedOutbox, orders: dict[OrderHash, LiveOrder]) -> None:
+    def fill(one: SavedFill) -> Fill:
         read = Fill(one.trade, orders[one.trade.maker_hash], orders[one.trade.taker_hash])
         if one.changes is not None:
             read.changes = tuple((state.balance(address, asset), amount) for address, asset, amount in one.changes)

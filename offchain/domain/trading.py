@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import msgspec
 
-from offchain.domain.account import Account, LiveOrder, NonceKey, drawn_asset, reservation_up
-from offchain.domain.admission import not_delegate, refusal
+from offchain.domain.account import LiveOrder, drawn_asset, reservation_up
+from offchain.domain.admission import refusal
 from offchain.domain.booking import clear
 from offchain.domain.clearing import fee_down
 from offchain.domain.commands import PlaceArray, PlaceOrder
 from offchain.domain.ending import reducible, trim
 from offchain.domain.errors import Code, Rejection
-from offchain.domain.events import ArrayResult, CommandRefused, OrderTriggered, OrderUpdate, PlaceResult, Trade
+from offchain.domain.events import OrderTriggered, Trade
 from offchain.domain.ids import fill_id
 from offchain.domain.market import USDC, Kind
 from offchain.domain.matching import Plan, plan
+from offchain.domain.nonces import answer_again, no_new_key, refuse, reject, remember, unsignable
 from offchain.domain.oracle import Conversion, notional_down
-from offchain.domain.order import LAST_SEQUENCE, OrderStatus, TimeInForce
+from offchain.domain.order import OrderStatus, TimeInForce
 from offchain.domain.outbox import Fill
+from offchain.domain.results import ArrayResult, PlaceResult
 from offchain.domain.state import MarketState, State, Turn
 from offchain.domain.trial import Trial
 from offchain.domain.triggers import MAX_TRIGGERED, collect, next_ready, reaching
@@ -26,33 +28,30 @@ from offchain.domain.triggers import MAX_TRIGGERED, collect, next_ready, reachin
 _IOC, _FOK = int(TimeInForce.IOC), int(TimeInForce.FOK)
 _OPEN, _PARTIALLY_FILLED, _FILLED = OrderStatus.OPEN, OrderStatus.PARTIALLY_FILLED, OrderStatus.FILLED
 
-MAX_NONCE_KEYS = 262_144
-"""Nonce keys that are remembered of one account."""
-
 
 def place(state: State, turn: Turn, command: PlaceOrder) -> PlaceResult:
     """Execute an order: replace, match, rest."""
     order = command.order
     venue = state.markets.get(order.market)
     if venue is None:
-        return _refuse(turn, command, Rejection(Code.UNKNOWN_MARKET, "market", f"there is no market {order.market}"))
+        return refuse(turn, command, Rejection(Code.UNKNOWN_MARKET, "market", f"there is no market {order.market}"))
     account = state.accounts.get(order.account)
     key = order.nonce >> 32
     nonce_key = account.nonce_keys.get(key) if account is not None else None
     if nonce_key is not None and order.sequence <= nonce_key.sequence:
-        return _answer_again(turn, command, nonce_key)
-    rejection = _unsignable(account, venue, command, turn.now_ms)
+        return answer_again(turn, command, nonce_key)
+    rejection = unsignable(account, venue, command, turn.now_ms)
     if rejection is not None:
-        return _refuse(turn, command, rejection)
+        return refuse(turn, command, rejection)
     if nonce_key is None:
-        rejection = _no_new_key(account, key)
+        rejection = no_new_key(account, key)
         if rejection is not None:
-            return _refuse(turn, command, rejection)
+            return refuse(turn, command, rejection)
 
     assert state.configuration is not None, "commands before Configure are refused"
     rejection = refusal(state, state.configuration, venue, account, nonce_key, command, turn.now_ms)
     if rejection is not None:
-        return _reject(state, turn, command, rejection)
+        return reject(state, turn, command, rejection)
     replaced = nonce_key.working if nonce_key is not None else None
     if command.trigger is not None:
         price = reaching(state, venue, command.trigger, order.side, turn.now_ms)
@@ -72,7 +71,7 @@ def _match(
         quantity = reducible(venue.positions.get(order.account), order, replaced)
         if not quantity:
             detail = "there is no position to reduce, or other reduce-only orders reduce all of it"
-            return _reject(state, turn, command, Rejection(Code.NOTHING_TO_REDUCE, "reduceOnly", detail))
+            return reject(state, turn, command, Rejection(Code.NOTHING_TO_REDUCE, "reduceOnly", detail))
     trial = conversion = rate = None
     if not venue.is_plain:
         if venue.market.derivative is not None:
@@ -84,7 +83,7 @@ def _match(
     planned = plan(makers, order, quantity, turn.now_ms, command.self_trade, replaced, state.fee_bps, rate, trial)
     if command.post_only and planned.crosses:
         detail = "the order would meet a resting order at its price or better"
-        return _reject(state, turn, command, Rejection(Code.POST_ONLY_WOULD_CROSS, "postOnly", detail))
+        return reject(state, turn, command, Rejection(Code.POST_ONLY_WOULD_CROSS, "postOnly", detail))
     is_killed = order.time_in_force == _FOK and (planned.remaining > 0 or quantity < order.quantity)
     if not is_killed:
         if trial is None:
@@ -92,7 +91,7 @@ def _match(
         else:
             rejection = trial.refusal(_will_rest(command, planned))
         if rejection is not None:
-            return _reject(state, turn, command, rejection)
+            return reject(state, turn, command, rejection)
     return _apply(state, turn, venue, command, quantity, planned, replaced, is_killed, conversion)
 
 
@@ -115,7 +114,7 @@ def _wait(state: State, turn: Turn, venue: MarketState, command: PlaceOrder, rep
     if replaced is not None:
         state.end_order(turn, replaced, OrderStatus.CANCELED, "replaced")
     result = PlaceResult(command.order_hash, live.status, order.quantity, 0, (), waiting=True)
-    _remember(state, command, result).market = order.market
+    remember(state, command, result).market = order.market
     state.open_order(turn, live, None)
     turn.events.append(state.order_update(live, 0))
     return result
@@ -150,11 +149,11 @@ def _work(state: State, turn: Turn, venue: MarketState, live: LiveOrder, price: 
     venue.waiting.remove(live)
     state.forget_order(turn, live, live.status)
     turn.events.append(OrderTriggered(live.order_hash, live.order.account, live.order.market, price))
-    rejection = _unsignable(account, venue, command, turn.now_ms) or refusal(
+    rejection = unsignable(account, venue, command, turn.now_ms) or refusal(
         state, state.configuration, venue, account, nonce_key, command, turn.now_ms
     )
     if rejection is not None:
-        _reject(state, turn, command, rejection)
+        reject(state, turn, command, rejection)
         return
     _match(state, turn, venue, command, None)
 
@@ -167,99 +166,6 @@ def place_array(state: State, turn: Turn, command: PlaceArray) -> ArrayResult:
         if turn.positions:
             trim(state, turn)  # before the next one meets what the last one left behind
     return ArrayResult(results)
-
-
-def _unsignable(account: Account | None, venue: MarketState, command: PlaceOrder, now_ms: int) -> Rejection | None:
-    """Why nobody could have this order settle: who signed it may not, or its sequence was canceled on chain.
-
-    The first may be anybody's doing, the second is known for good, so neither is remembered.
-    """
-    if command.delegate is None and (account is None or not account.ended_keys):
-        return None  # most orders
-    order = command.order
-    rejection = not_delegate(account, command.delegate, now_ms)
-    if rejection is not None or account is None:
-        return rejection
-    ended = account.ended_keys.get((venue.market.instrument, order.key), -1)
-    if order.sequence <= ended:
-        detail = f"sequences up to {ended} of nonce key {order.key} were canceled on chain"
-        return Rejection(Code.STALE_NONCE, "nonce", detail)
-    return None
-
-
-def _no_new_key(account: Account | None, key: int) -> Rejection | None:
-    """Why no further nonce key is remembered: memory would grow without limit, and without cost to whoever fills it."""
-    if account is None or not account.balances:
-        return Rejection(Code.INSUFFICIENT_BALANCE, "quantity", "the account has never deposited anything")
-    if len(account.nonce_keys) >= MAX_NONCE_KEYS:
-        detail = f"{key} would be the account's nonce key number {MAX_NONCE_KEYS + 1}; use one of the others again"
-        return Rejection(Code.TOO_MANY_NONCE_KEYS, "nonce", detail)
-    return None
-
-
-def _answer_again(turn: Turn, command: PlaceOrder, nonce_key: NonceKey) -> PlaceResult:
-    """The nonce was used before: the same bytes get the same answer, others are refused and not remembered."""
-    order = command.order
-    if nonce_key.order_hash == command.order_hash and nonce_key.result is not None:
-        detail = "the same order was executed before"
-        turn.events.append(CommandRefused(Rejection(Code.REPEATED, "", detail)))
-        return msgspec.structs.replace(nonce_key.result, repeated=True)
-    if order.sequence == nonce_key.sequence:
-        detail = f"sequence {order.sequence} of nonce key {order.key} was used by order 0x{nonce_key.order_hash.hex()}"
-        return _refuse(turn, command, Rejection(Code.NONCE_REUSED, "nonce", detail))
-    detail = f"nonce key {order.key} is at sequence {nonce_key.sequence}, the order signs {order.sequence}"
-    return _refuse(turn, command, Rejection(Code.STALE_NONCE, "nonce", detail))
-
-
-def _refuse(turn: Turn, command: PlaceOrder, rejection: Rejection) -> PlaceResult:
-    """Refuse without a trace: nothing is remembered, and the order, which may have lived before, has no new state."""
-    turn.events.append(CommandRefused(rejection))
-    return PlaceResult(command.order_hash, OrderStatus.REJECTED, command.order.quantity, 0, (), rejection)
-
-
-def _reject(state: State, turn: Turn, command: PlaceOrder, rejection: Rejection) -> PlaceResult:
-    """Reject for good: the sequence is consumed, an older order of the key goes on working."""
-    order = command.order
-    result = PlaceResult(command.order_hash, OrderStatus.REJECTED, order.quantity, 0, (), rejection)
-    turn.events.append(
-        OrderUpdate(
-            command.order_hash,
-            order.account,
-            order.market,
-            order.side,
-            order.price,
-            order.quantity,
-            0,
-            OrderStatus.REJECTED,
-            0,
-            rejection.code,
-        )
-    )
-    # The chain never stores the last sequence: remembering it would close the key to orders that the chain still takes.
-    if order.sequence != LAST_SEQUENCE:
-        _remember(state, command, result)
-    return result
-
-
-def _remember(state: State, command: PlaceOrder, result: PlaceResult) -> NonceKey:
-    order = command.order
-    nonce_keys, key = state.account(order.account).nonce_keys, order.nonce >> 32
-    nonce_key = nonce_keys.get(key)
-    if nonce_key is None:
-        nonce_key = nonce_keys[key] = NonceKey(order.account, key)
-    elif order.sequence < nonce_key.sequence:
-        return nonce_key  # it has waited while a later one of its key was rejected, which goes on to be the latest
-    else:
-        state.known_orders.pop(nonce_key.order_hash, None)
-    if nonce_key.order_hash != command.order_hash:
-        # What an order does after it has waited is no other answer to it.
-        nonce_key.result = result
-    nonce_key.sequence = order.sequence
-    nonce_key.order_hash = command.order_hash
-    status = result.status
-    nonce_key.ended = None if status is _OPEN or status is _PARTIALLY_FILLED else status
-    state.known_orders[command.order_hash] = nonce_key
-    return nonce_key
 
 
 def _will_rest(command: PlaceOrder, planned: Plan) -> int:
@@ -333,7 +239,7 @@ def _apply(
 
     taker.status, code = _outcome(taker, planned, is_killed)
     result = PlaceResult(command.order_hash, taker.status, quantity, taker.filled, tuple(fills), None, code)
-    nonce_key = _remember(state, command, result)
+    nonce_key = remember(state, command, result)
     nonce_key.market = order.market
     if rests:
         state.open_order(turn, taker, inherited)

@@ -77,6 +77,7 @@ class Relay:
         self._mined: dict[int, Receipt] = {}
         """by action, as of the head that was looked at last"""
         self._checked_head = -1
+        self._blocked = ""
         self._reported = ""
 
     async def run(self) -> None:
@@ -99,6 +100,7 @@ class Relay:
             due = [action for action in self._look() if action.number not in self._mined]
         if any(self._is_waiting(action) for action in due):
             return self._settings.poll_seconds
+        self._blocked = ""
         for action in due:
             if not action.is_ready:
                 continue
@@ -107,6 +109,9 @@ class Relay:
             if await self._advance(action):
                 return self._settings.poll_seconds
         self._lane.leave(Party.RELAY)
+        if self._blocked:
+            self._report(self._blocked)
+            return self._settings.retry_seconds
         return self._settings.poll_seconds
 
     # -----------------------------------------------------------------------------------------------------------------
@@ -198,7 +203,9 @@ class Relay:
             await self._send(action, contract, data)
             return True
         if failure.is_global:
-            raise ChainUnavailable(f"{kind_of(action.action)} would fail: {failure}")
+            # Such as the operator's role, which not all actions need: the next may go.
+            self._blocked = f"{kind_of(action.action)} would fail: {failure}"
+            return False
         receipt = await self._receipt(action)
         if receipt is not None:
             # It is what has happened already that refuses it now.

@@ -9,7 +9,7 @@ import msgspec
 
 from offchain.domain.codec import Codec
 from offchain.domain.commands import Command
-from offchain.domain.events import Result
+from offchain.domain.results import Result
 from offchain.ports import CoreStatus
 
 MAX_FRAME = 16 * 1024 * 1024

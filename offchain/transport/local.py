@@ -16,7 +16,7 @@ import structlog
 
 from offchain.domain.commands import Command, is_bare
 from offchain.domain.errors import Code, Rejection
-from offchain.domain.events import Result
+from offchain.domain.results import Result
 from offchain.ports import CoreStatus, Ingress, Overloaded, Record, Unavailable
 from offchain.transport.frames import (
     REPLIES,

@@ -139,6 +139,7 @@ def environment(
         "LIMIT_ACCOUNT_ORDERS": "0",
         "LIMIT_ACCOUNT_CANCELS": "0",
         "LIMIT_ACCOUNT_ACTIONS": "0",
+        "LIMIT_ACTIONS": "0",
         **settings,
     }
     return {**os.environ, **{f"CROSSPOINT_{name}": value for name, value in chosen.items()}}

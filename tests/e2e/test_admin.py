@@ -253,14 +253,25 @@ async def test_the_console_is_on_record(exchange: Exchange, provider: PublishedP
             await exchange.until_indexed(maker)
             await trade_in_vain(exchange, service, maker, taker)
             assert exchange.command("settlement", "bust", "--all-parked").returncode == 0
+            halted = exchange.command("exchange", "halt", "--reason", "incident 7")
+            assert (halted.returncode, halted.stdout) == (0, "all markets are halted: incident 7\n"), halted.stderr
+            assert "all markets are halted: incident 7" in exchange.command("settlement", "status").stdout
+            assert exchange.command("exchange", "halt", "--reason", "incident 7").returncode == 1
+            assert exchange.command("exchange", "resume").returncode == 0
             viewer = Administrator(exchange, provider, VIEWERS)
 
             async def entries() -> list[dict[str, Any]]:
                 found: list[dict[str, Any]] = (await viewer.get("/audit"))["entries"]
                 return found
 
-            (entry,) = await eventually(entries, bool)
-            assert (entry["action"], entry["who"]["issuer"], entry["outcome"]) == ("bustFills", "console", "done")
-            assert entry["who"]["subject"]
+            found = await eventually(entries, lambda found: len(found) == 4)
+            assert [(entry["action"], entry["outcome"]) for entry in reversed(found)] == [
+                ("bustFills", "done"),
+                ("haltExchange", "done"),
+                ("haltExchange", "repeated"),
+                ("resumeExchange", "done"),
+            ]
+            assert {entry["who"]["issuer"] for entry in found} == {"console"}
+            assert all(entry["who"]["subject"] for entry in found)
             letter = (await viewer.get("/dead-letters"))["deadLetters"][0]
             assert letter["status"] == "reopened"

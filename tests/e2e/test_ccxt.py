@@ -34,8 +34,7 @@ async def traders(exchange):
         await exchange.until_indexed(maker)
     yield created
     for trader in created:
-        for order in await trader.fetch_open_orders():
-            await trader.cancel_order(order["id"])
+        await trader.cancel_all_orders()
         await trader.close()
 
 
@@ -96,6 +95,120 @@ async def test_book_can_be_watched(traders):
     watching = asyncio.create_task(taker.watch_order_book(PAIR))
     await maker.create_order(PAIR, "limit", "buy", 0.3, PRICE - 1_000)
     assert (await watching)["bids"] == [[PRICE - 1_000, 0.3]]
+
+
+async def test_what_waits_for_a_price(traders):
+    maker, _ = traders
+    stop = await maker.create_stop_loss_order(PAIR, "market", "sell", 0.1, None, PRICE - 9_000)
+    assert (stop["status"], stop["type"], stop["price"]) == ("open", "market", (PRICE - 9_000) * 0.95)
+    assert (stop["triggerPrice"], stop["stopPrice"], stop["stopLossPrice"]) == (PRICE - 9_000,) * 3
+    profit = await maker.create_take_profit_order(PAIR, "limit", "sell", 0.1, PRICE + 8_900, PRICE + 9_000)
+    assert (profit["takeProfitPrice"], profit["price"]) == (PRICE + 9_000, PRICE + 8_900)
+    kinds = []
+    for side, direction in (("buy", None), ("sell", None), ("buy", "descending"), ("sell", "ascending")):
+        rising = direction == "ascending" or (direction is None and side == "buy")
+        params = {"triggerPrice": PRICE + (9_000 if rising else -9_000)} | (
+            {"triggerDirection": direction} if direction else {}
+        )
+        order = await maker.create_order(PAIR, "limit", side, 0.01, params["triggerPrice"], params)
+        kinds.append(order["info"]["trigger"]["type"])
+    assert kinds == ["stop", "stop", "takeProfit", "takeProfit"]
+    assert len([each for each in await maker.fetch_open_orders(PAIR) if each["triggerPrice"]]) == 6
+    moved = await maker.edit_order(stop["id"], PAIR, "market", "sell", None, None, {"stopLossPrice": PRICE - 8_000})
+    assert (moved["stopLossPrice"], moved["amount"], moved["price"]) == (PRICE - 8_000, 0.1, stop["price"])
+    assert (await maker.fetch_open_order(moved["id"]))["id"] == moved["id"]
+    with pytest.raises(ccxt.OrderNotFound):
+        await maker.fetch_open_order(stop["id"])
+    with pytest.raises(ccxt.InvalidOrder, match="one price"):
+        await maker.create_order(PAIR, "limit", "sell", 0.1, PRICE, {"triggerPrice": 1, "stopLossPrice": 2})
+    with pytest.raises(ccxt.InvalidOrder, match="triggerDirection"):
+        await maker.create_order(PAIR, "limit", "sell", 0.1, PRICE, {"triggerPrice": 1, "triggerDirection": "left"})
+    with pytest.raises(ccxt.InvalidOrder, match="triggerBy"):
+        await maker.create_trigger_order(PAIR, "limit", "sell", 0.1, PRICE, 1, {"triggerPriceType": "moon"})
+
+
+async def test_many_orders_come_and_go_together(traders):
+    maker, _ = traders
+    wanted = [
+        {"symbol": PAIR, "type": "limit", "side": "buy", "amount": amount, "price": PRICE - 6_000 - number}
+        for number, amount in enumerate((0.1, 10_000, 0.1))
+    ]
+    placed = await maker.create_orders(wanted)
+    assert [each["status"] for each in placed] == ["open", "rejected", "open"]
+    assert placed[1]["info"]["code"] == "insufficientBalance"
+    quotes = await maker.create_orders(wanted[::2], {"oneSignature": True})
+    assert [each["status"] for each in quotes] == ["open", "open"]
+    assert await maker.cancel_all_orders(PAIR, {"side": "sell"}) == []
+    canceled = await maker.cancel_all_orders(PAIR)
+    assert [each["id"] for each in canceled] == [each["id"] for each in (*placed[::2], *quotes)]
+    assert {each["status"] for each in canceled} == {"canceled"}
+    assert await maker.fetch_open_orders() == []
+
+
+async def test_silence_cancels(traders):
+    maker, _ = traders
+    order = await maker.create_order(PAIR, "limit", "buy", 0.1, PRICE - 6_000)
+    armed = await maker.cancel_all_orders_after(60_000)
+    assert armed["triggerTime"] - maker.milliseconds() == pytest.approx(60_000, abs=10_000)
+    assert (await maker.cancel_all_orders_after(0))["triggerTime"] is None
+    await maker.cancel_all_orders_after(500)
+    ended = await eventually(lambda: maker.fetch_order(order["id"]), lambda found: found["status"] == "canceled")
+    assert ended["info"]["code"] == "cancelAfter"
+    with pytest.raises(ccxt.ArgumentsRequired):
+        await maker.cancel_all_orders_after(None)
+
+
+async def test_account_can_be_watched(traders):
+    maker, taker = traders
+    before = await taker.watch_balance()
+    assert before["USDC"]["total"] == (await taker.fetch_balance())["USDC"]["total"]
+    orders = asyncio.create_task(taker.watch_orders(PAIR))
+    fills = asyncio.create_task(taker.watch_my_trades(PAIR))
+    trades = asyncio.create_task(taker.watch_trades(PAIR))
+    assert (await taker.watch_ticker(PAIR))["symbol"] == PAIR
+    await asyncio.sleep(0.3)  # what is traded before the subscription is not told
+    await maker.create_order(PAIR, "limit", "sell", 0.02, PRICE)
+    await eventually(lambda: taker.watch_ticker(PAIR), lambda ticker: ticker["ask"] == PRICE)
+    taken = await taker.create_order(PAIR, "market", "buy", 0.02, PRICE)
+    changes = await orders
+    while changes[-1]["status"] != "closed":
+        changes += await taker.watch_orders(PAIR)
+    assert {each["id"] for each in changes} == {taken["id"]}
+    assert (changes[-1]["filled"], changes[-1]["side"]) == (0.02, "buy")
+    (fill,) = await fills
+    assert (fill["order"], fill["takerOrMaker"], fill["price"], fill["amount"]) == (taken["id"], "taker", PRICE, 0.02)
+    assert [each["id"] for each in await trades] == [fill["id"]]
+    after = await eventually(taker.watch_balance, lambda balance: balance["BTC"]["total"] > before["BTC"]["total"])
+    assert after["BTC"]["total"] == pytest.approx(before["BTC"]["total"] + 0.02)
+    ticker = await eventually(lambda: taker.watch_ticker(PAIR), lambda found: found["ask"] is None)
+    assert ticker["last"] == PRICE
+
+
+async def test_positions_can_be_watched(traders):
+    maker, taker = traders
+    perp = "BTC/USDC:USDC"
+    await taker.load_markets()
+    await eventually(taker.client.prices, lambda prices: "BTC-PERP" in prices and prices["BTC-PERP"].usable)
+    watching = asyncio.create_task(taker.watch_positions([perp]))
+    await maker.create_order(perp, "limit", "sell", 0.1, PRICE)
+    await taker.create_order(perp, "market", "buy", 0.1, PRICE)
+    (position,) = await watching
+    assert (position["side"], position["contracts"], position["entryPrice"]) == ("long", 0.1, PRICE)
+    await maker.create_order(perp, "limit", "buy", 0.1, PRICE)
+    await taker.create_order(perp, "limit", "sell", 0.1, PRICE, {"reduceOnly": True})
+    (closed,) = await taker.watch_positions([perp])
+    assert closed["contracts"] == 0
+
+
+async def test_a_refused_subscription_can_be_tried_again(exchange):
+    nobody = crosspoint({"options": {"url": exchange.url}})
+    try:
+        for _ in range(2):
+            with pytest.raises(ccxt.AuthenticationError):
+                await nobody.watch_orders()
+        assert (await nobody.watch_order_book(PAIR))["symbol"] == PAIR
+    finally:
+        await nobody.close()
 
 
 async def test_funding_open_interest_and_marks_in_ccxts_structures(traders, exchange):
@@ -242,6 +355,11 @@ def test_blocking_class_does_the_same(exchange):
     assert trader.fetch_order(order["id"])["status"] == "open"
     assert trader.cancel_order(order["id"])["status"] == "canceled"
     assert trader.fetch_status()["status"] == "ok"
+    stop = trader.create_stop_loss_order(PAIR, "limit", "sell", 0.1, PRICE - 9_000, PRICE - 8_000)
+    assert trader.fetch_open_order(stop["id"])["stopLossPrice"] == PRICE - 8_000
+    assert [each["id"] for each in trader.cancel_all_orders(PAIR)] == [stop["id"]]
+    assert trader.cancel_all_orders_after(0)["triggerTime"] is None
+    assert (trader.has["createOrders"], trader.has["watchOrders"]) == (True, False)
     assert trader.fetch_funding_rate("BTC/USDC:USDC")["interval"] == "1h"
     assert trader.fetch_mark_ohlcv("BTC/USDC:USDC")
     assert abs(trader.fetch_time() - trader.milliseconds()) < 60_000

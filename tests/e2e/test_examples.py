@@ -60,6 +60,7 @@ async def test_market_maker_quotes_follows_and_leaves_nothing(exchange, start):
         await exchange.until_indexed(client)
         bot = await start(maker, sys.executable, EXAMPLES / "market_maker.py", SYMBOL, "0.01", "20")
         book = await eventually(lambda: client.orderbook(SYMBOL), lambda book: book.bids and book.asks)
+        assert (len(book.bids), len(book.asks)) == (3, 3)
         assert float(book.bids[0][0]) < PRICE < float(book.asks[0][0])
         lines = await output_of(await start(taker, sys.executable, EXAMPLES / "taker.py", SYMBOL, "0.01"))
         assert lines[0] == "filled: 0.01 bought"
@@ -70,6 +71,17 @@ async def test_market_maker_quotes_follows_and_leaves_nothing(exchange, start):
         assert (await output_of(bot))[-1] == "canceling"
         assert (await client.orders(status=("open", "partiallyFilled"))).orders == []
         assert (await other.orders(status=("open", "partiallyFilled"))).orders == []
+
+
+async def test_market_maker_that_dies_leaves_nothing_either(exchange, start):
+    async with exchange.clients() as (client, _):
+        await exchange.until_indexed(client)
+        bot = await start(exchange.roles.maker, sys.executable, EXAMPLES / "market_maker.py", SYMBOL, "0.01", "40", "2")
+        await eventually(lambda: client.orders(status=("open",)), lambda page: len(page.orders) == 4)
+        bot.kill()
+        await bot.wait()
+        await eventually(lambda: client.orders(status=("open",)), lambda page: not page.orders)
+        assert {order.code for order in (await client.orders(limit=4)).orders} == {"disconnected"}
 
 
 async def test_javascript_signs_places_and_cancels(exchange, start):

@@ -17,8 +17,8 @@ import pytest
 
 from offchain.domain.commands import BatchClosed, BatchParked, Command, PlaceOrder
 from offchain.domain.core import Core
-from offchain.domain.events import PlaceResult, Result
 from offchain.domain.order import Side
+from offchain.domain.results import PlaceResult, Result
 from offchain.journal.sqlite import SqliteJournal
 from offchain.ports import Unavailable
 from offchain.projector import Projector

@@ -117,7 +117,7 @@ async def test_the_end_of_an_epoch(exchange):
             await exchange.until_indexed(maker)
             resting = [await maker.place_limit(SYMBOL, "sell", PRICE + number, "0.5") for number in range(2)]
             assert (await taker.place_market(SYMBOL, "buy", "0.1", PRICE)).status == "filled"
-            state = await maker.cancel_all()
+            state = await maker.cancel_all_on_chain()
             assert [(await maker.order(one.order_id)).status for one in resting] == ["canceled", "canceled"]
             assert (await until_ended(maker, state.action_id)).status == "settled"
             account = await eventually(maker.account_state, lambda account: not account.epoch_bump_pending)

@@ -11,13 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from hypothesis import strategies as st
-from hypothesis.stateful import (
-    RuleBasedStateMachine,
-    initialize,
-    invariant,
-    precondition,
-    rule,
-)
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from offchain.domain.market import Kind
 from scripts._lib.anvil import rpc
@@ -33,13 +27,7 @@ from tests.stateful.protocol_checks import (
 )
 from tests.stateful.protocol_control import HOUR, SIGNERS, Controls, choices, signers
 from tests.stateful.protocol_orders import edit_batch
-from tests.utils.batches import (
-    BUY,
-    FUND,
-    SELL,
-    Batch,
-    build_batch,
-)
+from tests.utils.batches import BUY, FUND, SELL, Batch, build_batch
 
 FIRST_KEY_OF_QUOTES = 3
 

@@ -23,26 +23,15 @@ from offchain.domain.commands import (
     WithdrawalSettled,
 )
 from offchain.domain.core import Core
-from offchain.domain.events import CancelResult, Done, OrderUpdate, PlaceResult, Result, TradeBusted
+from offchain.domain.events import OrderUpdate, TradeBusted
 from offchain.domain.market import USDC
 from offchain.domain.order import NO_EXPIRY, TimeInForce
+from offchain.domain.results import CancelResult, Done, PlaceResult, Result
 from tests import strategies
 from tests.stateful.model import Model
 from tests.stateful.naive import NaiveFill, Pocket
 from tests.strategies import Intent
-from tests.utils.exchange import (
-    BTC,
-    BTC_USDC,
-    ETH,
-    ETH_BTC,
-    ETH_USDC,
-    MAKER,
-    OTHER,
-    RATE,
-    TAKER,
-    Exchange,
-    digest,
-)
+from tests.utils.exchange import BTC, BTC_USDC, ETH, ETH_BTC, ETH_USDC, MAKER, OTHER, RATE, TAKER, Exchange, digest
 
 CONFIRMATIONS = 3
 ACCOUNTS = (MAKER, TAKER, OTHER)

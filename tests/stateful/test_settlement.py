@@ -32,7 +32,7 @@ class Step:
     """settle so many fills at most; 0: none"""
     reduces_only: bool
     trouble: str
-    """bust, reorg, funding, restore or "" """
+    """bust, reorg, funding, restore, cancel, cancelAll, send or "" """
 
 
 steps = st.builds(
@@ -43,7 +43,9 @@ steps = st.builds(
     seconds=st.integers(0, 20),
     fills=st.sampled_from([0] * 6 + [1, 3, 500]),
     reduces_only=st.sampled_from([False, False, True]),
-    trouble=st.sampled_from([""] * 12 + ["bust", "reorg", "funding", "restore"]),
+    trouble=st.sampled_from(
+        [""] * 12 + ["bust", "reorg", "funding", "restore", "cancel", "cancel", "cancelAll", "send", "send", "send"]
+    ),
 )
 
 
@@ -59,6 +61,12 @@ def play(mirror: Mirror, number: int, step: Step) -> None:
         mirror.restore()
     elif step.trouble == "funding":
         mirror.accrue(PERP.id, step.rate * 50 << 32)
+    elif step.trouble == "cancel":
+        mirror.ask_to_cancel(ACCOUNTS[step.intent.account], step.rate)
+    elif step.trouble == "cancelAll":
+        mirror.ask_to_cancel_all(ACCOUNTS[step.intent.account])
+    elif step.trouble == "send":
+        mirror.send_actions()
     elif step.trouble == "reorg" and not mirror.reorganise():
         mirror.exchange.mine()
     check_positions(mirror)
@@ -81,6 +89,7 @@ def play(mirror: Mirror, number: int, step: Step) -> None:
         tif=intent.time_in_force,
         expiry=NO_EXPIRY if intent.time_in_force == TimeInForce.GTC else mirror.now + intent.life,
         self_trade=intent.self_trade,
+        epoch=mirror.exchange.core.account_update(ACCOUNTS[intent.account]).epoch,
         **terms,
     )
     check_positions(mirror)
@@ -112,6 +121,8 @@ def flow(steps: list[Step]) -> None:
     for number, step in enumerate(steps):
         play(mirror, number, step)
     mirror.settle_all()
+    mirror.send_actions()
+    assert mirror.exchange.core.due_actions() == []
     mirror.restore()
 
 

@@ -9,8 +9,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from offchain.domain.commands import CancelOrders, Command, MarketCreated, SetStatus, Tick
 from offchain.domain.core import Core
-from offchain.domain.events import Event, OrderTriggered, OrderUpdate, PlaceResult, Result, Trade
+from offchain.domain.events import Event, OrderTriggered, OrderUpdate, Trade
 from offchain.domain.order import OrderStatus, Trigger, TriggerKind, TriggerSource
+from offchain.domain.results import PlaceResult, Result
 from offchain.domain.triggers import price_of
 from tests.utils.exchange import BTC, BTC_USDC, BUY, MAKER, OTHER, PERP, SELL, TAKER, TICK, USDC, Exchange
 

@@ -23,10 +23,11 @@ from offchain.domain.commands import (
 )
 from offchain.domain.core import Core
 from offchain.domain.derivatives import DerivativeRules
-from offchain.domain.events import BalanceUpdate, CancelResult, Done, Event, PlaceResult, Result, Trade
+from offchain.domain.events import BalanceUpdate, Event, Trade
 from offchain.domain.market import USDC, Asset, Market
 from offchain.domain.order import NO_EXPIRY, Address, Order, SelfTrade, TimeInForce, Trigger, TriggerKind, TriggerSource
 from offchain.domain.positions import Holding
+from offchain.domain.results import CancelResult, Done, PlaceResult, Result
 
 ENGINE = b"\xee" * 20
 MAKER = b"\xa1" * 20

@@ -63,6 +63,8 @@ def _signer(chain: FakeChain, digest: bytes, values: tuple[Any, ...]) -> Address
 
 
 def _may_cancel(chain: FakeChain, account: Address, signer: Address | None) -> None:
+    if not chain.is_operator:
+        raise Reverted("NotOperator", "0x" + "00" * 20)
     until = chain.ledger.delegates.get((account, signer or b""), -1)
     if signer is None or (signer != account and until < chain.now):
         raise Reverted("InvalidSignature")

@@ -89,6 +89,8 @@ class FakeChain:
         """receivers whose payouts revert"""
         self.is_owner = False
         """the operator owns the contracts"""
+        self.is_operator = True
+        """the operator's key is the Engine's operator's"""
         self.outages = 0
         """so many of the next calls fail"""
         self.rounds: list[Round] = []

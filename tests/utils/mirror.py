@@ -8,23 +8,29 @@ from typing import Any
 
 from offchain.batching import BatchLimits, plan_batch
 from offchain.chain.batch import build_batch
+from offchain.domain.actions import Action, ActionStatus, SignedCancel, SignedCancelAll
 from offchain.domain.clearing import PositionState
 from offchain.domain.commands import (
+    ActionEnded,
     BatchClosed,
     BatchSettled,
     Bust,
+    CancelApplied,
     ClearedPosition,
     ClearingChanged,
     Command,
+    EpochBumped,
     FundingAccrual,
     PlaceOrder,
+    RequestAction,
 )
 from offchain.domain.core import Core
-from offchain.domain.events import Done, PlaceResult, Result, Trade
-from offchain.domain.ledger import ClearingMarket, LedgerState
+from offchain.domain.events import Trade
+from offchain.domain.ledger import ClearingMarket, KeyState, LedgerState
 from offchain.domain.market import USDC, Kind, Market
 from offchain.domain.oracle import PriceFeed, Round
 from offchain.domain.order import Address
+from offchain.domain.results import Done, PlaceResult, Result
 from offchain.domain.settlement import settle
 from offchain.ports import ItemRow, OrderRow, TradeRow
 from offchain.rounds import rounds_of
@@ -160,6 +166,41 @@ class Mirror:
         trade = fills[choice % len(fills)].trade if fills else None
         if trade is not None:
             assert self.exchange.run(Bust([trade.id], "drill")) == Done()
+
+    # Cancels by signature ---------------------------------------------------------------------------------------------
+
+    def ask_to_cancel(self, account: Address, choice: int) -> None:
+        """Ask for a cancel on chain of one of the account's open orders, if there is any."""
+        orders = self.exchange.core.open_orders(account)
+        if orders:
+            live = orders[choice % len(orders)]
+            self._ask(account, SignedCancel(live.order, live.order_hash, bytes(64)))
+
+    def ask_to_cancel_all(self, account: Address) -> None:
+        self._ask(account, SignedCancelAll(self.exchange.core.account_update(account).epoch, bytes(64)))
+
+    def _ask(self, account: Address, action: Action) -> None:
+        self.exchange.run(RequestAction(digest("action", account, action), account, action, self.exchange.now_ms))
+
+    def send_actions(self) -> None:
+        """Bring to the chain what the core calls ready, as the worker does."""
+        for due in self.exchange.core.due_actions():
+            if not due.is_ready:
+                continue
+            log: CancelApplied | EpochBumped
+            if isinstance(due.action, SignedCancel):
+                order = due.action.order
+                instrument = self.markets[order.market].instrument
+                name = (due.account, instrument, order.key)
+                if self.ledger.keys.get(name, KeyState()).sequence <= order.sequence:
+                    self.ledger.keys[name] = KeyState(order.sequence + 1, 0)
+                log = CancelApplied(due.account, instrument, order.key, order.sequence)
+            else:
+                assert isinstance(due.action, SignedCancelAll)
+                self.ledger.epochs[due.account] = due.action.epoch + 1
+                log = EpochBumped(due.account, due.action.epoch + 1)
+            assert self.exchange.mine(log) == Done()
+            assert self.exchange.run(ActionEnded(due.id, ActionStatus.SETTLED)) == Done()
 
     def restore(self) -> None:
         """From now on a core that was restored from a snapshot goes along, and must do the same."""

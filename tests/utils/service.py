@@ -10,9 +10,10 @@ from offchain.chain import eip712
 from offchain.domain.commands import ChainBlock, ChainRollback, Command, Configure, PlaceOrder, Price
 from offchain.domain.core import Core
 from offchain.domain.derivatives import DerivativeRules
-from offchain.domain.events import Done, Event, PlaceResult, Result, Trade
+from offchain.domain.events import Event, Trade
 from offchain.domain.market import USDC, Market
 from offchain.domain.order import Address, Order
+from offchain.domain.results import Done, PlaceResult, Result
 from offchain.ports import BlockRef, Overloaded, Record, Unavailable
 from offchain.views.sqlite import SqliteViews
 from tests.utils.fakechain import FakeChain

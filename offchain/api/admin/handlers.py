@@ -10,14 +10,7 @@ from offchain.api.admin import present
 from offchain.api.admin.access import viewer
 from offchain.api.admin.settings import Role
 from offchain.api.admin.writes import checked_reason, market_of_write, write
-from offchain.api.handlers.common import (
-    answer,
-    cursor,
-    limit_of,
-    parameters,
-    position_of,
-    read_own_writes,
-)
+from offchain.api.handlers.common import answer, cursor, limit_of, parameters, position_of, read_own_writes
 from offchain.api.keys import CATALOGUE, PRESENT, STATE
 from offchain.api.problems import ApiCode, ProblemError
 from offchain.api.schemas import admin

@@ -13,8 +13,9 @@ from offchain.domain.actions import Action, ScheduleFee, SetMarketStatus, kind_o
 from offchain.domain.admin import Denied, Facts
 from offchain.domain.administration import name_of
 from offchain.domain.commands import AdminAction, RequestAction
-from offchain.domain.events import Administered, ExchangeUpdate
+from offchain.domain.events import ExchangeUpdate
 from offchain.domain.market import MarketStatus
+from offchain.domain.results import Administered
 from offchain.domain.units import format_units
 from offchain.ports import ActionRow, AuditRow, DeadLetterRow, ItemRow
 

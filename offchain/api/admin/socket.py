@@ -13,7 +13,7 @@ from offchain.api.admin.tokens import Administrator
 from offchain.api.channels import Sink
 from offchain.api.keys import CATALOGUE, HUB, STATE
 from offchain.api.problems import ApiCode, ProblemError
-from offchain.api.schemas import stream
+from offchain.api.schemas import control
 from offchain.domain.market import Market
 from offchain.intake import shown
 
@@ -31,13 +31,13 @@ class AdminSession:
         self._administrator: Administrator | None = None
         self._timer: asyncio.TimerHandle | None = None
 
-    async def sign_in(self, request_id: str | int | None, token: str) -> stream.AdminSignedIn:
+    async def sign_in(self, request_id: str | int | None, token: str) -> control.AdminSignedIn:
         """Believe a token from now until it ends. Raises ProblemError."""
         administrator = await identify(self._app, token, "token")
         require(administrator, Role.VIEWER)
         self._administrator = administrator
         self._wait_for_end(administrator)
-        return stream.AdminSignedIn(
+        return control.AdminSignedIn(
             op="signedIn",
             id=request_id,
             subject=administrator.subject,

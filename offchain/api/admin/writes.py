@@ -25,9 +25,9 @@ from offchain.api.problems import ApiCode, ProblemError
 from offchain.domain.admin import Actor, Denied
 from offchain.domain.commands import AdminAction, Administer
 from offchain.domain.errors import Rejection
-from offchain.domain.events import Administered, Result
 from offchain.domain.market import Market
 from offchain.domain.order import Address
+from offchain.domain.results import Administered, Result
 from offchain.intake import IntakeCode, IntakeError, decode_body, shown
 
 SHOWN_BODY = 512

@@ -5,14 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from offchain.api.access import account_of
-from offchain.api.handlers.common import (
-    answer,
-    cursor,
-    limit_of,
-    parameters,
-    position_of,
-    read_own_writes,
-)
+from offchain.api.handlers.common import answer, cursor, limit_of, parameters, position_of, read_own_writes
 from offchain.api.keys import PRESENT, STATE
 from offchain.api.present import hex_of
 from offchain.api.schemas import http, positions

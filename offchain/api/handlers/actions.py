@@ -13,6 +13,7 @@ from offchain.api.actions import info_of
 from offchain.api.handlers.common import (
     answer,
     charge_account,
+    charge_all,
     cursor,
     limit_of,
     parameters,
@@ -22,6 +23,7 @@ from offchain.api.handlers.common import (
 )
 from offchain.api.idempotency import once
 from offchain.api.keys import ACTION_DESK, DESK, PRESENT, REQUEST_ID, STATE
+from offchain.api.limits import ALL_ACTIONS
 from offchain.api.present import hex_of
 from offchain.api.problems import ProblemError
 from offchain.api.schemas import actions
@@ -76,6 +78,11 @@ async def _ask(request: web.Request, raw: bytes, decode: Callable[[int], Request
     kind, account = kind_of(command.action), command.account
     log.debug("accepted", request_id=request[REQUEST_ID], action=hex_of(command.id), kind=kind, account=hex_of(account))
     charge_account(request, "actions", account)
+    if not await request.app[STATE].live.read(lambda core: core.has_funds(account)):
+        # Before what all accounts share: strangers must not use it up.
+        detail = f"{hex_of(account)} has neither a balance nor a position here"
+        raise ProblemError(Code.ACCOUNT_NOT_FUNDED, detail, "account")
+    charge_all(request, ALL_ACTIONS)
     return await once(request, account, raw, lambda _: _request(request, command))
 
 

@@ -39,7 +39,10 @@ async def read_body(request: web.Request, largest: int | None = None) -> bytes:
         raise ProblemError(ApiCode.UNSUPPORTED_MEDIA_TYPE, detail, "Content-Type")
     if "Content-Encoding" in request.headers:
         raise ProblemError(ApiCode.UNSUPPORTED_MEDIA_TYPE, "send the body without compression", "Content-Encoding")
-    raw = await (request.read() if request.content.is_eof() else _arriving(request))
+    content = request.content
+    # Few bodies are larger than a packet: most have arrived with the header.
+    has_arrived = content.is_eof() and content.exception() is None
+    raw = content.read_nowait() if has_arrived else await _arriving(request)
     largest = largest or request.app[STATE].settings.max_body_bytes
     if len(raw) > largest:
         raise ProblemError(ApiCode.BODY_TOO_LARGE, f"the body has more than {largest} bytes")
@@ -47,7 +50,7 @@ async def read_body(request: web.Request, largest: int | None = None) -> bytes:
 
 
 async def _arriving(request: web.Request) -> bytes:
-    """A body that is still under way, as most are not: few are larger than a packet."""
+    """A body that is still under way."""
     timeout_ms = request.app[STATE].settings.body_timeout_ms
     try:
         async with asyncio.timeout(timeout_ms / 1000):
@@ -182,6 +185,12 @@ def charge_sign_in(request: web.Request) -> None:
 def charge_account(request: web.Request, budget: str, account: Address, cost: int = 1) -> None:
     """Charge an account whose signature was verified. ProblemError if its budget is used up."""
     _charge(request, request.app[DESK].charge(budget, account, cost), "this account")
+
+
+def charge_all(request: web.Request, budget: str) -> None:
+    """Charge a budget that all accounts share. ProblemError if it is used up."""
+    app = request.app
+    _charge(request, app[LIMITS].use_all(budget, app[STATE].monotonic()), "all accounts together")
 
 
 def _charge(request: web.Request, use: Use | None, whose: str) -> None:

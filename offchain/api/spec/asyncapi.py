@@ -14,7 +14,7 @@ from typing import Any, get_args
 import msgspec
 
 from offchain.api.closing import CloseCode
-from offchain.api.schemas import admin, stream
+from offchain.api.schemas import admin, control, stream
 from offchain.api.spec.fields import ADDRESS
 from offchain.api.spec.schemas import components
 
@@ -33,30 +33,30 @@ CHANNELS: dict[str, Channel] = {
         "/v1/ws",
         "What a client asks for, and the answers. A refusal closes nothing.",
         (
-            stream.SignedIn,
-            stream.AdminSignedIn,
-            stream.Subscribed,
-            stream.Placed,
-            stream.PlacedArray,
-            stream.Canceled,
-            stream.CanceledMany,
-            stream.CancelAfterSet,
-            stream.CancelOnDisconnectSet,
-            stream.Pong,
-            stream.StreamError,
+            control.SignedIn,
+            control.AdminSignedIn,
+            control.Subscribed,
+            control.Placed,
+            control.PlacedArray,
+            control.Canceled,
+            control.CanceledMany,
+            control.CancelAfterSet,
+            control.CancelOnDisconnectSet,
+            control.Pong,
+            control.StreamError,
         ),
         (
-            stream.SignIn,
-            stream.Subscribe,
-            stream.Unsubscribe,
-            stream.Place,
-            stream.PlaceArray,
-            stream.Replace,
-            stream.Cancel,
-            stream.CancelAll,
-            stream.CancelAfterOperation,
-            stream.CancelOnDisconnect,
-            stream.Ping,
+            control.SignIn,
+            control.Subscribe,
+            control.Unsubscribe,
+            control.Place,
+            control.PlaceArray,
+            control.Replace,
+            control.Cancel,
+            control.CancelAll,
+            control.CancelAfterOperation,
+            control.CancelOnDisconnect,
+            control.Ping,
         ),
     ),
     "depth": Channel(

@@ -9,7 +9,9 @@ from typing import Any
 import msgspec
 
 from offchain.api.problems import CONTENT_TYPE, Problem
-from offchain.api.spec.operations import OPERATIONS, SECURITY, Operation, Parameter
+from offchain.api.spec.operation import SECURITY, Operation
+from offchain.api.spec.operations import OPERATIONS
+from offchain.api.spec.parameters import Parameter
 from offchain.api.spec.schemas import components
 
 JSON = "application/json"

@@ -5,215 +5,40 @@ A test compares this table with the routes and with what the handlers accept.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any
 
-import msgspec
-
-from offchain.api.admin.settings import Role
 from offchain.api.credentials import Scope
-from offchain.api.handlers.common import LATEST_MS
-from offchain.api.handlers.derivatives import DEFAULT_ACCRUALS, MAX_ACCRUALS
-from offchain.api.handlers.figures import DEFAULT_CANDLES, INTERVALS, MAX_CANDLES, PRICES
-from offchain.api.schemas import actions, admin, auth, derivatives, figures, http, positions
-from offchain.api.spec.fields import ACTION_ID, ADDRESS, ORDER_ID
-from offchain.api.state import ApiSettings
-from offchain.domain.administration import ACTIONS
-from offchain.domain.order import OrderStatus
-
-Schema = Mapping[str, Any]
-
-_LIMITS = ApiSettings()
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """Of the query, or of the path or the headers if `place` says so."""
-
-    name: str
-    schema: Schema
-    description: str
-    required: bool = False
-    place: str = "query"
-
-
-@dataclass(frozen=True)
-class Operation:
-    method: str
-    path: str
-    tag: str
-    summary: str
-    answers: Mapping[int, type[msgspec.Struct] | str]
-    """by status: the JSON body, or the content type of another one"""
-    parameters: tuple[Parameter, ...] = ()
-    body: type[msgspec.Struct] | None = None
-    description: str = ""
-    notes: Mapping[int, str] = field(default_factory=lambda: MappingProxyType({}))
-    """what a status means, where that is not plain"""
-    scope: str | None = None
-    """of the token that is needed, "" if any does; None: no token is needed"""
-    scheme: str = "bearer"
-    """of `SECURITY`, to which the token belongs"""
-
-    @property
-    def id(self) -> str:
-        words = [word.strip("{}") for word in self.path.removeprefix("/v1").split("/") if word]
-        return self.method.lower() + "".join(word[0].upper() + word[1:].replace(".", "") for word in words)
-
-
-def _count(name: str, default: int, largest: int, description: str) -> Parameter:
-    schema = {"type": "integer", "minimum": 1, "maximum": largest, "default": default}
-    return Parameter(name, schema, description)
-
-
-ACCOUNT = Parameter("account", ADDRESS, "the token's own account, which it is without this parameter too")
-ORDER = Parameter("id", ORDER_ID, "the order's EIP-712 struct hash", required=True, place="path")
-ACTION = Parameter("id", ACTION_ID, "the EIP-712 digest of what was signed", required=True, place="path")
-SYMBOL = Parameter("symbol", {"type": "string", "minLength": 1}, "such as `BTC-USDC`", required=True, place="path")
-MARKET = Parameter("market", {"type": "string"}, "a symbol")
-SIDE = Parameter("side", {"type": "string", "enum": ["buy", "sell"]}, "only this one")
-STATUS = Parameter(
-    "status",
-    {"type": "array", "items": {"type": "string", "enum": [each.value for each in OrderStatus]}, "minItems": 1},
-    "only these, separated by commas",
+from offchain.api.schemas import actions, auth, derivatives, figures, http, positions
+from offchain.api.spec.administration import ADMINISTRATION
+from offchain.api.spec.operation import Operation
+from offchain.api.spec.parameters import (
+    ACCOUNT,
+    ACCRUALS,
+    ACTION,
+    CANDLES,
+    CLIENT_ORDER_ID,
+    CURSOR,
+    DEPTH,
+    EXPIRY,
+    IDEMPOTENCY_KEY,
+    INTERVAL,
+    KEY,
+    LIMIT,
+    MARKET,
+    ORDER,
+    PRICE,
+    REQUIRED_KEY,
+    SIDE,
+    SINCE,
+    SINCE_HOUR,
+    STATUS,
+    SYMBOL,
+    UNDERLYING,
 )
-CLIENT_ORDER_ID = Parameter(
-    "clientOrderId", {"type": "string", "pattern": r"^[A-Za-z0-9._\-]{1,64}$"}, "the name that the trader gave it"
-)
-CURSOR = Parameter("cursor", {"type": "string"}, "`next` of the page before")
-LIMIT = _count("limit", _LIMITS.default_page, _LIMITS.max_page, "rows per page")
-DEPTH = _count("depth", 100, _LIMITS.depth_levels, "levels per side")
-INTERVAL = Parameter("interval", {"type": "string", "enum": list(INTERVALS), "default": "1m"}, "length of a candle")
-SINCE = Parameter(
-    "since",
-    {"type": "integer", "minimum": 0, "maximum": LATEST_MS - 1},
-    "first start, Unix milliseconds; without it, the newest candles",
-)
-PRICE = Parameter("price", {"type": "string", "enum": list(PRICES), "default": "last"}, "of what the candles are")
-SINCE_HOUR = Parameter(
-    "since",
-    {"type": "integer", "minimum": 0, "maximum": LATEST_MS - 1},
-    "first accrual, Unix milliseconds; without it, the newest ones",
-)
-ACCRUALS = _count("limit", DEFAULT_ACCRUALS, MAX_ACCRUALS, "accruals")
-UNDERLYING = Parameter(
-    "underlying", {"type": "string", "minLength": 1}, "what the options are on, such as `BTC`", required=True
-)
-EXPIRY = Parameter(
-    "expiry", {"type": "integer", "minimum": 0, "maximum": LATEST_MS - 1}, "only this one, Unix milliseconds"
-)
-CANDLES = _count("limit", DEFAULT_CANDLES, MAX_CANDLES, "candles")
-IDEMPOTENCY_KEY = Parameter(
-    "Idempotency-Key",
-    {"type": "string", "pattern": r"^[!#-\[\]-~]{1,64}$"},
-    "a name for this request: sent again with the same body within 24 hours, it is answered as the first time",
-    place="header",
-)
-
-REQUIRED_KEY = replace(IDEMPOTENCY_KEY, required=True)
-LETTER = Parameter("id", {"type": "integer", "minimum": 1}, "number of the dead letter", required=True, place="path")
-WHO = Parameter(
-    "who", {"type": "string", "minLength": 1, "maxLength": 255}, "only of this subject (`sub` of the token)"
-)
-ADMIN_ACTION = Parameter("action", {"type": "string", "enum": list(ACTIONS)}, "only this one")
-ASKED = Parameter("id", ACTION_ID, "as answered to the request", required=True, place="path")
-
-ADMIN = "administrator"
-
-SECURITY: Mapping[str, Schema] = MappingProxyType(
-    {
-        "bearer": {
-            "type": "http",
-            "scheme": "bearer",
-            "description": "The token of a session, or the secret of an API key.",
-        },
-        ADMIN: {
-            "type": "http",
-            "scheme": "bearer",
-            "bearerFormat": "JWT",
-            "description": "A token of the identity provider, RS256 or ES256; its groups decide what it may do.",
-        },
-    }
-)
-KEY = Parameter("id", {"type": "string", "pattern": "^[0-9a-f]{16}$"}, "the key's id", required=True, place="path")
 
 _READS = "Includes everything that was executed when the request arrived, or what half a second of waiting brings."
 
 
-def _admin_read(
-    path: str, summary: str, body: type[msgspec.Struct], parameters: tuple[Parameter, ...] = ()
-) -> Operation:
-    return Operation("GET", path, "administration", summary, {200: body}, parameters, scope=Role.VIEWER, scheme=ADMIN)
-
-
-def _admin_write(
-    path: str,
-    summary: str,
-    body: type[msgspec.Struct],
-    parameters: tuple[Parameter, ...] = (),
-    *,
-    role: Role = Role.MANAGER,
-    is_on_chain: bool = False,
-) -> Operation:
-    return Operation(
-        "POST",
-        path,
-        "administration",
-        summary,
-        {202: admin.Requested} if is_on_chain else {200: admin.Acted},
-        (*parameters, REQUIRED_KEY),
-        body=body,
-        description="On record in the audit log, also if it is refused.",
-        scope=role,
-        scheme=ADMIN,
-    )
-
-
-_HALTS = Role.OPERATOR
-
-_ADMINISTRATION = (
-    _admin_read("/v1/admin/settings", "Limits of orders, from the core itself", admin.Settings),
-    _admin_write("/v1/admin/settings", "Change limits of orders", admin.SettingsBody),
-    _admin_write("/v1/admin/halt", "Halt all markets; cancels work", admin.HaltBody, role=_HALTS),
-    _admin_write(
-        "/v1/admin/resume",
-        "Let all markets trade that are not halted by themselves",
-        admin.ResumeBody,
-        role=Role.OPERATOR,
-    ),
-    _admin_write(
-        "/v1/admin/markets/{symbol}/halt", "Halt a market; cancels work", admin.HaltBody, (SYMBOL,), role=Role.OPERATOR
-    ),
-    _admin_write(
-        "/v1/admin/markets/{symbol}/resume", "Let a market trade again", admin.ResumeBody, (SYMBOL,), role=Role.OPERATOR
-    ),
-    _admin_write("/v1/admin/markets/{symbol}/limit", "Bound the quantity of orders", admin.LimitBody, (SYMBOL,)),
-    _admin_write("/v1/admin/markets/{symbol}/leverage", "Bound the leverage", admin.LeverageBody, (SYMBOL,)),
-    _admin_write("/v1/admin/markets", "Create a market on chain", admin.CreateMarketBody, is_on_chain=True),
-    _admin_write(
-        "/v1/admin/markets/{symbol}/status",
-        "Pause, activate or close a market on chain",
-        admin.StatusBody,
-        (SYMBOL,),
-        is_on_chain=True,
-    ),
-    _admin_write("/v1/admin/fee", "Schedule a fee on chain", admin.FeeBody, is_on_chain=True),
-    _admin_read("/v1/admin/actions", "Transactions asked for, newest first", admin.AdminActionPage, (CURSOR, LIMIT)),
-    _admin_read("/v1/admin/actions/{id}", "How one of them goes on", admin.AdminActionInfo, (ASKED,)),
-    _admin_read("/v1/admin/dead-letters", "Batches that the contracts refuse", admin.DeadLetterPage, (CURSOR, LIMIT)),
-    _admin_read("/v1/admin/dead-letters/{id}", "One with its fills and their orders", admin.DeadLetterInfo, (LETTER,)),
-    _admin_write(
-        "/v1/admin/dead-letters/{id}/retry", "Try a parked batch again", admin.RetryBody, (LETTER,), role=Role.OPERATOR
-    ),
-    _admin_write(
-        "/v1/admin/dead-letters/{id}/bust", "Drop fills for good", admin.BustBody, (LETTER,), role=Role.OPERATOR
-    ),
-    _admin_read(
-        "/v1/admin/audit", "What administrators did, newest first", admin.AuditPage, (WHO, ADMIN_ACTION, CURSOR, LIMIT)
-    ),
-)
 _ACTS = "The operator pays the gas. Sending the same bytes again is safe: it tells how the action stands."
 _ASKED = MappingProxyType({200: "it has settled already", 202: "it is taken, or pending already"})
 
@@ -545,7 +370,7 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation("GET", "/v1/prices", "markets", "What the markets' oracles say, as the core has it", {200: http.Prices}),
     Operation("GET", "/v1/time", "markets", "The exchange's clock", {200: http.ServerTime}),
     # administration
-    *_ADMINISTRATION,
+    *ADMINISTRATION,
     # stream
     Operation(
         "GET",

@@ -10,7 +10,7 @@ from typing import Any
 
 from offchain.api.spec.asyncapi import asyncapi
 from offchain.api.spec.openapi import openapi
-from offchain.api.spec.operations import ADMIN
+from offchain.api.spec.operation import ADMIN
 
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #1d2433; }

@@ -5,15 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.functional.clearinghouse.conftest import RICHES
-from tests.functional.clearinghouse.house import (
-    BY_EXIT,
-    BY_FUND,
-    BY_LIQUIDATION,
-    FUND,
-    INDEX,
-    MARGINS,
-    Fill,
-)
+from tests.functional.clearinghouse.house import BY_EXIT, BY_FUND, BY_LIQUIDATION, FUND, INDEX, MARGINS, Fill
 from tests.utils.reverts import reverts
 
 DUE = INDEX * 94 // 100  # a long from INDEX has 4 % of it left, which is less than 5 % of the new index

@@ -3,16 +3,7 @@
 import pytest
 
 from tests.utils.isolation import isolated
-from tests.utils.markets import (
-    DERIVATIVE_WORD,
-    FUTURE,
-    MARGINS,
-    NO_DERIVATIVE,
-    OPTION,
-    PERP,
-    ZERO,
-    unpack,
-)
+from tests.utils.markets import DERIVATIVE_WORD, FUTURE, MARGINS, NO_DERIVATIVE, OPTION, PERP, ZERO, unpack
 from tests.utils.reverts import reverts
 
 USDC = 10**6

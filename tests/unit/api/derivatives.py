@@ -6,9 +6,9 @@ import msgspec
 
 from offchain.domain.commands import ClearingChanged, FundingAccrual, Price
 from offchain.domain.derivatives import DerivativeRules
-from offchain.domain.events import Done
 from offchain.domain.market import USDC, Market
 from offchain.domain.order import Side
+from offchain.domain.results import Done
 from tests.unit.api.exchange import BTC, MAKER, NOW_MS, TAKER, Exchange, create_order
 
 NOW = NOW_MS // 1000

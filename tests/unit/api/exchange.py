@@ -30,9 +30,9 @@ from offchain.domain.commands import (
     PlaceOrder,
 )
 from offchain.domain.core import Core
-from offchain.domain.events import Result
 from offchain.domain.market import USDC, Asset, Market, MarketStatus
 from offchain.domain.order import NO_EXPIRY, Order, Side, TimeInForce
+from offchain.domain.results import Result
 from offchain.metrics import CoreMetrics
 from offchain.ports import Record
 from offchain.replica import Replica

@@ -5,13 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from offchain.domain.commands import (
-    DelegateSet,
-    EpochBumped,
-    EpochBumpRequested,
-    FeeScheduled,
-    WithdrawalRequested,
-)
+from offchain.domain.commands import DelegateSet, EpochBumped, EpochBumpRequested, FeeScheduled, WithdrawalRequested
 from tests.unit.api.conftest import Api
 from tests.unit.api.exchange import MAKER, NOW_MS, TAKER, Exchange, bearer, create_body, create_order
 

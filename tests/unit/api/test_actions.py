@@ -337,6 +337,23 @@ async def test_an_account_has_a_budget(
     assert (await post(api, WITHDRAW, withdrawal(TAKER)))[0] == 202
 
 
+async def test_all_accounts_share_a_budget_that_strangers_cannot_use_up(
+    create_exchange: CreateExchange, create_api: Callable[[Exchange], Awaitable[Api]]
+) -> None:
+    exchange = await create_exchange(ApiSettings(all_actions_per_hour=2))
+    api = await create_api(exchange)
+    for number in range(3):
+        stranger = Trader(0xE000 + number)
+        assert (await code_of(api, WITHDRAW, withdrawal(stranger)))[:2] == (403, "accountNotFunded")
+    for trader in (MAKER, TAKER):
+        assert (await post(api, WITHDRAW, withdrawal(trader)))[0] == 202
+    response = await api.post(WITHDRAW, json=withdrawal(nonce=1))
+    problem = await response.json()
+    assert (response.status, problem["code"]) == (429, "rateLimited")
+    assert "all accounts together" in problem["detail"]
+    assert response.headers["RateLimit-Policy"].endswith('"actions-all";q=2;w=3600')
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # Fees
 # ---------------------------------------------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ from offchain.domain.market import USDC
 from offchain.domain.order import NO_EXPIRY, Order
 from offchain.intake import IntakeCode, OrderBody
 from tests.unit.api.conftest import Api
-from tests.unit.api.exchange import BTC, BTC_UNIT, BTC_USDC, DOMAIN, NOW_MS, USDC_UNIT, Exchange, Trader
+from tests.unit.api.exchange import BTC, BTC_UNIT, BTC_USDC, DOMAIN, MAKER, NOW_MS, USDC_UNIT, Exchange, Trader, until
 
 TEXT = (Path(__file__).parents[3] / "docs" / "API.md").read_text()
 
@@ -93,8 +93,9 @@ def test_every_budget_is_documented_as_shipped() -> None:
         "messages": "limit_socket_messages",
     }
     assert {name: int(rate) for name, rate in rows} == {name: fields[field].default for name, field in shipped.items()}
-    per_hour = re.findall(r"^\| `actions` \| .+ \| .+ \| (\d+) per hour \|$", TEXT, re.MULTILINE)
-    assert per_hour == [str(fields["limit_account_actions"].default)]
+    per_hour = re.findall(r"^\| `([a-z-]+)` \| .+ \| .+ \| (\d+) per hour \|$", TEXT, re.MULTILINE)
+    hourly = {"actions": "limit_account_actions", "actions-all": "limit_actions"}
+    assert {name: int(rate) for name, rate in per_hour} == {n: fields[field].default for n, field in hourly.items()}
 
 
 def test_every_route_is_documented() -> None:
@@ -199,3 +200,20 @@ async def test_the_python_example_runs(
     async with asyncio.timeout(20):
         assert await scope["main"](str(api.make_url("")), KEY) == "canceled"
     assert "\ninsufficientBalance quantity " in "\n" + capsys.readouterr().out
+
+
+async def test_the_example_of_stops_and_quotes_runs(
+    exchange: Exchange, api: Api, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client.time, "time", lambda: NOW_MS / 1000)
+    scope: dict[str, Any] = {"__name__": "example"}
+    exec(compile(block("```python stops and quotes"), "docs/API.md", "exec"), scope)
+    async with asyncio.timeout(20), client.Client(str(api.make_url("")), MAKER.key) as maker:
+        stop = await maker.order(await scope["protect"](maker))
+        assert (stop.type, stop.quantity, stop.price) == ("market", "0.5", "85000")
+        assert stop.trigger is not None
+        assert stop.trigger.price == "91000"
+        await scope["quote"](maker)
+        await until(lambda: not exchange.core.depth(BTC_USDC.id, 0, 1))
+        assert (await maker.orders(status=("open",))).orders == []
+    assert capsys.readouterr().out.count("['quoted', 'quoted', 'quoted', 'quoted']") == 2

@@ -10,15 +10,7 @@ import pytest
 from offchain.api.state import ApiSettings
 from offchain.domain.order import TimeInForce
 from tests.unit.api.conftest import Api
-from tests.unit.api.exchange import (
-    MAKER,
-    NOW_MS,
-    TAKER,
-    Exchange,
-    bearer,
-    create_body,
-    create_order,
-)
+from tests.unit.api.exchange import MAKER, NOW_MS, TAKER, Exchange, bearer, create_body, create_order
 from tests.unit.api.test_orders import LATER, cancel, order_id, post
 
 

@@ -11,6 +11,7 @@ import pytest
 from offchain.api.keys import LIFE
 from offchain.api.state import ApiSettings
 from tests.unit.api.conftest import Api
+from tests.unit.api.derivatives import open_derivatives, tell_index
 from tests.unit.api.exchange import MAKER, Exchange, create_body, until
 from tests.unit.api.test_metrics import scrape
 
@@ -61,3 +62,18 @@ async def test_a_core_that_has_stopped_is_a_reason(exchange: Exchange, api: Api)
     status, (reason,) = await reasons(api)
     assert status == 503
     assert reason.startswith("the core does not answer: the sequencer stopped: RuntimeError('disk full')")
+
+
+async def test_markets_without_a_fresh_price_are_a_note(exchange: Exchange, api: Api) -> None:
+    """Whatever needs no price goes on. That nobody looks at oracles any more is a reason."""
+    await open_derivatives(exchange)
+    assert (await (await api.get("/readyz")).json())["notes"] == []
+    exchange.clock.ms += 60_000
+    answer = await (await api.get("/readyz")).json()
+    (note,) = answer["notes"]
+    assert (answer["ready"], note.startswith("no fresh price: ")) == (True, True)
+    assert "BTC-PERP" in note
+    exchange.clock.ms += 61_000
+    assert await reasons(api) == (503, ["no oracle has been looked at for 121 s"])
+    await tell_index(exchange)
+    assert await reasons(api) == (200, [])

@@ -12,7 +12,8 @@ import pytest
 
 from offchain.api.routes import ROUTES, documented
 from offchain.api.spec.asyncapi import CHANNELS, asyncapi
-from offchain.api.spec.operations import ADMIN, OPERATIONS, Operation
+from offchain.api.spec.operation import ADMIN, Operation
+from offchain.api.spec.operations import OPERATIONS
 from tests.unit.api.conftest import Api
 from tests.unit.api.exchange import BTC_USDC, MAKER, NOW_MS, TAKER, bearer, create_body, create_order
 from tests.unit.api.sockets import Connect

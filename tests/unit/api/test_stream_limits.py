@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from aiohttp import WSMsgType
 
+from offchain.api import connection as connection_module
 from offchain.api import websocket as websocket_module
 from offchain.api.state import ApiSettings
 from tests.unit.api.conftest import Api
-from tests.unit.api.exchange import MAKER, NOW_MS, Exchange, bearer
+from tests.unit.api.exchange import MAKER, NOW_MS, Exchange, bearer, until
 from tests.unit.api.sockets import DEPTH, MAKERS, TRADE, Connect, Socket, trade
 
 
@@ -83,6 +84,33 @@ async def test_binary_messages_are_refused(connect: Connect) -> None:
     await socket.raw.send_bytes(b"{}")
     message = await socket.raw.receive()
     assert (message.type, message.data) == (WSMsgType.CLOSE, 1003)
+
+
+async def test_messages_of_all_lengths_arrive_in_order(exchange: Exchange, connect: Connect) -> None:
+    socket = await connect()
+    await socket.send(op="ping")
+    await socket.next()
+    (connection,) = exchange.app[websocket_module.LIFE].connections
+    messages = ["x" * size for size in (0, 1, 125, 126, 65_535, 65_536, 200_000)]
+    for message in messages:
+        connection.offer(message.encode())
+    assert [await socket.raw.receive_str(timeout=5) for _ in messages] == messages
+
+
+async def test_what_waits_for_a_lagging_peer_is_sent_later(
+    exchange: Exchange, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    socket = await connect()
+    await socket.send(op="ping")
+    await socket.next()
+    (connection,) = exchange.app[websocket_module.LIFE].connections
+    with monkeypatch.context() as lagging:
+        lagging.setattr(connection_module, "WRITE_BUFFER", -1)  # whatever waits is too much
+        connection.offer(b"first")
+        connection.offer(b"second")
+        assert await socket.is_silent()
+    assert connection._queue == [b"first", b"second"]
+    await until(lambda: not connection._queue)
 
 
 class Clogged:

@@ -9,9 +9,10 @@ from offchain.api.schemas.http import PublicTrade, checksum
 from offchain.api.schemas.stream import Depth, DepthSnapshot
 from offchain.cli.watch import draw
 from offchain.client.book import OrderBook
+from offchain.domain.commands import Tick
 from offchain.domain.order import Side
 from tests.unit.api.derivatives import CALL, EXPIRY, accrue, open_derivatives, rest
-from tests.unit.api.exchange import MAKER, TAKER
+from tests.unit.api.exchange import MAKER, NOW_MS, TAKER
 
 
 async def test_markets_are_listed(run):
@@ -36,12 +37,56 @@ async def test_order_lives_from_placed_to_canceled(ask):
 
 
 async def test_all_orders_of_a_market_are_canceled(ask, monkeypatch):
-    monkeypatch.setattr("offchain.cli.main.CANCEL_PAGE", 1)  # more than a page
-    for price in ("90000", "91000"):
-        await ask("buy", "BTC-USDC", "0.1", price, trader=MAKER)
+    monkeypatch.setattr("offchain.domain.ending.MAX_CANCELED", 1)  # more than the route does at a time
+    for side, price in (("buy", "90000"), ("buy", "91000"), ("sell", "99000")):
+        await ask(side, "BTC-USDC", "0.1", price, trader=MAKER)
     assert await ask("cancel", "--all", "--market", "ETH-USDC", trader=MAKER) == []
-    assert len(await ask("cancel", "--all", trader=MAKER)) == 2
+    assert [each["status"] for each in await ask("cancel", "--all", "--side", "buy", trader=MAKER)] == ["canceled"] * 2
+    assert [order["side"] for order in await ask("orders", trader=MAKER)] == ["sell"]
+    made = await ask("keys", "create", "guard", "--cancel", trader=MAKER)
+    assert len(await ask("cancel", "--all", api_key=made["secret"])) == 1
     assert await ask("orders", trader=MAKER) == []
+
+
+async def test_orders_wait_for_prices(ask, run):
+    (stop,) = await ask("sell", "BTC-USDC", "0.1", "80000", "--market", "--stop", "90000", trader=MAKER)
+    profit = ("--take-profit", "99000", "--by", "last", "--seconds", "60")
+    await ask("sell", "BTC-USDC", "0.1", "98000", *profit, trader=MAKER)
+    shown = {order["trigger"]["type"]: order for order in await ask("orders", trader=MAKER)}
+    assert shown["stop"]["orderId"] == stop["orderId"]
+    assert (shown["stop"]["type"], shown["stop"]["trigger"]["price"]) == ("market", "90000")
+    assert shown["stop"]["expiry"] == NOW_MS // 1000 + 30 * 86_400
+    assert (shown["takeProfit"]["timeInForce"], shown["takeProfit"]["expiry"]) == ("GTD", NOW_MS // 1000 + 60)
+    (moved,) = await ask("amend", stop["orderId"], "--trigger", "89000", trader=MAKER)
+    lines = (await run("orders", trader=MAKER)).output.splitlines()
+    assert "trigger" in lines[0]
+    assert any(moved["orderId"] in line and "stop 89000 last" in line for line in lines)
+    await ask("buy", "BTC-USDC", "0.1", "88000", trader=MAKER)
+    await ask("sell", "BTC-USDC", "0.1", "88000", "--market", trader=TAKER)
+    output = (await run("orders", "--all", trader=MAKER)).output
+    assert "stop 89000 last reached" in output
+
+
+async def test_an_order_is_amended(ask):
+    (order,) = await ask("buy", "BTC-USDC", "0.5", "90000", "--id", "mine", "--seconds", "60", trader=MAKER)
+    (amended,) = await ask("amend", order["orderId"], "--price", "91000", "--seconds", "90", trader=MAKER)
+    (shown,) = await ask("orders", trader=MAKER)
+    assert (shown["orderId"], shown["price"], shown["quantity"]) == (amended["orderId"], "91000", "0.5")
+    assert (shown["clientOrderId"], shown["expiry"]) == ("mine", NOW_MS // 1000 + 90)
+    (amended,) = await ask("amend", amended["orderId"], "--quantity", "0.2", "--post-only", trader=MAKER)
+    (shown,) = await ask("orders", trader=MAKER)
+    assert (shown["price"], shown["quantity"], shown["postOnly"]) == ("91000", "0.2", True)
+
+
+async def test_silence_cancels(ask, exchange):
+    await ask("buy", "BTC-USDC", "0.5", "90000", trader=MAKER)
+    (armed,) = await ask("cancel-after", "30", trader=MAKER)
+    assert armed == {"account": MAKER.account, "cancelsAt": NOW_MS + 30_000}
+    exchange.clock.ms += 30_000
+    await exchange.submit(Tick())
+    assert await ask("orders", trader=MAKER) == []
+    await ask("cancel-after", "30", trader=MAKER)
+    assert (await ask("cancel-after", "0", trader=MAKER))[0]["cancelsAt"] is None
 
 
 async def test_trade_shows_everywhere(ask, run):
@@ -96,6 +141,13 @@ async def test_book_is_shown(ask, run):
         (("sell", "BTC-USDC", "1000", "95000"), 1, "insufficientBalance"),
         (("cancel",), 2, "name orders, or say --all"),
         (("cancel", "0x12"), 2, "'0x12' is not an order's id"),
+        (("cancel", "0x" + "12" * 32, "--side", "buy"), 2, "belong to --all"),
+        (("cancel-after", "90000"), 2, "90000 is not in the range"),
+        (("amend", "0x" + "12" * 32), 2, "say what is to change"),
+        (("amend", "0x" + "12" * 32, "--price", "1"), 1, "unknownOrder"),
+        (("sell", "BTC-USDC", "1", "1", "--stop", "2", "--take-profit", "3"), 2, "waits for one price"),
+        (("sell", "BTC-USDC", "1", "1", "--by", "mark"), 2, "--by belongs to"),
+        (("sell", "BTC-USDC", "1", "95000", "--stop", "2", "--by", "index"), 1, "triggerBy"),
         (("cancel", "0x" + "12" * 32), 1, "unknownOrder"),
         (("book", "DOGE-USDC"), 1, "unknownMarket"),
         (("deposit", "1", "--rpc", "http://127.0.0.1:9"), 1, "http://127.0.0.1:9"),

@@ -111,7 +111,7 @@ async def test_two_clients_of_an_account_evade_each_other(create_client: CreateC
     clients = [await create_client(MAKER) for _ in range(2)]
     for client in clients:
         assert (await client.orders()).orders == []
-        await client._ready()
+        await client._desk.ready()
     placed = [await client.place_limit("BTC-USDC", "buy", 90_000 + step, "0.1") for step, client in enumerate(clients)]
     assert placed[0].order_id != placed[1].order_id
     for order in placed:
@@ -131,7 +131,7 @@ async def test_an_order_whose_answer_is_lost_is_sent_again(
     exchange: Exchange, create_client: CreateClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = await create_client(MAKER)
-    await client._ready()
+    await client._desk.ready()
     transport = client._http
     attempt, lost = transport._attempt, []
 
@@ -167,7 +167,7 @@ async def test_without_a_key_one_reads_what_is_public(create_client: CreateClien
 
 async def test_what_the_client_signs_equals_what_everybody_signs(create_client: CreateClient) -> None:
     client = await create_client(MAKER)
-    signer = await client._ready()
+    signer = await client._desk.ready()
     order = create_order(MAKER)
     _, body = signer.order(
         "BTC-USDC", "buy", "limit", "GTC", "95000.1", "0.5", order.nonce, max_fee_bps=50, expiry=None

@@ -8,7 +8,7 @@ import pytest
 
 from offchain.client import client as client_module
 from offchain.domain.commands import Price
-from offchain.domain.events import Done
+from offchain.domain.results import Done
 from tests.unit.api.exchange import BTC, ETH, MAKER, NOW_MS, TAKER, Exchange
 from tests.unit.client.conftest import CreateClient
 from tests.unit.intake.cases import CROSS

@@ -103,7 +103,7 @@ async def test_after_a_cancel_of_all_orders_sign_the_next_epoch(
 ) -> None:
     client = await create_client(MAKER)
     orders = [await client.place_limit("BTC-USDC", "buy", 90_000, "0.1") for _ in range(2)]
-    state = await client.cancel_all()
+    state = await client.cancel_all_on_chain()
     assert [(await client.order(one.order_id)).status for one in orders] == ["canceled"] * 2
     (due,) = exchange.core.due_actions()
     assert isinstance(due.action, SignedCancelAll)

@@ -12,8 +12,8 @@ from offchain.client import ApiError
 from offchain.client import client as client_module
 from offchain.domain.commands import ClearingChanged, Price
 from offchain.domain.derivatives import DerivativeRules
-from offchain.domain.events import Done
 from offchain.domain.market import USDC, Market
+from offchain.domain.results import Done
 from tests.unit.api.exchange import BTC, MAKER, NOW_MS, TAKER, Exchange
 from tests.unit.client.conftest import CreateClient
 

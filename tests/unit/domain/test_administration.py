@@ -26,16 +26,9 @@ from offchain.domain.commands import (
 )
 from offchain.domain.core import Core
 from offchain.domain.errors import Code, Rejection
-from offchain.domain.events import (
-    ActionUpdate,
-    AdminActed,
-    Administered,
-    CommandRefused,
-    ExchangeUpdate,
-    MarketUpdate,
-    OrderUpdate,
-)
+from offchain.domain.events import ActionUpdate, AdminActed, CommandRefused, ExchangeUpdate, MarketUpdate, OrderUpdate
 from offchain.domain.requests import MAX_REQUESTS, REQUEST_LIFE_MS
+from offchain.domain.results import Administered
 from tests.utils.exchange import BTC, BTC_USDC, BUY, ETH_USDC, IOC, LOT, MAKER, PERP, SELL, TAKER, USDC, Exchange
 
 ALICE = Actor("https://id.example", "alice", ["ops"], "6f1c", "192.0.2.1")

@@ -10,8 +10,9 @@ import pytest
 from offchain.domain.commands import MarketStatusChanged, PlaceOrder, SetStatus
 from offchain.domain.core import Core
 from offchain.domain.errors import Code
-from offchain.domain.events import CommandRefused, OrderUpdate, PlaceResult
+from offchain.domain.events import CommandRefused, OrderUpdate
 from offchain.domain.order import LAST_SEQUENCE, MAX_TIMED_EXPIRY, NO_EXPIRY
+from offchain.domain.results import PlaceResult
 from tests.utils.exchange import BUY, FOK, GTC, GTD, IOC, MAKER, SELL, START_MS, TAKER, Exchange
 
 

@@ -11,7 +11,8 @@ from offchain.domain.apikeys import MAX_KEYS, MAX_LABEL
 from offchain.domain.commands import CreateApiKey, RevokeApiKey, Tick
 from offchain.domain.core import Core
 from offchain.domain.errors import Code, Rejection
-from offchain.domain.events import ApiKeyUpdate, Done
+from offchain.domain.events import ApiKeyUpdate
+from offchain.domain.results import Done
 from tests.utils.exchange import MAKER, START_MS, TAKER, Exchange
 
 NOW = START_MS // 1000

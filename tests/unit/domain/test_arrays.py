@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from offchain.domain.commands import MarketCreated, PlaceArray, PlaceOrder
-from offchain.domain.events import ArrayResult, BalanceUpdate, PlaceResult
+from offchain.domain.events import BalanceUpdate
+from offchain.domain.results import ArrayResult, PlaceResult
 from tests.utils.exchange import BUY, MAKER, PERP, SELL, TAKER, USDC, Exchange
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from offchain.domain.errors import Code
-from offchain.domain.events import PlaceResult
+from offchain.domain.results import PlaceResult
 from tests.utils.exchange import BUY, FOK, IOC, MAKER, OTHER, SELL, TAKER, Exchange
 
 

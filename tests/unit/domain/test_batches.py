@@ -7,7 +7,8 @@ import pytest
 from offchain.domain import batches
 from offchain.domain.commands import BatchClosed, BatchParked, BatchRetry, BatchSent, Bust
 from offchain.domain.errors import Code, Rejection
-from offchain.domain.events import BatchUpdate, Diverged, Done, MarketUpdate
+from offchain.domain.events import BatchUpdate, Diverged, MarketUpdate
+from offchain.domain.results import Done
 from tests.utils.exchange import BUY, ENGINE, FOK, IOC, MAKER, OTHER, SELL, TAKER, USDC, Exchange, digest
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from offchain.domain.commands import BatchClosed, Bust
 from offchain.domain.errors import Code, Rejection
-from offchain.domain.events import BatchUpdate, CommandRefused, Done, OrderUpdate, TradeBusted
+from offchain.domain.events import BatchUpdate, CommandRefused, OrderUpdate, TradeBusted
+from offchain.domain.results import Done
 from tests.utils.exchange import BTC, BUY, ENGINE, FOK, IOC, MAKER, OTHER, SELL, TAKER, USDC, Exchange
 
 

@@ -7,12 +7,7 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from offchain.domain.commands import (
-    ChainBlock,
-    FeesCollected,
-    MarketCreated,
-    MarketStatusChanged,
-)
+from offchain.domain.commands import ChainBlock, FeesCollected, MarketCreated, MarketStatusChanged
 from offchain.domain.errors import Code, Rejection
 from offchain.domain.events import (
     AssetListed,
@@ -21,9 +16,9 @@ from offchain.domain.events import (
     CommandRefused,
     DepositUpdate,
     Diverged,
-    Done,
     MarketUpdate,
 )
+from offchain.domain.results import Done
 from tests.utils.exchange import BTC_USDC, BUY, ENGINE, MAKER, OTHER, SELL, TAKER, Exchange, digest
 
 

@@ -7,7 +7,8 @@ import pytest
 
 from offchain.domain.commands import CancelApplied, CancelRequested, ChainLog, MarketCreated
 from offchain.domain.errors import Code
-from offchain.domain.events import OrderUpdate, PlaceResult
+from offchain.domain.events import OrderUpdate
+from offchain.domain.results import PlaceResult
 from tests.utils.exchange import BTC, BTC_USDC, BUY, ETH, MAKER, OTHER, SELL, TAKER, Exchange
 
 

@@ -7,7 +7,8 @@ import pytest
 from offchain.domain.commands import Configure, SetStatus, Tick
 from offchain.domain.core import Core
 from offchain.domain.errors import Code, Rejection
-from offchain.domain.events import CommandRefused, Configured, Done, MarketUpdate
+from offchain.domain.events import CommandRefused, Configured, MarketUpdate
+from offchain.domain.results import Done
 from tests.utils.exchange import BUY, ENGINE, MAKER, SELL, TAKER, Exchange
 
 

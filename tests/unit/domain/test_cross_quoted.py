@@ -14,23 +14,10 @@ from offchain.domain.clearing import fee_down
 from offchain.domain.commands import BatchClosed, Price
 from offchain.domain.core import Core
 from offchain.domain.errors import Code, Rejection
-from offchain.domain.events import Done, OrderUpdate, PlaceResult, PriceUpdate, TradeBusted
+from offchain.domain.events import OrderUpdate, PriceUpdate, TradeBusted
 from offchain.domain.oracle import RATE_SCALE, SEEN_FOR_MS, Conversion, is_beyond, notional_down
-from tests.utils.exchange import (
-    BUY,
-    ETH,
-    ETH_BTC,
-    FOK,
-    IOC,
-    MAKER,
-    ORACLE,
-    OTHER,
-    RATE,
-    SELL,
-    TAKER,
-    USDC,
-    Exchange,
-)
+from offchain.domain.results import Done, PlaceResult
+from tests.utils.exchange import BUY, ETH, ETH_BTC, FOK, IOC, MAKER, ORACLE, OTHER, RATE, SELL, TAKER, USDC, Exchange
 
 LIMIT = {"market": ETH_BTC.id, "conversion_limit": RATE}
 

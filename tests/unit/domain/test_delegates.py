@@ -11,7 +11,8 @@ import pytest
 from offchain.domain.commands import CancelOrder, DelegateSet, Tick
 from offchain.domain.core import Core
 from offchain.domain.errors import Code, Rejection
-from offchain.domain.events import CancelResult, DelegateUpdate, OrderUpdate, PlaceResult, TradeBusted
+from offchain.domain.events import DelegateUpdate, OrderUpdate, TradeBusted
+from offchain.domain.results import CancelResult, PlaceResult
 from tests.utils.exchange import BUY, MAKER, OTHER, SELL, START_MS, TAKER, Exchange
 
 DELEGATE, STRANGER = b"\xd1" * 20, b"\xd2" * 20

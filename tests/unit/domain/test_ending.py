@@ -7,7 +7,8 @@ import pytest
 from offchain.domain import ending
 from offchain.domain.commands import SetStatus, Tick
 from offchain.domain.errors import Code, Rejection
-from offchain.domain.events import CancelResult, CommandRefused, OrderUpdate, Ticked
+from offchain.domain.events import CommandRefused, OrderUpdate, Ticked
+from offchain.domain.results import CancelResult
 from tests.utils.exchange import BUY, GTD, MAKER, SELL, TAKER, Exchange
 
 

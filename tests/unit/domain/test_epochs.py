@@ -9,7 +9,8 @@ import pytest
 from offchain.domain.commands import EpochBumped, EpochBumpRequested
 from offchain.domain.core import Core
 from offchain.domain.errors import Code
-from offchain.domain.events import AccountUpdate, OrderUpdate, PlaceResult, TradeBusted
+from offchain.domain.events import AccountUpdate, OrderUpdate, TradeBusted
+from offchain.domain.results import PlaceResult
 from tests.utils.exchange import BUY, MAKER, OTHER, SELL, TAKER, Exchange
 
 

@@ -8,8 +8,9 @@ from offchain.domain.account import reservation_up
 from offchain.domain.commands import BatchClosed, FeeScheduled, Tick
 from offchain.domain.core import Core
 from offchain.domain.errors import Code, Rejection
-from offchain.domain.events import Done, FeeUpdate, OrderUpdate, TradeBusted
+from offchain.domain.events import FeeUpdate, OrderUpdate, TradeBusted
 from offchain.domain.fees import FeeSchedule
+from offchain.domain.results import Done
 from tests.utils.exchange import BUY, IOC, LOT, MAKER, OTHER, SELL, START_MS, TAKER, TICK, USDC, Exchange
 
 NOW = START_MS // 1000

@@ -8,7 +8,8 @@ from offchain.domain import ending
 from offchain.domain.commands import CancelOrders, ConnectionLost, SetDeadline, Tick, WatchConnection
 from offchain.domain.core import Core
 from offchain.domain.errors import Rejection
-from offchain.domain.events import ConnectionUpdate, DeadlineUpdate, Done, OrdersCanceled, OrderUpdate
+from offchain.domain.events import ConnectionUpdate, DeadlineUpdate, OrderUpdate
+from offchain.domain.results import Done, OrdersCanceled
 from tests.utils.exchange import BTC_USDC, BUY, ETH_USDC, MAKER, OTHER, SELL, TAKER, USDC, Exchange, stop
 
 CONNECTION = b"\x77" * 16

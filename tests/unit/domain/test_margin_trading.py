@@ -15,13 +15,14 @@ from offchain.domain.commands import ClearedPosition, ClearingChanged, ClearingP
 from offchain.domain.core import Core
 from offchain.domain.derivatives import DerivativeRules
 from offchain.domain.errors import Code
-from offchain.domain.events import DepositUpdate, OrderUpdate, PlaceResult
+from offchain.domain.events import DepositUpdate, OrderUpdate
 from offchain.domain.ledger import FUND
 from offchain.domain.liquidation import is_due
 from offchain.domain.market import Kind
 from offchain.domain.matching import MAX_CLEARED_GROUP
 from offchain.domain.oracle import SEEN_FOR_MS
 from offchain.domain.positionview import liquidation_price
+from offchain.domain.results import PlaceResult
 from tests.utils.exchange import BUY, INDEX, IOC, MAKER, OTHER, PERP, SELL, TAKER, TICK, USDC, Exchange, digest
 
 MARGIN = {"market": PERP.id}

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from offchain.domain import trading
+from offchain.domain import nonces
 from offchain.domain.errors import Code
-from offchain.domain.events import BalanceUpdate, CommandRefused, OrderUpdate, PlaceResult, Trade
+from offchain.domain.events import BalanceUpdate, CommandRefused, OrderUpdate, Trade
 from offchain.domain.order import LAST_SEQUENCE
+from offchain.domain.results import PlaceResult
 from tests.utils.exchange import BUY, FOK, IOC, MAKER, OTHER, SELL, TAKER, TICK, Exchange
 
 
@@ -203,7 +204,7 @@ def test_account_without_a_deposit_leaves_no_trace(exchange: Exchange) -> None:
 
 
 def test_number_of_nonce_keys_is_bounded(exchange: Exchange, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trading, "MAX_NONCE_KEYS", 2)
+    monkeypatch.setattr(nonces, "MAX_NONCE_KEYS", 2)
     for key in (1, 2):
         assert exchange.place(MAKER, SELL, 100, 1, key=key).rejection is None
     assert code_of(exchange.place(MAKER, SELL, 100, 1, key=3)) == Code.TOO_MANY_NONCE_KEYS

@@ -20,8 +20,9 @@ from offchain.domain.commands import (
 )
 from offchain.domain.core import Core
 from offchain.domain.errors import Code
-from offchain.domain.events import DepositUpdate, Done, OrderUpdate, PlaceResult, PositionUpdate, TradeBusted
+from offchain.domain.events import DepositUpdate, OrderUpdate, PositionUpdate, TradeBusted
 from offchain.domain.options import apply_option_fill
+from offchain.domain.results import Done, PlaceResult
 from tests.utils.exchange import BUY, CALL, FOK, IOC, MAKER, OTHER, SELL, TAKER, TICK, USDC, Exchange, digest
 
 C = 30 * TICK

@@ -36,8 +36,9 @@ from offchain.domain.commands import (
 )
 from offchain.domain.core import Core
 from offchain.domain.errors import Code, Rejection
-from offchain.domain.events import AccountUpdate, ActionResult, ActionUpdate, OrderUpdate, Result
+from offchain.domain.events import AccountUpdate, ActionUpdate, OrderUpdate
 from offchain.domain.order import Address, Order
+from offchain.domain.results import ActionResult, Result
 from tests.utils.exchange import BTC, BUY, CALL, MAKER, OTHER, SELL, START_MS, TAKER, USDC, Exchange, digest
 
 LATER = START_MS // 1000 + 3_600
@@ -376,6 +377,16 @@ def test_a_cancel_of_all_that_is_refused_lets_orders_in_again(exchange: Exchange
     end(exchange, ALL, "refused")
     assert exchange.of(AccountUpdate) == [AccountUpdate(MAKER, 0, False)]
     assert exchange.place(MAKER, BUY, 100, 5).status == "open"
+
+
+def test_a_rollback_does_not_let_orders_in_while_the_epoch_ends(create_exchange: Callable[..., Exchange]) -> None:
+    exchange = create_exchange(confirmations=3)
+    number, block_hash = exchange.head
+    request(exchange, ALL)
+    exchange.mine(EpochBumpRequested(MAKER))
+    exchange.run(ChainRollback(number, block_hash))
+    assert exchange.of(AccountUpdate) == [AccountUpdate(MAKER, 0, True)]
+    assert code_of(exchange.place(MAKER, BUY, 100, 5)) == Code.EPOCH_BUMP_PENDING
 
 
 def test_a_request_on_chain_keeps_the_account_closed(exchange: Exchange) -> None:

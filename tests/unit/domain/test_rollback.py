@@ -22,12 +22,12 @@ from offchain.domain.events import (
     BlockReverted,
     DepositUpdate,
     Diverged,
-    Done,
     MarketUpdate,
     OrderUpdate,
     TradeBusted,
     WithdrawalUpdate,
 )
+from offchain.domain.results import Done
 from tests.utils.exchange import BTC_USDC, BUY, ENGINE, MAKER, OTHER, SELL, TAKER, USDC, Exchange, digest
 
 

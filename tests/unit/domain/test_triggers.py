@@ -18,8 +18,9 @@ from offchain.domain.commands import (
     Tick,
 )
 from offchain.domain.core import Core
-from offchain.domain.events import OrderTriggered, OrderUpdate, PlaceResult, Trade
+from offchain.domain.events import OrderTriggered, OrderUpdate, Trade
 from offchain.domain.order import OrderStatus, Trigger
+from offchain.domain.results import PlaceResult
 from tests.utils.exchange import (
     BTC_USDC,
     BUY,

@@ -17,10 +17,10 @@ from structlog.testing import capture_logs
 
 from offchain.api.state import ApiSettings
 from offchain.client import ApiError
-from offchain.client import order_socket as order_socket_module
 from offchain.client import replay as replay_module
-from offchain.client.order_socket import OrderSocket
+from offchain.client import sharedsocket as sharedsocket_module
 from offchain.client.replay import Progress, Replay
+from offchain.client.sharedsocket import SharedSocket
 from offchain.client.transport import Transport
 from offchain.domain.commands import CancelOrder, CancelOrders, PlaceOrder, SetDeadline
 from offchain.domain.commands import PlaceArray as PlaceArrayCommand
@@ -269,7 +269,7 @@ async def test_what_is_beyond_a_budget_is_sent_again(tmp_path, monkeypatch) -> N
 
 
 @asynccontextmanager
-async def deaf(answers: int) -> AsyncIterator[tuple[OrderSocket, list[str]]]:
+async def deaf(answers: int) -> AsyncIterator[tuple[SharedSocket, list[str]]]:
     """A socket to a server that hangs up after so many answers on its first connection; what it has read."""
     heard: list[str] = []
     connections = 0
@@ -295,7 +295,7 @@ async def deaf(answers: int) -> AsyncIterator[tuple[OrderSocket, list[str]]]:
     async with (
         TestServer(app) as server,
         aiohttp.ClientSession() as session,
-        OrderSocket(Transport(str(server.make_url("")), session, 5.0, 0)) as socket,
+        SharedSocket(Transport(str(server.make_url("")), session, 5.0, 0)) as socket,
     ):
         yield socket, heard
 
@@ -310,9 +310,9 @@ async def test_what_was_not_answered_is_sent_again_in_its_order() -> None:
 
 
 async def test_nobody_there_is_told_after_some_attempts(monkeypatch, unused_tcp_port) -> None:
-    monkeypatch.setattr(order_socket_module, "ATTEMPTS", 2)
+    monkeypatch.setattr(sharedsocket_module, "ATTEMPTS", 2)
     url = f"http://127.0.0.1:{unused_tcp_port}"
-    async with aiohttp.ClientSession() as session, OrderSocket(Transport(url, session, 5.0, 0)) as socket:
+    async with aiohttp.ClientSession() as session, SharedSocket(Transport(url, session, 5.0, 0)) as socket:
         for _ in range(2):  # while it tries, and afterwards
             with pytest.raises(ApiError, match="noAnswer"):
                 await (await socket.send("place"))

@@ -10,18 +10,7 @@ import pytest
 from offchain.catalogue import Catalogue, Listing
 from offchain.domain.market import Market, MarketStatus
 from offchain.intake import Intake, IntakeError
-from tests.unit.api.exchange import (
-    BTC,
-    BTC_USDC,
-    CHAIN_ID,
-    ENGINE,
-    ETH,
-    ETH_USDC,
-    FEE_BPS,
-    MAKER,
-    NOW_MS,
-    create_body,
-)
+from tests.unit.api.exchange import BTC, BTC_USDC, CHAIN_ID, ENGINE, ETH, ETH_USDC, FEE_BPS, MAKER, NOW_MS, create_body
 
 CROSS = Market(
     id=5,

@@ -13,15 +13,7 @@ from offchain.chain import eip712
 from offchain.domain.market import Market
 from offchain.domain.order import NO_EXPIRY, SelfTrade, Side, TimeInForce
 from offchain.intake import IntakeError, decode_object
-from tests.unit.api.exchange import (
-    BTC_USDC,
-    DOMAIN,
-    ETH_USDC,
-    MAKER,
-    NOW_MS,
-    create_body,
-    create_order,
-)
+from tests.unit.api.exchange import BTC_USDC, DOMAIN, ETH_USDC, MAKER, NOW_MS, create_body, create_order
 from tests.unit.intake.cases import CROSS, INTAKE, LATER, refusal, refusal_of
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -11,17 +11,7 @@ from offchain.catalogue import Catalogue
 from offchain.chain import eip712
 from offchain.domain.events import AssetListed, DelegateUpdate, MarketUpdate
 from offchain.intake import Intake, IntakeError
-from tests.unit.api.exchange import (
-    BTC,
-    BTC_USDC,
-    CHAIN_ID,
-    ENGINE,
-    MAKER,
-    NOW_MS,
-    TAKER,
-    create_body,
-    create_order,
-)
+from tests.unit.api.exchange import BTC, BTC_USDC, CHAIN_ID, ENGINE, MAKER, NOW_MS, TAKER, create_body, create_order
 from tests.unit.intake.cases import INTAKE, LATER, ORDER_OF_CURVE, refusal_of
 
 

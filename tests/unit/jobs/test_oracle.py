@@ -6,7 +6,7 @@ import pytest
 
 from offchain.domain.commands import Command, Price
 from offchain.domain.errors import Code, Rejection
-from offchain.domain.events import Done, Result
+from offchain.domain.results import Done, Result
 from offchain.jobs.oracle import OracleFollower, OracleSettings
 from offchain.ports import Unavailable
 from tests.utils.fakechain import MAX_AGE, FakeChain

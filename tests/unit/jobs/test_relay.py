@@ -22,14 +22,14 @@ from offchain.domain.actions import (
     SignedWithdrawal,
     kind_of,
 )
-from offchain.domain.commands import ActionSent, RequestAction
-from offchain.domain.events import ActionResult
+from offchain.domain.commands import ActionEnded, ActionSent, RequestAction
 from offchain.domain.market import USDC
 from offchain.domain.order import Order, Side
+from offchain.domain.results import ActionResult
 from offchain.jobs.payouts import Payouts
 from offchain.jobs.relay import Relay, RelaySettings
 from offchain.lane import Lane, LaneSettings, Party
-from offchain.ports import ActionRow, ChainUnavailable, Overloaded
+from offchain.ports import ActionRow, ChainUnavailable, Failure, Overloaded
 from offchain.settler import Settler, SettlerSettings
 from tests.unit.settler.play import assert_settled_once, trade
 from tests.unit.settler.test_kill import Killed, Trap
@@ -273,6 +273,17 @@ async def test_what_would_be_refused_holds_up_nobody(world: World, maker: Trader
     assert await world.status(other) == "sent"
 
 
+async def test_what_needs_another_role_waits_and_holds_up_nobody(world: World, maker: Trader, taker: Trader) -> None:
+    first = await world.request(maker, cancel_all(maker))
+    other = await world.request(taker, withdrawal(taker, world))
+    world.chain.is_operator = False
+    await world.go()
+    assert [await world.status(one) for one in (first, other)] == ["requested", "settled"]
+    world.chain.is_operator = True
+    await world.go()
+    assert await world.status(first) == "settled"
+
+
 async def test_what_reverts_on_chain_has_failed(world: World, maker: Trader) -> None:
     world.chain.is_reverting = True
     action_id = await world.request(maker, withdrawal(maker, world))
@@ -324,6 +335,45 @@ async def test_nothing_is_sent_that_was_not_journaled(world: World, maker: Trade
         await world.relay.step()
     assert world.sent == []
     await world.go()
+    assert len(world.sent) == 1
+
+
+async def test_a_replica_that_lags_repeats_nothing(world: World, maker: Trader, taker: Trader) -> None:
+    action = withdrawal(maker, world)
+    forged = SignedWithdrawal(0, USDC, action.amount + 1, 0, action.expiry, action.signature)
+    await world.request(maker, forged)
+    other = await world.request(taker, withdrawal(taker, world))
+    seen = world.service.core.due_actions()
+    world.relay = Relay(
+        world.chain,
+        world.service,
+        lambda: seen,
+        world.lane,
+        world.service,
+        RelaySettings(CONFIRMATIONS, poll_seconds=0),
+    )
+    await world.go()
+    assert await world.status(other) == "settled"
+    kinds = [type(command) for command in world.service.commands]
+    assert (kinds.count(ActionSent), kinds.count(ActionEnded)) == (1, 2)
+
+
+async def test_what_is_mined_while_it_is_looked_at_is_not_refused(world: World, maker: Trader) -> None:
+    """The nonce is used then: by the transaction that was thought to be lost."""
+    action_id = await world.request(maker, withdrawal(maker, world))
+    await world.relay.step()
+    world.chain.now += 61
+    simulate = world.chain.simulate
+
+    async def mined_meanwhile(data: bytes, to: str = "Engine") -> Failure | None:
+        world.chain.mine()
+        return await simulate(data, to)
+
+    world.chain.simulate = mined_meanwhile  # type: ignore[method-assign]
+    await world.relay.step()
+    world.chain.simulate = simulate  # type: ignore[method-assign]
+    await world.go()
+    assert await world.status(action_id) == "settled"
     assert len(world.sent) == 1
 
 

@@ -10,8 +10,9 @@ import pytest
 
 from offchain.domain.commands import CreateApiKey, SetStatus, Tick
 from offchain.domain.core import Core
-from offchain.domain.events import BalanceUpdate, Configured, Done, PlaceResult
+from offchain.domain.events import BalanceUpdate, Configured
 from offchain.domain.order import Side
+from offchain.domain.results import Done, PlaceResult
 from offchain.ports import Fenced, Overloaded, Unavailable
 from offchain.replica import recover
 from tests.unit.sequencer.conftest import Killed

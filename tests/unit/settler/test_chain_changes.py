@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from offchain.domain.commands import BatchClosed, Bust
-from offchain.domain.events import PlaceResult
 from offchain.domain.order import Side
+from offchain.domain.results import PlaceResult
 from tests.unit.settler.conftest import CreateSettler
 from tests.unit.settler.play import assert_settled_once, parked_batches, settle, status_of, trade
 from tests.utils.fakechain import FakeChain

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from offchain.domain.commands import Bust
-from offchain.domain.events import Done
 from offchain.domain.order import Side
+from offchain.domain.results import Done
 from tests.unit.settler.conftest import CreateSettler
 from tests.unit.settler.play import assert_settled_once, parked_batches, settle, trade
 from tests.utils.fakechain import FakeChain

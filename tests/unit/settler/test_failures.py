@@ -9,9 +9,9 @@ import pytest
 
 from offchain.catalogue import Catalogue
 from offchain.domain.commands import BatchRetry, Bust, PlaceOrder
-from offchain.domain.events import Done
 from offchain.domain.ledger import Halt, KeyState
 from offchain.domain.order import Side
+from offchain.domain.results import Done
 from offchain.ports import Overloaded, Unavailable
 from tests.utils.fakechain import FakeChain
 from tests.utils.service import BTC, Service

@@ -119,6 +119,19 @@ async def test_a_batch_that_reverts_although_simulation_succeeds_is_parked(
     assert_settled_once(service, maker, taker)
 
 
+async def test_what_simulation_did_not_see_is_given_time_to_pass(
+    service: Service, chain: FakeChain, create_settler: CreateSettler, maker: Trader, taker: Trader
+) -> None:
+    settler = create_settler(fills=1, retry_seconds=5)
+    await trade(service, maker, taker)
+    chain.is_reverting = True
+    await settle(settler, service, rounds=8, seconds=0)
+    assert len(chain.sent) == 1
+    chain.is_reverting = False
+    await settle(settler, service, rounds=4, seconds=5)
+    assert_settled_once(service, maker, taker)
+
+
 @pytest.mark.parametrize("keeps_transactions", [True, False])
 async def test_a_reorganised_batch_is_settled_again_and_once(
     service: Service,

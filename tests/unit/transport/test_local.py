@@ -15,7 +15,7 @@ from offchain.domain.admin import Actor
 from offchain.domain.commands import AdminAction, Administer, BatchRetry, Bust, Command, RequestAction, SetStatus, Tick
 from offchain.domain.core import Core
 from offchain.domain.errors import Code, Rejection
-from offchain.domain.events import Done, Result
+from offchain.domain.results import Done, Result
 from offchain.ports import CoreStatus, Overloaded, Unavailable
 from offchain.transport.frames import MAX_FRAME, FrameError
 from offchain.transport.local import LocalFeed, LocalIngress, LocalServer, socket_address

@@ -1,4 +1,8 @@
-"""Orders and cancels of any number of accounts through one socket: they enter the engine in the order of sending."""
+"""Signed orders and cancels of any number of accounts through one socket.
+
+They enter the engine in the order of sending, which `OrderSocket` does not promise: it is one account's, and after a
+lost connection each of its requests goes its own way.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +51,7 @@ class _Sent:
         self.answer = answer
 
 
-class OrderSocket:
+class SharedSocket:
     """Sends, and after a lost connection sends again what was not answered, in the same order.
 
     That is safe: a signed order is executed once, and a cancel of an order that has ended is refused.

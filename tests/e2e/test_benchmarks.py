@@ -1,0 +1,27 @@
+"""The benchmark of the whole service runs, and prints what it promises. How fast anything is, no test says."""
+
+from __future__ import annotations
+
+from tests.unit.test_benchmarks import run
+
+MEASURED = {"per_s", "cpu_us", "p50_ms", "p99_ms"}
+SHARES = {"p50_ms", "p95_ms", "p99_ms", "p999_ms"}
+
+
+def test_order_to_fill() -> None:
+    printed = run("order_to_fill.py", "--orders", "200", "--stored", "300", "--sockets", "3", "--plain", "50")
+    ways = {"rest", "batch", "websocket", "mass_quote"}
+    assert set(printed) == ways | {"plain", "open_loop", "fanout", "stored"}
+    assert set(printed["plain"]) == MEASURED
+    for way in ways:
+        assert set(printed[way]) == MEASURED | {"ratio_to_plain", "cpu_ratio_to_plain"}
+        assert printed[way]["per_s"] > 0
+        assert printed[way]["p99_ms"] >= printed[way]["p50_ms"] > 0
+    open_loop = printed["open_loop"]
+    assert set(open_loop) == {"offered_per_s"} | SHARES | {f"fill_event_{share}" for share in SHARES}
+    assert all(value > 0 for value in open_loop.values())
+    fanout = printed["fanout"]
+    assert fanout["sockets"] == 3
+    # Every socket is told of every change of the book and of every trade.
+    assert fanout["logical"] % 3 == 0
+    assert fanout["logical"] >= fanout["frames"] > 0
