@@ -14,7 +14,7 @@ import click
 import msgspec
 
 from offchain.cli.context import Context
-from offchain.client import ApiError, Client
+from offchain.client import ApiError, Client, NonceKeysExhausted
 from offchain.client.recording import record_live
 from offchain.client.replay import MOST_CONCURRENT, Progress, Replay, steps_of
 from offchain.flow import FlowFile
@@ -147,7 +147,7 @@ def replay_flow(
     """
     try:
         asyncio.run(_replay(context, file, speed, keys_file, concurrency, check))
-    except (ApiError, ValueError, TypeError, OSError, aiohttp.InvalidURL) as error:
+    except (ApiError, NonceKeysExhausted, ValueError, TypeError, OSError, aiohttp.InvalidURL) as error:
         raise click.ClickException(str(error)) from error
 
 
@@ -165,8 +165,12 @@ async def _replay(
         click.echo(told, err=True)
         keys = read_keys(keys_file) if keys_file is not None else _one_key(context, flow)
         replay = Replay(context.url, flow, keys, speed=speed, concurrency=concurrency, session=session)
-        with _at_interrupt(replay.stop):
-            progress = await watched(replay, lambda line: click.echo(line, err=True))
+        try:
+            with _at_interrupt(replay.stop):
+                progress = await watched(replay, lambda line: click.echo(line, err=True))
+        except ApiError:
+            click.echo("\n".join(lines_of(replay.progress.summary())), err=True)
+            raise
     summary = progress.summary()
     click.echo(msgspec.json.encode(summary).decode() if context.as_json else "\n".join(lines_of(summary)))
 

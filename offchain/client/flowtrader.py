@@ -9,6 +9,7 @@ from offchain.client.client import Client
 from offchain.client.desk import ENDED, SYNC_LIMIT, Draft
 from offchain.client.signing import Signer
 from offchain.flow import Terms
+from offchain.flow.checker import plain
 
 
 class FlowTrader(Client):
@@ -35,22 +36,22 @@ class FlowTrader(Client):
             terms.side,
             terms.type,
             terms.time_in_force,
-            terms.price,
-            terms.quantity,
+            plain(terms.price),
+            plain(terms.quantity),
             nonce,
             max_fee_bps=self._fee_bps if terms.max_fee_bps is None else terms.max_fee_bps,
             expiry=None if terms.expires_in is None else now_seconds + terms.expires_in,
             epoch=self._desk.epoch,
-            conversion_limit=terms.conversion_limit,
+            conversion_limit=_plain(terms.conversion_limit),
             reduce_only=terms.reduce_only,
             post_only=terms.post_only,
             self_trade_prevention=terms.self_trade_prevention,
             client_order_id=terms.client_order_id,
             trigger=terms.trigger,
-            trigger_price=terms.trigger_price,
+            trigger_price=_plain(terms.trigger_price),
             trigger_by=None if terms.trigger is None else terms.trigger_by,
             replaces=replaced if terms.only_if_open else None,
-            expect_filled=terms.expect_filled,
+            expect_filled=_plain(terms.expect_filled),
         )
         draft = Draft(order_hash, body, market.id, nonce, followed)
         # At once, not with the answer: the next line may replace this one while it is still under way.
@@ -95,3 +96,7 @@ class FlowTrader(Client):
         done = await self._carrier.cancel_all(market, side)
         for order_id in done.order_ids:
             self._desk.nonces.ended(order_id)
+
+
+def _plain(text: str | None) -> str | None:
+    return None if text is None else plain(text)

@@ -18,6 +18,7 @@ from offchain.client.desk import Draft
 from offchain.client.errors import ApiError
 from offchain.client.flowtrader import FlowTrader
 from offchain.client.nonces import NonceKeysExhausted
+from offchain.client.ordersocket import RETRYABLE
 from offchain.client.sharedsocket import Answer, SharedSocket
 from offchain.client.transport import Transport
 from offchain.flow import (
@@ -35,9 +36,6 @@ from offchain.flow.schema import orders_of
 
 MOST_CONCURRENT = 200
 """operations that wait for their answers; the exchange takes 256 of a socket"""
-
-AGAIN = frozenset({"rateLimited", "overloaded", "unavailable", "starting", "circuitOpen", "noAnswer"})
-"""refusals after which the same is sent again: nothing was taken"""
 
 PAUSES = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0)
 """seconds before each further attempt"""
@@ -149,6 +147,8 @@ class Replay:
         self._under_way: set[asyncio.Task[None]] = set()
         self._held: list[_Sending] = []
         self._stop = asyncio.Event()
+        self._lost: ApiError | None = None
+        """the exchange cannot be reached any more"""
         self._started = 0.0
         self._clock_ahead = 0.0
         self.progress = Progress()
@@ -177,6 +177,8 @@ class Replay:
                 while self._under_way or self._held:
                     await self._drain()
                     await self._send_held()
+                if self._lost is not None:
+                    raise self._lost
             finally:
                 for task in self._under_way:
                     task.cancel()
@@ -243,10 +245,14 @@ class Replay:
 
     async def _finish(self, sending: _Sending, coming: asyncio.Future[Answer], sent: float) -> None:
         try:
-            answer = await _answer(coming)
+            answer = await coming
+        except ApiError as error:
+            self._lost = error
+            self._stop.set()
+            return
         finally:
             self._slots.release()
-        if answer.code in AGAIN or (answer.code == "unknownOrder" and self._is_held(sending.cancels)):
+        if answer.code in RETRYABLE or (answer.code == "unknownOrder" and self._is_held(sending.cancels)):
             self._held.append(sending)
             return
         self.progress.latencies_ms.append(1000 * (time.perf_counter() - sent))
@@ -270,8 +276,8 @@ class Replay:
             for pause in PAUSES:
                 await asyncio.sleep(pause)
                 sent = time.perf_counter()
-                answer = await _answer(await self._socket.send(sending.operation, **sending.fields))
-                if answer.code not in AGAIN:
+                answer = await (await self._socket.send(sending.operation, **sending.fields))
+                if answer.code not in RETRYABLE or self._stop.is_set():
                     break
             self.progress.latencies_ms.append(1000 * (time.perf_counter() - sent))
             self._count(sending, answer)
@@ -285,6 +291,8 @@ class Replay:
             else:
                 await trader.cancel_after(operation.seconds)
         except ApiError as error:
+            if error.code == "noAnswer":
+                raise
             code = error.code
         self.progress.latencies_ms.append(1000 * (time.perf_counter() - sent))
         self.progress.cancels += 1
@@ -319,10 +327,3 @@ class Replay:
             self.progress.refused[code] += 1
         else:
             self.progress.accepted += 1
-
-
-async def _answer(coming: asyncio.Future[Answer]) -> Answer:
-    try:
-        return await coming
-    except ApiError as error:
-        return Answer("error", code=error.code, detail=error.detail)

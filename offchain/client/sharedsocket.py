@@ -21,6 +21,7 @@ from offchain.client.transport import Transport
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 2.0
 HEARTBEAT_SECONDS = 20.0
+MAX_MESSAGE_BYTES = 8 * 1024
 ATTEMPTS = 20
 """to connect without an answer in between: about half a minute"""
 
@@ -80,8 +81,13 @@ class SharedSocket:
         """Send an operation of docs/API.md; the future has its answer, or ApiError if nobody answers."""
         async with self._sending:
             self._number += 1
-            frame = msgspec.json.encode({"op": operation, "id": self._number, **fields}).decode()
+            message = {"op": operation, "id": self._number, **_compact(msgspec.to_builtins(fields))}
+            frame = msgspec.json.encode(message).decode()
             answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+            if len(frame) > MAX_MESSAGE_BYTES:  # the exchange would close the socket, again and again
+                detail = f"{operation} has {len(frame)} bytes, a message at most {MAX_MESSAGE_BYTES}"
+                answer.set_result(Answer("error", self._number, code="messageTooLarge", detail=detail))
+                return answer
             self._unanswered[self._number] = _Sent(frame, answer)
             if self._task is not None and self._task.done():
                 self._fail()
@@ -127,6 +133,13 @@ class SharedSocket:
             if not sent.answer.done():
                 sent.answer.set_exception(ApiError(0, "noAnswer", "the exchange cannot be reached", retryable=True))
         self._unanswered.clear()
+
+
+def _compact(value: Any) -> Any:
+    """Without what is absent, as messages are bounded."""
+    if isinstance(value, dict):
+        return {name: _compact(each) for name, each in value.items() if each is not None}
+    return [_compact(each) for each in value] if isinstance(value, list) else value
 
 
 async def _send(socket: aiohttp.ClientWebSocketResponse, frame: str) -> None:

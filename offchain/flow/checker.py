@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import msgspec
 
-from offchain.domain.units import parse_units
+from offchain.domain.market import USDC_DECIMALS
+from offchain.domain.units import format_units, parse_units
 from offchain.flow.schema import (
     VERSION,
     Cancel,
@@ -27,6 +28,9 @@ MAX_LINES = 1_000_000
 
 DECIMALS = 30
 """digits after the point that a decimal string may have; all are compared as units of 10^-30"""
+
+MICRO = 10 ** (DECIMALS - USDC_DECIMALS)
+"""a micro-USDC"""
 
 HEADER = msgspec.json.Decoder(Header)
 OPERATION: msgspec.json.Decoder[Operation] = msgspec.json.Decoder(Operation)
@@ -65,6 +69,11 @@ class Steps:
 def units(text: str) -> int:
     """Raises ValueError, saying why, for what is no plain decimal number."""
     return parse_units(text, DECIMALS)
+
+
+def plain(text: str) -> str:
+    """The same number without trailing zeros. Raises ValueError."""
+    return format_units(units(text), DECIMALS)
 
 
 def explain(line: int, error: msgspec.DecodeError) -> FlowError:
@@ -228,10 +237,13 @@ def _misfits(order: Terms, steps: Steps, whose: str) -> Iterator[tuple[str, str]
 def _limits(order: Terms, steps: Steps, whose: str) -> Iterator[tuple[str, str]]:
     if order.conversion_limit is not None and not whose:
         try:
-            if not units(order.conversion_limit):
-                yield "conversionLimit", "must be above zero"
+            limit, rest = divmod(units(order.conversion_limit), MICRO)
         except ValueError as error:
             yield "conversionLimit", f"{order.conversion_limit[:40]!r} {error}"
+        else:
+            if rest or not 0 < limit < 2**64:
+                highest = format_units(2**64 - 1, USDC_DECIMALS)
+                yield "conversionLimit", f"must be above zero, at most {highest}, with at most {USDC_DECIMALS} decimals"
     if steps.needs_conversion_limit and order.conversion_limit is None:
         yield "conversionLimit", f"is missing; {order.market} is not quoted in USDC"
     if steps.needs_conversion_limit is False and order.conversion_limit is not None:

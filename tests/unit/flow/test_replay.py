@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import msgspec
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
@@ -282,7 +283,7 @@ async def deaf(answers: int) -> AsyncIterator[tuple[SharedSocket, list[str]]]:
         await socket.prepare(request)
         count = 0
         async for message in socket:
-            heard.append(message.json()["name"])
+            heard.append(message.json().get("name", ""))
             count += 1
             if not is_first or count <= answers:
                 await socket.send_json({"op": "placed", "id": message.json()["id"]})
@@ -316,6 +317,45 @@ async def test_nobody_there_is_told_after_some_attempts(monkeypatch, unused_tcp_
         for _ in range(2):  # while it tries, and afterwards
             with pytest.raises(ApiError, match="noAnswer"):
                 await (await socket.send("place"))
+
+
+async def test_a_message_that_the_exchange_would_not_read_is_not_sent() -> None:
+    async with deaf(answers=9) as (socket, heard):
+        answer = await (await socket.send("place", name="x" * 8_192))
+        assert (answer.code, heard) == ("messageTooLarge", [])
+
+
+async def test_the_largest_array_is_sent(play, exchange) -> None:
+    """With names, triggers and references as long as they get, and zeros that mean nothing."""
+    long = {"client_order_id": "c" * 64, "price": "95000." + "0" * 20, "quantity": "0.1" + "0" * 20}
+    everything = long | {"time_in_force": "GTD", "expires_in": 60, "self_trade_prevention": "expireTaker"}
+    array = [
+        terms(**everything, trigger="takeProfit", trigger_price="1", trigger_by="index", replaces=Reference(2, n))
+        for n in range(10)
+    ]
+    progress = await play(
+        PlaceArray(t=0, trader="maker", orders=[terms(client_order_id=f"o{n}") for n in range(10)]),
+        PlaceArray(t=0, trader="maker", orders=[msgspec.structs.replace(order, only_if_open=True) for order in array]),
+    )
+    assert progress.orders == 20
+    assert "messageTooLarge" not in progress.refused
+
+
+async def test_an_exchange_that_goes_away_ends_the_replay(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(sharedsocket_module, "ATTEMPTS", 2)
+    lines = [Place(t=1_000 * n, trader="maker", order=terms()) for n in range(100)]
+    path = write(tmp_path / "flow.jsonl", lines)
+    exchange = Exchange(tmp_path, ApiSettings())
+    await exchange.start()
+    await exchange.open()
+    server = TestServer(exchange.app)
+    await server.start_server()
+    task = asyncio.create_task(replay(str(server.make_url("")), path, speed=1))
+    await until(lambda: commands(exchange))
+    await server.close()
+    await exchange.stop()
+    with pytest.raises(ApiError, match="noAnswer"):
+        await asyncio.wait_for(task, 30)
 
 
 async def test_used_up_nonce_keys_are_freed_by_asking(exchange, play, monkeypatch) -> None:
