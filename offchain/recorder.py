@@ -33,9 +33,7 @@ from offchain.flow.schema import (
     Replace,
     Terms,
 )
-from offchain.flow.schema import (
-    PlaceArray as ArrayLine,
-)
+from offchain.flow.schema import PlaceArray as ArrayLine
 from offchain.ports import Journal, Record
 
 MAX_REMEMBERED = 1_000_000

@@ -21,16 +21,7 @@ from offchain.client.nonces import NonceKeysExhausted
 from offchain.client.ordersocket import RETRYABLE
 from offchain.client.sharedsocket import Answer, SharedSocket
 from offchain.client.transport import Transport
-from offchain.flow import (
-    Cancel,
-    CancelAfter,
-    CancelAll,
-    FlowFile,
-    Operation,
-    PlaceArray,
-    Reference,
-    Steps,
-)
+from offchain.flow import Cancel, CancelAfter, CancelAll, FlowFile, Operation, PlaceArray, Reference, Steps
 from offchain.flow.checker import units
 from offchain.flow.schema import orders_of
 

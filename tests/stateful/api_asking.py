@@ -20,6 +20,7 @@ DECIDED = {
     *("marketNotActive", "priceUnavailable", "settlementBacklog", "insufficientBalance", "insufficientMargin"),
     *("poolShort", "priceOutsideBand", "postOnlyWouldCross", "nothingToReduce", "tooManyOrders", "staleNonce"),
     *("nonceReused", "duplicateClientOrderId", "orderExpired", "expectFilledMismatch", "orderNotOpen"),
+    "invalidQuantity",
 }
 """Why the engine may refuse an order that is well-formed."""
 
@@ -37,7 +38,8 @@ class Asking(RuleBasedStateMachine):
         self.waiting: set[str] = set()
         """orders that were answered to wait"""
         self.sent: list[tuple[Placement, Answer]] = []
-        self.halted: set[str] = set()
+        self.halted: set[str | None] = set()
+        """None: all of them"""
         self.credited = Counter({"USDC": 60_000 * 10**6, "BTC": 30_000_000})
         self.paid: Counter[str] = Counter()
         self.requests: dict[tuple[str, str], int] = {}
@@ -57,6 +59,9 @@ class Asking(RuleBasedStateMachine):
     @property
     def now_ms(self) -> int:
         return self.world.exchange.clock.ms
+
+    def is_halted(self, symbol: str) -> bool:
+        return bool(self.halted & {symbol, None})
 
     def refused(self, answer: Answer, before: Any, tail: int | None = None) -> None:
         """A refusal changes nothing; one of form, given the last event before it, does not even reach the engine."""
@@ -93,7 +98,7 @@ class Asking(RuleBasedStateMachine):
             self.refused(answer, before)
             return
         assert answer.status in (200, 201)
-        assert placement.market.symbol not in self.halted
+        assert not self.is_halted(placement.market.symbol)
         if answer.status == 200:
             return  # the answer of another time
         self.desk.used(placement)

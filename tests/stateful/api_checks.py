@@ -66,6 +66,7 @@ def check_accounts(world: World, desk: Desk, waiting: set[str]) -> dict[str, lis
         assert world.look("/v1/account", name)["cancelsAt"] == knowledge.cancels_at
         _check_waiting(orders, waiting - knowledge.triggered)
         _check_balances(desk, orders, balances)
+        _check_reducing(orders, positions)
         all_open[name] = orders
     return all_open
 
@@ -80,6 +81,18 @@ def _check_waiting(orders: list[Row], waiting: set[str]) -> None:
 
 def is_waiting(order: Row) -> bool:
     return order["trigger"] is not None and order["trigger"]["triggeredAt"] is None
+
+
+def _check_reducing(orders: list[Row], positions: list[Row]) -> None:
+    """Reduce-only orders together never close more than there is."""
+    sizes = {row["market"]: units(row["size"], LOTS_PER_BTC) for row in positions}
+    reducing: Counter[str] = Counter()
+    for order in orders:
+        if order["reduceOnly"] and not is_waiting(order):
+            size = sizes.get(order["market"], 0)
+            assert order["side"] == ("buy" if size < 0 else "sell"), order
+            reducing[order["market"]] += units(order["remaining"], LOTS_PER_BTC)
+    assert all(lots <= abs(sizes[market]) for market, lots in reducing.items()), (reducing, sizes)
 
 
 def _check_balances(desk: Desk, orders: list[Row], balances: list[Row]) -> None:

@@ -209,10 +209,10 @@ class Trading(Asking):
         placement.body |= unsigned
         before = self.before()
         answer = self.submit(placement, by_socket=by_socket)
-        self.sent.append((placement, answer))
-        assert answer.code == ("marketNotActive" if intent.symbol in self.halted else code), answer
-        if answer.code != "invalidNonce":
+        assert answer.code == ("marketNotActive" if self.is_halted(intent.symbol) else code), answer
+        if code != "invalidNonce":  # which is not remembered
             self.desk.used(placement)
+            self.sent.append((placement, answer))
         self.refused(answer, before)
         again = self.submit(placement, by_socket=by_socket)
         assert again.code == answer.code or answer.code == "marketNotActive"
