@@ -43,7 +43,7 @@ test: lint  ## lint and all tests
 test-long: $(READY)  ## the randomised tests with many more examples
 	. $(BIN)/activate && HYPOTHESIS_PROFILE=long ape test tests/unit tests/stateful tests/functional/test_differential.py $(ARGS)
 
-demo: $(READY)  ## a running exchange on a local chain; ARGS="--batches 3 --min-fills 500 --kill-once" ends by itself
+demo: $(READY)  ## a running exchange on a local chain; ARGS="--batches 3 --min-fills 500 --kill-once" ends by itself, "--orders FILE.jsonl" replays
 	@. $(BIN)/activate && ape run demo $(ARGS)
 
 gas: $(READY)  ## gas per fill and per action, beside the floor of the EVM's prices; ARGS="--json", "--trace", "--quick"

@@ -13,7 +13,7 @@ import click
 import structlog
 
 from offchain import manage
-from offchain.app.common import audit
+from offchain.app.common import audit, record_flow
 from offchain.config import (
     SECRET_VARIABLES,
     Config,
@@ -37,6 +37,7 @@ from offchain.process import (
     configure_logs,
     lock,
 )
+from offchain.recorder import Choice, NothingToRecord
 from offchain.replica import ReplayMismatch
 from offchain.supervisor import Supervisor
 
@@ -222,6 +223,33 @@ def verify(config_file: Path | None, **options: str | None) -> None:
         click.echo(f"difference: {difference}", err=True)
     click.echo(f"differences: {len(found.differences)}")
     sys.exit(1 if found.differences else 0)
+
+
+@main.command(epilog=ENVIRONMENT)
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--market", metavar="SYMBOL", help="only orders of this market")
+@click.option("--after", metavar="SEQ", default=0, type=click.IntRange(0), help="only what came after this event")
+@configured
+def record(file: Path, market: str | None, after: int, config_file: Path | None, **options: str | None) -> None:
+    """Write the journal's order flow to FILE, without accounts and signatures, for `crosspoint replay-flow`.
+
+    It reads beside a running service. FILE must not exist yet.
+    """
+    config = read_config(config_file, options)
+    configure_logs("record", config.log_level, config.log_format)
+    try:
+        found = run_loop(record_flow(config, Choice(after, market), file))
+    except (JournalCorrupt, StartRefused, NothingToRecord, OSError, ValueError, sqlite3.Error) as error:
+        refuse(error)
+    click.echo(f"recorded {found.operations} operations of {found.traders} traders, to event {found.last}")
+    click.echo(f"markets: {', '.join(found.markets) or 'none'}")
+    if found.left_out:
+        click.echo(f"left out: {found.left_out} cancels of orders that are not in the file")
+    if found.detached:
+        click.echo(f"placed as new: {found.detached} orders that replaced one that is not in the file")
+    if found.is_full:
+        click.echo("the file has reached its largest size: what came later is not in it", err=True)
+        sys.exit(1)
 
 
 @main.group()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import structlog
 
@@ -12,6 +13,7 @@ from offchain.domain.commands import Configure
 from offchain.domain.control import CHANGEABLE
 from offchain.journal.sqlite import SqliteJournal
 from offchain.process import StartRefused
+from offchain.recorder import Choice, Recorded, record
 from offchain.transport.local import LocalIngress
 from offchain.verify import Verification, verify
 from offchain.views.sqlite import SqliteViews
@@ -79,6 +81,17 @@ async def audit(config: Config) -> Verification:
         views = SqliteViews(config.views_path, read_only=True)
         stack.push_async_callback(views.close)
         return await verify(journal, views)
+
+
+async def record_flow(config: Config, choice: Choice, path: Path) -> Recorded:
+    """Record the order flow of a data folder. Raises StartRefused if there is none, and as `record`."""
+    if not (config.data_dir / "journal.db").is_file():
+        raise StartRefused(f"data_dir: {config.data_dir} holds no journal")
+    journal = SqliteJournal(config.data_dir, read_only=True)
+    try:
+        return await record(journal, choice, path)
+    finally:
+        await journal.close()
 
 
 def open_views(config: Config) -> SqliteViews:

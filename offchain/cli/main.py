@@ -12,7 +12,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from offchain.cli import derivatives, orders, wallet
+from offchain.cli import derivatives, flow, orders, wallet
 from offchain.cli.context import Context
 from offchain.cli.keys import keys
 from offchain.cli.parameters import AMOUNT, SYMBOL
@@ -44,6 +44,8 @@ def main(context: click.Context, url: str, key_file: Path | None, api_key: str |
 
 
 main.add_command(keys)
+main.add_command(flow.record)
+main.add_command(flow.replay_flow)
 
 
 # ---------------------------------------------------------------------------------------------------------------------

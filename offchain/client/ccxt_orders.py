@@ -26,6 +26,9 @@ NAMES = {
 """What `params` may have, and what the client calls it."""
 
 TRIGGERS = {"stopLossPrice": "stop", "takeProfitPrice": "takeProfit"}
+UNSUPPORTED = ("stopLoss", "takeProfit", "trailingAmount", "trailingPercent")
+"""orders that CCXT attaches to others, or moves: better refused than forgotten"""
+
 RISING = ("ascending", "up", "above")
 FALLING = ("descending", "down", "below")
 
@@ -117,8 +120,13 @@ class Orders(Structures):
         """As the client takes it. Raises CCXT's errors."""
         await self.load_markets()
         market, extra = self.market(symbol), dict(params or {})
+        for name in UNSUPPORTED:
+            if extra.get(name) is not None:
+                raise ccxt.NotSupported(f"crosspoint has no {name}; place an order with a stopLossPrice or the like")
         tick = market["info"]["tickSize"]
         quantity = self._quantity(market, amount)
+        if extra.get("timeInForce") == "PO":  # CCXT's name
+            extra |= {"timeInForce": "GTC", "postOnly": True}
         trigger, trigger_price = _trigger_of(side, extra, tick)
         if market["quote"] != "USDC" and "conversionLimit" not in extra:
             extra["conversionLimit"] = await self._worst_rate(market, side, extra)

@@ -64,6 +64,11 @@ class OrderDesk:
                 self._signer = Signer(self._key, markets, self._account)
         return self._signer
 
+    @property
+    def epoch(self) -> int:
+        """What orders sign, once `ready`."""
+        return self._epoch
+
     async def learn_epoch(self) -> None:
         self._epoch = (await self.reading.account_state()).epoch
 

@@ -53,6 +53,11 @@ class NonceKeys:
             raise ValueError(f"no order {order_id} of this client is open")
         return self._advance(place[1])
 
+    @property
+    def open(self) -> list[str]:
+        """Orders that are not known to have ended."""
+        return list(self._open)
+
     def is_open(self, order_id: str) -> bool:
         """As far as is known here."""
         return order_id in self._open

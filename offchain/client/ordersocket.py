@@ -161,19 +161,18 @@ class SocketCarrier:
     # -----------------------------------------------------------------------------------------------------------------
 
     async def place(self, order: OrderBody, order_id: str) -> PlacedOrder:
-        return (await self._ask("place", control.Placed, order_id, order=_plain(order))).order
+        return (await self._ask("place", control.Placed, order_id, order=order)).order
 
     async def replace(self, replaced: str, order: OrderBody, order_id: str) -> PlacedOrder:
-        answer = await self._ask("replace", control.Placed, order_id, orderId=replaced, order=_plain(order))
+        answer = await self._ask("replace", control.Placed, order_id, orderId=replaced, order=order)
         return answer.order
 
     async def place_array(self, array: ArrayBody) -> list[BatchEntry]:
-        orders = [_plain(order) for order in array.orders]
-        body = {"orders": orders, "signature": array.signature}
-        return (await self._ask("placeArray", control.PlacedArray, None, array=body)).results
+        return (await self._ask("placeArray", control.PlacedArray, None, array=array)).results
 
     async def cancel(self, order_id: str, cancel: CancelBody) -> CanceledOrder:
-        return (await self._ask("cancel", control.Canceled, order_id, orderId=order_id, **_plain(cancel))).order
+        fields = {"orderId": order_id, "account": cancel.account, "signature": cancel.signature}
+        return (await self._ask("cancel", control.Canceled, order_id, **fields)).order
 
     async def cancel_all(self, market: str | None, side: str | None) -> CanceledOrders:
         wanted = {name: value for name, value in (("market", market), ("side", side)) if value is not None}
@@ -335,9 +334,3 @@ class SocketCarrier:
 
 async def _send(socket: aiohttp.ClientWebSocketResponse, operation: dict[str, Any]) -> None:
     await socket.send_str(msgspec.json.encode(operation).decode())
-
-
-def _plain(body: msgspec.Struct) -> dict[str, Any]:
-    """Without what is absent, as messages are bounded."""
-    fields: dict[str, Any] = msgspec.to_builtins(body)
-    return {name: value for name, value in fields.items() if value is not None}

@@ -8,18 +8,21 @@ import json
 import random
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 
+import aiohttp
 from rich.console import Console
 from rich.live import Live
 
 from offchain.chain.deployment import load_deployment
 from offchain.client import ApiError, Client
+from offchain.flow import FlowFile
 from scripts._demo.audit import ask_service, compare, read_chain, replay_journal
 from scripts._demo.bots import Bot, Maker, Pace, Taker, Walk
+from scripts._demo.flow import Player, assets_of, read
 from scripts._demo.screen import Board, render, status_line
 from scripts._demo.setting import Cast, connected, deploy, fund
 from scripts._demo.watch import Settled, show_settlement, watch_book, watch_settlement, watch_trades
@@ -30,6 +33,8 @@ SYMBOL = "BTC-USDC"
 START_PRICE = Decimal(64_000)
 RETRIES = 10
 """attempts of a bot to reach the API again: long enough for a restart of the core"""
+ETHER_EACH = 10**21
+"""wei"""
 FUNDING_SECONDS = 60.0
 """time for the service to see the deposits"""
 STOP_SECONDS = 60.0
@@ -51,6 +56,10 @@ class Options:
     kill_once: bool
     rate: float
     seed: int
+    orders: FlowFile | None = None
+    """what is traded in place of what bots do; at its end the demo ends"""
+    speed: float | None = None
+    """times as fast as it was recorded; None: as fast as it goes"""
 
     @property
     def is_endless(self) -> bool:
@@ -64,7 +73,7 @@ class Demo:
     options: Options
     service: Service
     clients: list[Client]
-    bots: list[Bot]
+    bots: Sequence[Bot | Player]
     board: Board
     stop: asyncio.Event
     settled: Settled = field(default_factory=Settled)
@@ -74,7 +83,13 @@ class Demo:
     def watcher(self) -> Client:
         return self.clients[0]
 
+    @property
+    def players(self) -> list[Player]:
+        return [bot for bot in self.bots if isinstance(bot, Player)]
+
     def is_done(self) -> bool:
+        if self.players:
+            return all(player.is_done for player in self.players)
         is_enough = len(self.settled.batches) >= self.options.batches and self.settled.fills >= self.options.min_fills
         return not self.options.is_endless and is_enough and (self.board.restarts > 0 or not self.options.kill_once)
 
@@ -89,11 +104,16 @@ def run(options: Options, folder: Path, port: int, settings: dict[str, str]) -> 
         print("starting a local chain")
         rpc_url = stack.enter_context(anvil(log=folder / "anvil.log"))
         stack.enter_context(connected(rpc_url))
-        cast = Cast.assign()
+        cast = Cast.assign() if options.orders is None else Cast.of_file(len(options.orders.traders))
         print("deploying the contracts (the first run compiles them, which takes about a minute)")
         deployment = deploy(cast, folder)
         print("funding the traders")
-        fund(deployment, cast.traders)
+        assets = ["WBTC"]
+        if options.orders is not None:
+            assets = assets_of(options.orders, deployment)
+            for trader in cast.traders:  # more than the node has given ether to
+                rpc(rpc_url, "anvil_setBalance", trader.address, hex(ETHER_EACH))
+        fund(deployment, cast.traders, assets)
         # From here on blocks come by the clock, as on a real chain.
         rpc(rpc_url, "evm_setIntervalMining", 1)
         print("starting the service")
@@ -108,9 +128,11 @@ def run(options: Options, folder: Path, port: int, settings: dict[str, str]) -> 
             )
         )
         keys = [trader.private_key for trader in cast.traders]
-        demo = asyncio.run(_trade(options, running, keys, len(cast.makers)))
+        demo = asyncio.run(_trade(options, running, keys, len(cast.makers), len(assets)))
         audit = Audit(running.url, folder / "service", deployment.path, rpc_url, keys)
         differences = asyncio.run(audit.run())
+    for player in demo.players:
+        print("\n".join(player.lines()))
     for line in differences:
         print(f"DIFFERENCE {line}")
     print(_summary(demo, len(differences)))
@@ -139,11 +161,22 @@ def _summary(demo: Demo, differences: int) -> str:
 # ---------------------------------------------------------------------------------------------------------------------
 
 
-async def _trade(options: Options, running: Service, keys: list[str], makers: int) -> Demo:
-    """Let the bots trade until the demo is done or interrupted, then wait until all fills are settled."""
+async def _trade(options: Options, running: Service, keys: list[str], makers: int, assets: int) -> Demo:
+    """Let the bots trade until the demo is done or interrupted, then wait until all fills are settled.
+
+    Every trader has USDC and so many `assets`.
+    """
     async with contextlib.AsyncExitStack() as stack:
         clients = [await stack.enter_async_context(Client(running.url, key, retries=RETRIES)) for key in keys]
-        demo = await _prepare(options, running, clients, makers)
+        for client in clients:
+            await _until_funded(client, assets)
+        board = Board(SYMBOL, running.url)
+        if options.orders is None:
+            bots: Sequence[Bot | Player] = await _create_bots(options, clients, makers, board)
+        else:
+            session = await stack.enter_async_context(aiohttp.ClientSession())
+            bots = [await _create_player(options, options.orders, clients[0], keys, board, session)]
+        demo = Demo(options, running, clients, bots, board, _interrupted())
         watchers = [
             asyncio.create_task(watch_book(demo.watcher, demo.board)),
             asyncio.create_task(watch_trades(demo.watcher, demo.board)),
@@ -158,31 +191,41 @@ async def _trade(options: Options, running: Service, keys: list[str], makers: in
         return demo
 
 
-async def _prepare(options: Options, running: Service, clients: list[Client], makers: int) -> Demo:
-    for client in clients:
-        await _until_funded(client)
+async def _create_bots(options: Options, clients: list[Client], makers: int, board: Board) -> list[Bot]:
     chance = random.Random(options.seed)
     listing = await clients[0].markets()
     market = next(market for market in listing.markets if market.symbol == SYMBOL)
-    board = Board(SYMBOL, running.url)
     walk = Walk(START_PRICE, Decimal(market.tick_size), random.Random(chance.random()))
     pace = Pace(options.rate)
-    bots = [
+    return [
         (Maker if index < makers else Taker)(client, market, walk, pace, board, random.Random(chance.random()))
         for index, client in enumerate(clients)
     ]
+
+
+async def _create_player(
+    options: Options, flow: FlowFile, client: Client, keys: list[str], board: Board, session: aiohttp.ClientSession
+) -> Player:
+    """Raises FlowRefused for what does not fit the exchange."""
+    fitting = read(flow.path, await client.markets())
+    if fitting.header.markets:
+        board.symbol = fitting.header.markets[0].symbol
+    return Player(board, fitting, keys, options.speed, session)
+
+
+def _interrupted() -> asyncio.Event:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    return Demo(options, running, clients, bots, board, stop)
+    return stop
 
 
-async def _until_funded(client: Client) -> None:
-    """Wait until the service has seen the deposits of both assets. Raises DemoError."""
+async def _until_funded(client: Client, assets: int) -> None:
+    """Wait until the service has seen the deposits of USDC and so many assets. Raises DemoError."""
     deadline = time.monotonic() + FUNDING_SECONDS
     while time.monotonic() < deadline:
         balances = await client.balances()
-        if len(balances) > 1 and all(Decimal(balance.available) for balance in balances.values()):
+        if len(balances) > assets and all(Decimal(balance.available) for balance in balances.values()):
             return
         await asyncio.sleep(0.05)
     raise DemoError(f"the deposits of {client.account} are not credited after {FUNDING_SECONDS:.0f} s")

@@ -21,7 +21,8 @@ DEPTH = 10
 class Latencies:
     """The last answers' times in milliseconds, from sending an order to its answer."""
 
-    samples: deque[float] = field(default_factory=lambda: deque(maxlen=5_000))
+    size: int = 5_000
+    samples: deque[float] = field(default_factory=lambda: deque(maxlen=Latencies.size))
 
     def add(self, milliseconds: float) -> None:
         self.samples.append(milliseconds)

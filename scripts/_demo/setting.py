@@ -6,9 +6,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import ape
 from ape.api import TestAccountAPI
+from ape.contracts import ContractInstance
 from ape.logging import LogLevel, logger
 
 from scripts._lib.deployment import Deployment, deploy_all
@@ -21,8 +23,8 @@ TAKERS = 3
 USDC_EACH = 50_000_000 * 10**6
 """micro-USDC"""
 
-BASE_EACH = 1_000 * 10**8
-"""quanta of the base asset, 8 decimals"""
+BASE_EACH = 1_000
+"""whole units of each base asset"""
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,16 @@ class Cast:
         makers = [accounts[index] for index in range(3, 3 + MAKERS)]
         takers = [accounts[index] for index in range(3 + MAKERS, 3 + MAKERS + TAKERS)]
         return cls(owner, operator, guardian, makers, takers)
+
+    @classmethod
+    def of_file(cls, traders: int) -> Cast:
+        """So many traders, all as takers, whose ether the node is still to give them beyond its own accounts."""
+        accounts = ape.accounts.test_accounts
+        container = accounts.containers["test"]
+        while len(container) < 3 + traders:
+            container.generate_account()
+        owner, operator, guardian, *others = (accounts[index] for index in range(3 + traders))
+        return cls(owner, operator, guardian, [], others)
 
     @property
     def traders(self) -> list[TestAccountAPI]:
@@ -69,21 +81,27 @@ def deploy(cast: Cast, folder: Path, *, echo: Echo = print) -> Deployment:
     return deploy_all(cast.owner, settings, echo=echo)
 
 
-def fund(deployment: Deployment, traders: Sequence[TestAccountAPI]) -> None:
-    """Give every trader USDC in the Vault and the base asset in the Engine, by its own transactions."""
+def fund(deployment: Deployment, traders: Sequence[TestAccountAPI], assets: Sequence[str] = ("WBTC",)) -> None:
+    """Give every trader USDC in the Vault and these assets in the Engine, by its own transactions."""
     project = ape.project
     usdc = project.MockUSDC.at(deployment.usdc)
     vault = project.Vault.at(deployment.vault)
     engine = project.Engine.at(deployment.engine)
-    base = deployment.assets["WBTC"]
-    underlying = project.MockWBTC.at(base["underlying"])
-    synth = project.SynthERC20.at(base["synth"])
     for trader in traders:
         usdc.mint(trader, USDC_EACH, sender=trader)
         usdc.approve(vault, USDC_EACH, sender=trader)
         vault.deposit(USDC_EACH, trader, sender=trader)
-        underlying.mint(trader, BASE_EACH, sender=trader)
-        underlying.approve(synth, BASE_EACH, sender=trader)
-        synth.depositFor(trader, BASE_EACH, sender=trader)
-        synth.approve(engine, BASE_EACH, sender=trader)
-        engine.deposit(base["id"], BASE_EACH, sender=trader)
+        for name in assets:
+            _fund_base(engine, deployment.assets[name], trader)
+
+
+def _fund_base(engine: ContractInstance, asset: dict[str, Any], trader: TestAccountAPI) -> None:
+    quanta = BASE_EACH * 10 ** asset["decimals"]
+    # All mocks have the functions of this one.
+    underlying = ape.project.MockWBTC.at(asset["underlying"])
+    synth = ape.project.SynthERC20.at(asset["synth"])
+    underlying.mint(trader, quanta, sender=trader)
+    underlying.approve(synth, quanta, sender=trader)
+    synth.depositFor(trader, quanta, sender=trader)
+    synth.approve(engine, quanta, sender=trader)
+    engine.deposit(asset["id"], quanta, sender=trader)

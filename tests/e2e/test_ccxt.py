@@ -58,6 +58,10 @@ async def test_order_lives_from_open_through_edit_to_canceled(traders):
     balance = await maker.fetch_balance()
     assert balance["USDC"]["used"] >= 0.1 * (PRICE - 4_000)
 
+    resting = await maker.create_order(PAIR, "limit", "buy", 0.1, PRICE - 4_000, {"timeInForce": "PO"})
+    assert (resting["timeInForce"], resting["postOnly"]) == ("GTC", True)
+    await maker.cancel_order(resting["id"])
+
     edited = await maker.edit_order(order["id"], PAIR, "limit", "buy", 0.05, PRICE - 4_000)
     assert (edited["status"], edited["amount"]) == ("open", 0.05)
     assert (await maker.fetch_order(order["id"]))["status"] == "canceled"
@@ -119,6 +123,8 @@ async def test_what_waits_for_a_price(traders):
     assert (await maker.fetch_open_order(moved["id"]))["id"] == moved["id"]
     with pytest.raises(ccxt.OrderNotFound):
         await maker.fetch_open_order(stop["id"])
+    with pytest.raises(ccxt.NotSupported, match="no stopLoss"):
+        await maker.create_order(PAIR, "limit", "sell", 0.1, PRICE, {"stopLoss": {"triggerPrice": PRICE - 9_000}})
     with pytest.raises(ccxt.InvalidOrder, match="one price"):
         await maker.create_order(PAIR, "limit", "sell", 0.1, PRICE, {"triggerPrice": 1, "stopLossPrice": 2})
     with pytest.raises(ccxt.InvalidOrder, match="triggerDirection"):
@@ -378,6 +384,9 @@ async def test_an_api_key_reads_and_does_not_trade(exchange):
         reader = crosspoint({"apiKey": made.key.id, "secret": made.secret, "options": {"url": exchange.url}})
         try:
             assert (await reader.fetch_balance())["USDC"]["total"] > 0
+            assert (await reader.watch_balance())["USDC"]["total"] > 0
+            with pytest.raises(ccxt.PermissionDenied):
+                await reader.cancel_all_orders()
             with pytest.raises(ccxt.AuthenticationError, match="private key"):
                 await reader.create_order(PAIR, "limit", "buy", 0.1, PRICE - 4_000)
             await maker.revoke_key(made.key.id)

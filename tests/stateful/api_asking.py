@@ -10,12 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine
 
 from tests.stateful import api_checks as checks
-from tests.stateful.api_orders import (
-    LOTS_PER_BTC,
-    Desk,
-    Placement,
-    units,
-)
+from tests.stateful.api_orders import LOTS_PER_BTC, Desk, Placement, units
 from tests.stateful.api_world import DOCUMENTED, TRADERS, Answer, World
 
 names = st.sampled_from(tuple(TRADERS))

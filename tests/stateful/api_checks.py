@@ -9,15 +9,7 @@ from fractions import Fraction
 from typing import Any
 
 from tests.stateful.api_listener import Knowledge
-from tests.stateful.api_orders import (
-    FEE,
-    LOTS_PER_BTC,
-    PUT_COLLATERAL,
-    USDC_UNIT,
-    Desk,
-    reservation,
-    units,
-)
+from tests.stateful.api_orders import FEE, LOTS_PER_BTC, PUT_COLLATERAL, USDC_UNIT, Desk, reservation, units
 from tests.stateful.api_world import BOOKS, SECONDS, TRADERS, World
 from tests.unit.api.derivatives import PERP, PUT
 from tests.unit.api.exchange import BTC_UNIT

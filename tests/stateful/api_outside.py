@@ -7,13 +7,7 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
-from offchain.domain.commands import (
-    BatchSettled,
-    Deposited,
-    Tick,
-    WithdrawalRequested,
-    WithdrawalSettled,
-)
+from offchain.domain.commands import BatchSettled, Deposited, Tick, WithdrawalRequested, WithdrawalSettled
 from offchain.domain.market import USDC
 from tests.stateful import api_checks as checks
 from tests.stateful.api_asking import names

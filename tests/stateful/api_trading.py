@@ -11,17 +11,7 @@ from hypothesis.stateful import initialize, precondition, rule
 from offchain.chain import eip712
 from tests.stateful import api_checks as checks
 from tests.stateful.api_asking import DECIDED, Asking, as_answer, names, transports
-from tests.stateful.api_orders import (
-    FAULTS,
-    LOTS_PER_BTC,
-    Intent,
-    Placement,
-    array_of,
-    intents,
-    quotes,
-    taking,
-    units,
-)
+from tests.stateful.api_orders import FAULTS, LOTS_PER_BTC, Intent, Placement, array_of, intents, quotes, taking, units
 from tests.stateful.api_world import DOCUMENTED, TRADERS, Answer
 from tests.unit.api.exchange import BTC_USDC, DOMAIN, ENGINE, FEE_BPS
 

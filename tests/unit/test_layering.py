@@ -48,6 +48,9 @@ ALLOWED: dict[str, set[str]] = {
     "indexer": {"domain", "metrics", "ports"},
     "jobs": {"domain", "metrics", "ports", "catalogue", "chain.calldata", "chain.eip712", "lane"},
     "verify": {"domain", "ports", "replica"},
+    # The format of recorded order flow, which an operator writes from a journal and a trader from the stream.
+    "flow": {"domain"},
+    "recorder": {"domain", "ports", "flow"},
     # Adapters.
     "journal": {"domain", "ports"},
     "views": {"domain", "ports"},
@@ -67,14 +70,14 @@ ALLOWED: dict[str, set[str]] = {
         "chain.eip712",
         "chain.eip4361",
     },
-    "client": {"domain", "api.schemas", "chain.eip712", "chain.eip4361"},
-    "cli": {"domain", "api.schemas", "chain.abi", "client"},
+    "client": {"domain", "flow", "api.schemas", "chain.eip712", "chain.eip4361"},
+    "cli": {"domain", "flow", "api.schemas", "chain.abi", "client"},
     # Processes. Only `app` knows the adapters.
     "config": set(),
     "process": {"config", "tracing"},
     "supervisor": {"process"},
     "manage": {"domain", "ports", "config", "process", "app"},
-    "__main__": {"domain", "ports", "config", "process", "supervisor", "manage", "replica", "app"},
+    "__main__": {"domain", "ports", "config", "process", "supervisor", "manage", "recorder", "replica", "app"},
 }
 """What each unit may import besides itself; `app` may import everything except the entry points."""
 

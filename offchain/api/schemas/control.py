@@ -3,13 +3,7 @@
 from __future__ import annotations
 
 from offchain.api.schemas.base import Base, Sparse
-from offchain.api.schemas.http import (
-    ArrayBody,
-    BatchEntry,
-    CanceledOrder,
-    OrderBody,
-    PlacedOrder,
-)
+from offchain.api.schemas.http import ArrayBody, BatchEntry, CanceledOrder, OrderBody, PlacedOrder
 
 
 class Subscribed(Base, frozen=True):

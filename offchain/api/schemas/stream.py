@@ -10,16 +10,7 @@ from __future__ import annotations
 from offchain.api.schemas.actions import ActionChange
 from offchain.api.schemas.base import Base, Sparse
 from offchain.api.schemas.derivatives import FundingState
-from offchain.api.schemas.http import (
-    Balance,
-    Delegate,
-    Deposit,
-    Fill,
-    Level,
-    PublicTrade,
-    TriggerInfo,
-    Withdrawal,
-)
+from offchain.api.schemas.http import Balance, Delegate, Deposit, Fill, Level, PublicTrade, TriggerInfo, Withdrawal
 from offchain.api.schemas.positions import Position, PositionChange
 
 

@@ -91,9 +91,10 @@ async def test_whoever_cancels_on_disconnect_is_told_what_is_unknown(exchange: E
         placing = asyncio.create_task(socket.place(bid(91_000)))
         await until(lambda: exchange.core.depth(2, 0, 1) == [(910_000, 10_000)])
         disconnect(exchange)
+        await until(lambda: socket._line._socket is None)
+        exchange.journal.gate.set()
         with pytest.raises(ApiError) as caught:
             await placing
-        exchange.journal.gate.set()
         assert (caught.value.code, caught.value.retryable) == ("noAnswer", True)
         assert caught.value.order_id is not None
         await until(lambda: not exchange.core.depth(2, 0, 1))
