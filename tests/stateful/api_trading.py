@@ -227,7 +227,7 @@ class Trading(Asking):
     def place_impossibly(self, name: str, intent: Intent, code: str, by_socket: bool) -> None:
         """Well signed, and refused by the engine for what is signed; what the key has open goes on."""
         changes, unsigned = IMPOSSIBLE[code]
-        intent = replace(intent, symbol=BTC_USDC.symbol, jump=1, trigger=None, unsigned={}, time_in_force="GTC")
+        intent = replace(intent, symbol=BTC_USDC.symbol, lots=1, jump=1, trigger=None, unsigned={}, time_in_force="GTC")
         placement = self.desk.sign(name, intent, self.now_ms, **self._signed(name, intent, changes))
         placement.body |= unsigned
         before = self.before()
