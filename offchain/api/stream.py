@@ -343,10 +343,12 @@ class Hub:
         channel.subscriptions[sink] = self._subscription(sink, hold=False)
 
     async def subscribe_trader(self, sink: Sink, account: Address, after: int | None) -> None:
-        """A snapshot of orders and balances, or the events after `after`; then everything as it happens.
+        """A snapshot of orders and balances, or the events after `after`, however many; then everything as it happens.
 
         Raises ProblemError if the views do not catch up in time, Unavailable, ConnectionError.
         """
+        if after is not None:
+            after = await self._replay(sink, account, after)
         channel = self._traders.get(account)
         if channel is None:
             channel = self._traders[account] = Channel(channel_of(account), self._seq)
@@ -386,8 +388,27 @@ class Hub:
         subscription.sink.offer(_ENCODER.encode(message))
         subscription.release(seq)
 
+    async def _replay(self, sink: Sink, account: Address, after: int) -> int:
+        """Send whole pages of what happened after `after`, as fast as the peer reads them; the last event sent.
+
+        Nothing live is held back meanwhile, which a long replay would overflow.
+        """
+        while True:
+            rows = await self._state.views.account_events(account, after, REPLAY_PAGE)
+            if len(rows) < REPLAY_PAGE:
+                return after
+            await sink.room()
+            for seq, event in rows:
+                frame = self._messages.encode(account, event, seq, after)
+                after = seq
+                if frame is not None:
+                    sink.offer(frame)
+
     async def _resume(self, account: Address, subscription: Subscription, after: int) -> None:
-        """Replay what happened after `after` up to now; a snapshot if that is too much or `after` is not ours."""
+        """Replay what happened after `after` up to now; a snapshot if that is too much or `after` is not ours.
+
+        Too much is what has happened while the whole pages before it were sent.
+        """
         target = self._seq
         if after > max(target, self._state.live.tail()):
             await self._snapshot(account, subscription, resync=True)

@@ -199,10 +199,13 @@ async def test_what_happens_during_a_replay_is_sent_once(
 ) -> None:
     await place(api, MAKER)
     socket, stored = await connect(MAKER), exchange.views.account_events
+    asked: list[Any] = []
 
     async def meanwhile(*query: Any) -> Any:
-        await place(api, MAKER, 2, price=900_000)
-        await asyncio.sleep(0.1)
+        asked.append(query)
+        if len(asked) == 2:  # the first looks whether there is more than a page
+            await place(api, MAKER, 2, price=900_000)
+            await asyncio.sleep(0.1)
         return await stored(*query)
 
     monkeypatch.setattr(exchange.views, "account_events", meanwhile)
@@ -215,6 +218,38 @@ async def test_what_happens_during_a_replay_is_sent_once(
     assert seqs == sorted(set(seqs))
     assert [message["type"] for message in messages[-3:]] == ["resumed", "orderUpdate", "balanceUpdate"]
     assert await socket.is_silent()
+
+
+async def test_a_gap_of_any_length_is_replayed(
+    exchange: Exchange, api: Api, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Many pages, and more than may wait to be sent to a socket: what is live is not held back meanwhile."""
+    monkeypatch.setattr("offchain.api.stream.REPLAY_PAGE", 4)
+    monkeypatch.setattr("offchain.api.stream.REPLAY_PAGES", 1)
+    for key in range(1, 21):
+        await place(api, MAKER, key, quantity=100)
+    socket, stored = await connect(MAKER), exchange.views.account_events
+    asked: list[Any] = []
+
+    async def meanwhile(*query: Any) -> Any:
+        asked.append(query)
+        if len(asked) in (3, 6):
+            await place(api, MAKER, 100 + len(asked), quantity=100)
+        return await stored(*query)
+
+    monkeypatch.setattr(exchange.views, "account_events", meanwhile)
+    await socket.subscribe(MAKERS, after=1)
+    messages = []
+    while sum(message["type"] == "orderUpdate" for message in messages) < 22 or messages[-1]["type"] == "orderUpdate":
+        messages.append(await socket.next())
+    assert "snapshot" not in {message["type"] for message in messages}
+    have = 1
+    for message in messages:
+        if message["type"] == "resumed":
+            assert have <= message["seq"]
+            continue
+        assert message["prevSeq"] <= have < message["seq"]
+        have = message["seq"]
 
 
 async def test_a_position_of_another_journal_starts_from_a_snapshot(connect: Connect) -> None:
