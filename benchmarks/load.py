@@ -11,6 +11,7 @@ import os
 import random
 import re
 import resource
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -70,7 +71,7 @@ def ws_text(text: bytes) -> bytes:
 # ---------------------------------------------------------------------------------------------------------------------
 
 
-class _Connection(asyncio.Protocol):
+class _Connection(asyncio.Protocol, ABC):
     """Tells `received` each whole answer."""
 
     def __init__(self) -> None:
@@ -90,9 +91,9 @@ class _Connection(asyncio.Protocol):
     def _deliver(self, answer: bytes) -> None:
         self.received(answer)
 
+    @abstractmethod
     def _whole(self, data: bytes) -> int:
         """Bytes of the first answer; 0 if that is not known yet."""
-        raise NotImplementedError
 
 
 class Http(_Connection):

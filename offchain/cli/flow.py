@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -42,21 +44,24 @@ class Speed(click.ParamType):
 
 @contextlib.contextmanager
 def _at_interrupt(stop: Callable[[], None]) -> Iterator[None]:
-    """Ctrl-C calls `stop`, once; the second one ends the program."""
+    """Ctrl-C calls `stop`, once; the second one ends the program.
+
+    Only the main thread has signals, and no loop of Windows hears of them: there Ctrl-C ends the program at once.
+    """
+    if sys.platform == "win32" or threading.current_thread() is not threading.main_thread():
+        yield
+        return
     loop = asyncio.get_running_loop()
 
     def interrupted() -> None:
         stop()
         loop.remove_signal_handler(signal.SIGINT)
 
-    # Only the main thread has signals.
-    with contextlib.suppress(ValueError, RuntimeError, NotImplementedError):
-        loop.add_signal_handler(signal.SIGINT, interrupted)
+    loop.add_signal_handler(signal.SIGINT, interrupted)
     try:
         yield
     finally:
-        with contextlib.suppress(ValueError, RuntimeError, NotImplementedError):
-            loop.remove_signal_handler(signal.SIGINT)
+        loop.remove_signal_handler(signal.SIGINT)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
