@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from offchain.domain.actions import OPERATOR, Action, CreateMarket, DerivativeTerms, ScheduleFee, SetMarketStatus
+from offchain.domain.actions import OPERATOR, DerivativeTerms, ScheduleFee, SetMarketStatus
 from offchain.domain.admin import Actor, ChangeSettings, Denied, HaltAll, LimitQuantity, SetLeverage
 from offchain.domain.administration import ACTIONS, name_of
 from offchain.domain.commands import (
@@ -19,41 +19,17 @@ from offchain.domain.commands import (
     BatchParked,
     BatchRetry,
     Bust,
-    MarketCreated,
     MarketStatusChanged,
     RequestAction,
     SetStatus,
 )
 from offchain.domain.core import Core
 from offchain.domain.errors import Code, Rejection
-from offchain.domain.events import ActionUpdate, AdminActed, CommandRefused, ExchangeUpdate, MarketUpdate, OrderUpdate
+from offchain.domain.events import ActionUpdate, AdminActed, CommandRefused, ExchangeUpdate, MarketUpdate
 from offchain.domain.requests import MAX_REQUESTS, REQUEST_LIFE_MS
 from offchain.domain.results import Administered
-from tests.utils.exchange import BTC, BTC_USDC, BUY, ETH_USDC, IOC, LOT, MAKER, PERP, SELL, TAKER, USDC, Exchange
-
-ALICE = Actor("https://id.example", "alice", ["ops"], "6f1c", "192.0.2.1")
-BOB = Actor("https://id.example", "bob", ["ops"], "7a2d", "192.0.2.2")
-
-
-CREATE = CreateMarket("SOL-USDC", 0, BTC, USDC, 100_000_000, LOT, 10**12, 10**6)
-
-
-def administer(exchange: Exchange, action: AdminAction, key: str = "", actor: Actor = ALICE) -> Administered:
-    result = exchange.run(Administer(actor, action, key))
-    assert isinstance(result, Administered)
-    return result
-
-
-def asked(action: Action, action_id: bytes = b"\x01" * 32, at_ms: int = 0) -> RequestAction:
-    return RequestAction(action_id, OPERATOR, action, at_ms)
-
-
-def code_of(result: Administered) -> str:
-    return result.rejection.code if result.rejection is not None else ""
-
-
-def entries(exchange: Exchange) -> list[AdminActed]:
-    return [event for event in exchange.history if isinstance(event, AdminActed)]
+from tests.utils.administration import ALICE, BOB, CREATE, administer, asked, code_of, entries
+from tests.utils.exchange import BTC_USDC, BUY, ETH_USDC, IOC, MAKER, SELL, TAKER, Exchange
 
 
 @pytest.fixture
@@ -388,80 +364,3 @@ def test_a_closed_market_stays_closed(exchange: Exchange) -> None:
 def test_a_fee_is_scheduled_a_window_ahead(exchange: Exchange) -> None:
     result = administer(exchange, asked(ScheduleFee(10, NOW + 3_600)))
     assert result.after == {"actionStatus": "requested", "feeBps": 50, "nextFeeBps": 50, "nextFeeAt": 0}
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Leverage
-# ---------------------------------------------------------------------------------------------------------------------
-
-MARGIN = {"market": PERP.id}
-
-
-@pytest.fixture
-def margined(create_exchange: Callable[..., Exchange]) -> Exchange:
-    """With a perpetual of 10 % initial margin, whose index is 100 ticks: a lot is worth 1 USDC."""
-    exchange = create_exchange()
-    exchange.mine(MarketCreated(PERP))
-    exchange.tell_index()
-    return exchange
-
-
-@pytest.mark.parametrize(("lots", "status"), [(19_000, "filled"), (21_000, "rejected")])
-def test_a_taker_grows_within_the_leverage(margined: Exchange, lots: int, status: str) -> None:
-    """At 50 %, 10,000 USDC carry positions up to about 20,000, less the fee."""
-    margined.mine(margined.deposited(MAKER, USDC, 10**12))
-    administer(margined, SetLeverage(PERP.id, 5_000))
-    margined.place(MAKER, SELL, 100, lots, **MARGIN)
-    result = margined.place(TAKER, BUY, 100, lots, tif=IOC, **MARGIN)
-    assert result.status == status
-    if result.rejection is not None:
-        assert result.rejection.code == Code.INSUFFICIENT_MARGIN
-
-
-def test_pieces_add_up(margined: Exchange) -> None:
-    margined.mine(margined.deposited(MAKER, USDC, 10**12))
-    administer(margined, SetLeverage(PERP.id, 5_000))
-    margined.place(MAKER, SELL, 100, 100_000, **MARGIN)
-    statuses = [margined.place(TAKER, BUY, 100, 5_000, tif=IOC, **MARGIN).status for _ in range(5)]
-    assert statuses == ["filled"] * 3 + ["rejected"] * 2, "the fourth lacks what the fees have cost"
-
-
-def test_a_maker_beyond_the_leverage_is_canceled_when_it_is_met(margined: Exchange) -> None:
-    margined.mine(margined.deposited(TAKER, USDC, 10**12))
-    resting = margined.place(MAKER, SELL, 100, 30_000, **MARGIN)
-    administer(margined, SetLeverage(PERP.id, 5_000))
-    margined.place(TAKER, BUY, 100, 30_000, tif=IOC, **MARGIN)
-    ended = [event for event in margined.of(OrderUpdate) if event.order_hash == resting.order_hash]
-    assert [(event.status, event.code) for event in ended] == [("canceled", "insufficientMargin")]
-
-
-def test_closing_needs_no_leverage(margined: Exchange) -> None:
-    margined.mine(margined.deposited(MAKER, USDC, 10**12))
-    margined.place(MAKER, SELL, 100, 30_000, **MARGIN)
-    assert margined.place(TAKER, BUY, 100, 30_000, tif=IOC, **MARGIN).status == "filled"
-    administer(margined, SetLeverage(PERP.id, 10_000))
-    margined.place(MAKER, BUY, 100, 30_000, **MARGIN)
-    assert margined.place(TAKER, SELL, 100, 30_000, tif=IOC, reduce_only=True, **MARGIN).status == "filled"
-
-
-@pytest.mark.parametrize(
-    ("action", "code"),
-    [
-        (SetLeverage(99, 5_000), Code.UNKNOWN_MARKET),
-        (SetLeverage(BTC_USDC.id, 5_000), Code.INVALID_SETTING),
-        (SetLeverage(PERP.id, 999), Code.INVALID_SETTING),
-        (SetLeverage(PERP.id, 10_001), Code.INVALID_SETTING),
-        (SetLeverage(PERP.id, None), Code.REPEATED),
-    ],
-)
-def test_leverage_has_bounds(margined: Exchange, action: SetLeverage, code: Code) -> None:
-    assert code_of(administer(margined, action)) == code
-
-
-def test_the_leverage_is_seen_and_kept(margined: Exchange) -> None:
-    administer(margined, SetLeverage(PERP.id, 2_000))
-    (update,) = margined.of(MarketUpdate)
-    assert update.opening_margin_bps == margined.core.market_state(PERP.id).opening_margin_bps == 2_000
-    assert Core.restore(margined.core.snapshot()).market_state(PERP.id).opening_margin_bps == 2_000
-    administer(margined, SetLeverage(PERP.id, None))
-    assert margined.core.market_state(PERP.id).opening_margin_bps is None

@@ -9,7 +9,7 @@ from offchain.domain.commands import AdminAction, Administer, BatchClosed, Batch
 from offchain.domain.errors import Rejection
 from offchain.domain.events import Trade
 from offchain.ports import AuditQuery
-from tests.unit.views.test_views import close, project, settled, trade
+from tests.unit.views.projecting import close, project, settled, trade
 from tests.utils.records import Exchange
 from tests.utils.scenario import MARKET, create_block
 

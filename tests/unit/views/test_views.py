@@ -6,12 +6,6 @@ import msgspec
 import pytest
 
 from offchain.domain.commands import (
-    BatchClosed,
-    BatchParked,
-    BatchRetry,
-    BatchSent,
-    BatchSettled,
-    Bust,
     CancelOrder,
     ChainRollback,
     CreateApiKey,
@@ -25,7 +19,7 @@ from offchain.domain.events import ApiKeyUpdate, BalanceUpdate, BatchUpdate, Dep
 from offchain.domain.market import USDC
 from offchain.domain.order import LAST_SEQUENCE, OrderStatus, Side, TimeInForce
 from offchain.ports import OrderQuery
-from tests.utils.records import Exchange
+from tests.unit.views.projecting import ALL, BYSTANDER, close, project, settlement_of, trade
 from tests.utils.scenario import (
     MAKER,
     MARKET,
@@ -37,38 +31,6 @@ from tests.utils.scenario import (
     create_order,
     create_trading,
 )
-
-ALL = OrderQuery()
-
-BYSTANDER = b"\x99" * 20
-
-
-async def project(views, exchange: Exchange) -> None:
-    applied = await views.applied()
-    await views.apply(applied, [record for record in exchange.records if record.first > applied])
-
-
-def trade(exchange: Exchange, quantity: int = 5, sequence: int = 1) -> Trade:
-    """One fill: the maker sells, the taker buys."""
-    sell = create_order(MAKER, Side.SELL, quantity, sequence=sequence)
-    buy = create_order(TAKER, Side.BUY, quantity, sequence=sequence)
-    record = exchange.run(sell, buy)
-    return next(event for event in record.events[1] if isinstance(event, Trade))
-
-
-def settled(number: int, *fills: Trade) -> BatchSettled:
-    return BatchSettled(number, fills[0].time_ms // 1000, [fill.id for fill in fills], b"\x77" * 32, 90_000)
-
-
-def close(exchange: Exchange, number: int, *fills: Trade) -> None:
-    exchange.run(BatchClosed(number, fills[0].item, fills[-1].item, fills[0].time_ms // 1000))
-
-
-async def settlement_of(views, fill: Trade) -> tuple[str, int, bytes]:
-    page = await views.trades(MARKET.id, None, 100)
-    row = next(row for row in page.rows if row.item == fill.item)
-    return row.settlement, row.batch, row.tx_hash
-
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Orders and trades
@@ -294,98 +256,6 @@ async def test_newer_request_ends_the_older(views, exchange):
         (2_000, "reverted"),
         (1_000, "canceled"),
     ]
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Settlement
-# ---------------------------------------------------------------------------------------------------------------------
-
-
-async def test_fill_goes_from_pending_to_confirmed(views, exchange):
-    fill = trade(exchange)
-    await project(views, exchange)
-    assert await settlement_of(views, fill) == ("pending", 0, b"")
-    close(exchange, 1, fill)
-    await project(views, exchange)
-    assert await settlement_of(views, fill) == ("pending", 1, b"")
-    exchange.run(BatchSent(1, b"\x66" * 32))
-    await project(views, exchange)
-    assert await settlement_of(views, fill) == ("submitted", 1, b"\x66" * 32)
-    record = exchange.run(create_block(2, settled(1, fill)))
-    statuses = [event.status for event in record.events[0] if isinstance(event, BatchUpdate)]
-    assert statuses == ["settled", "confirmed"]
-    await project(views, exchange)
-    assert await settlement_of(views, fill) == ("confirmed", 1, b"\x77" * 32)
-    batch = await views.batch(1)
-    assert (batch.status, batch.first, batch.last, batch.gas_used) == ("confirmed", fill.item, fill.item, 90_000)
-    assert await views.items(1, 10) == []
-
-
-async def test_items_come_in_order_with_both_orders(views, exchange):
-    fills = [trade(exchange, sequence=sequence) for sequence in (1, 2, 3)]
-    exchange.run(create_block(2, WithdrawalRequested(MAKER, 0, USDC, 1_000, 0, b"\x01" * 32, 0)))
-    fills.append(trade(exchange, sequence=4))
-    await project(views, exchange)
-    items = await views.items(1, 10)
-    assert [item.item for item in items] == [1, 2, 3, 4, 5]
-    assert items[3].withdrawal is not None
-    for item, fill in zip([*items[:3], items[4]], fills, strict=True):
-        assert (item.maker.order_hash, item.taker.order_hash) == (fill.maker_hash, fill.taker_hash)
-        assert (item.maker.order.account, item.taker.order.account) == (MAKER, TAKER)
-    assert [item.item for item in await views.items(2, 2)] == [2, 3]
-    with pytest.raises(ValueError, match="limit"):
-        await views.items(1, 4_001)
-
-
-async def test_batch_closed_again_lets_go_of_what_it_no_longer_holds(views, exchange):
-    first, second = trade(exchange), trade(exchange, sequence=2)
-    close(exchange, 1, first, second)
-    close(exchange, 1, first)
-    await project(views, exchange)
-    assert await settlement_of(views, first) == ("pending", 1, b"")
-    assert await settlement_of(views, second) == ("pending", 0, b"")
-
-
-async def test_parked_retried_and_busted(views, exchange):
-    bad, good = trade(exchange), trade(exchange, sequence=2)
-    close(exchange, 1, bad, good)
-    exchange.run(BatchSent(1, b"\x66" * 32), BatchParked(1, "StaleNonce(0)", bad.item))
-    await project(views, exchange)
-    batch = await views.batch(1)
-    assert (batch.status, batch.reason) == ("parked", "StaleNonce(0)")
-    assert await settlement_of(views, bad) == ("pending", 1, b"")
-    exchange.run(BatchRetry(1))
-    exchange.run(BatchParked(1, "StaleNonce(0)", bad.item))
-    exchange.run(Bust([bad.id], "stale"))
-    await project(views, exchange)
-    assert (await settlement_of(views, bad))[0] == "busted"
-    assert await settlement_of(views, good) == ("pending", 0, b"")
-    assert [item.item for item in await views.items(1, 10)] == [good.item]
-    row = await views.order(bad.maker_hash)
-    assert (row.filled, row.status, row.code) == (0, "canceled", "busted")
-    assert await views.balances() == exchange.balances()
-
-
-async def test_settled_batch_is_put_back_by_a_rollback(views, exchange):
-    fill = trade(exchange)
-    close(exchange, 1, fill)
-    exchange.run(create_block(2, settled(1, fill)))
-    exchange.run(ChainRollback(1, block_hash(1)))
-    await project(views, exchange)
-    assert await settlement_of(views, fill) == ("pending", 0, b"")
-    assert (await views.batch(1)).status == "reopened"
-    assert [item.item for item in await views.items(1, 10)] == [fill.item]
-    assert await views.balances() == exchange.balances()
-
-
-async def test_batches_newest_first(views, exchange):
-    for number in (1, 2, 3):
-        fill = trade(exchange, sequence=number)
-        close(exchange, number, fill)
-        exchange.run(create_block(number + 1, settled(number, fill)))
-    await project(views, exchange)
-    assert [batch.number for batch in await views.batches(2)] == [3, 2]
-    assert await views.batch(9) is None
 
 
 # ---------------------------------------------------------------------------------------------------------------------
