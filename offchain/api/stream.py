@@ -391,8 +391,10 @@ class Hub:
     async def _replay(self, sink: Sink, account: Address, after: int) -> int:
         """Send whole pages of what happened after `after`, as fast as the peer reads them; the last event sent.
 
-        Nothing live is held back meanwhile, which a long replay would overflow.
+        Nothing live is held back meanwhile, which a long replay would overflow. Raises ProblemError if the views do
+        not catch up in time.
         """
+        await self._until_shown(self._seq)
         while True:
             rows = await self._state.views.account_events(account, after, REPLAY_PAGE)
             if len(rows) < REPLAY_PAGE:
@@ -413,8 +415,7 @@ class Hub:
         if after > max(target, self._state.live.tail()):
             await self._snapshot(account, subscription, resync=True)
             return
-        if not await self._readback.reach(target, REPLAY_WAIT_MS):
-            raise ProblemError(ApiCode.UNAVAILABLE, "the views are behind; subscribe again", "after")
+        await self._until_shown(target)
         seen = after
         for _ in range(REPLAY_PAGES):
             await subscription.sink.room()
@@ -435,6 +436,10 @@ class Hub:
         resumed = stream.ResumedMessage(channel=channel_of(account), seq=target)
         subscription.sink.offer(_ENCODER.encode(resumed))
         subscription.release(target)
+
+    async def _until_shown(self, seq: int) -> None:
+        if not await self._readback.reach(seq, REPLAY_WAIT_MS):
+            raise ProblemError(ApiCode.UNAVAILABLE, "the views are behind; subscribe again", "after")
 
     @staticmethod
     def depth_name(market: Market) -> str:

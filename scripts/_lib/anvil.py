@@ -76,7 +76,9 @@ def anvil(
     if block_time is not None:
         command += ["--block-time", str(block_time)]
     if fork_url is not None:
-        command += ["--fork-url", fork_url]
+        # Anvil keeps what it read of a fork by chain id and block number alone (foundry pull request 15931): two local
+        # chains of the same age would be taken for each other.
+        command += ["--fork-url", fork_url, "--no-storage-caching"]
     if fork_block is not None:
         command += ["--fork-block-number", str(fork_block)]
     with contextlib.ExitStack() as stack:

@@ -225,7 +225,7 @@ async def test_a_gap_of_any_length_is_replayed(
 ) -> None:
     """Many pages, and more than may wait to be sent to a socket: what is live is not held back meanwhile."""
     monkeypatch.setattr("offchain.api.stream.REPLAY_PAGE", 4)
-    monkeypatch.setattr("offchain.api.stream.REPLAY_PAGES", 1)
+    monkeypatch.setattr("offchain.api.stream.REPLAY_PAGES", 3)
     for key in range(1, 21):
         await place(api, MAKER, key, quantity=100)
     socket, stored = await connect(MAKER), exchange.views.account_events
@@ -240,7 +240,7 @@ async def test_a_gap_of_any_length_is_replayed(
     monkeypatch.setattr(exchange.views, "account_events", meanwhile)
     await socket.subscribe(MAKERS, after=1)
     messages = []
-    while sum(message["type"] == "orderUpdate" for message in messages) < 22 or messages[-1]["type"] == "orderUpdate":
+    while sum(message["type"] == "orderUpdate" for message in messages) < 22:
         messages.append(await socket.next())
     assert "snapshot" not in {message["type"] for message in messages}
     have = 1
@@ -250,6 +250,26 @@ async def test_a_gap_of_any_length_is_replayed(
             continue
         assert message["prevSeq"] <= have < message["seq"]
         have = message["seq"]
+
+
+async def test_a_long_gap_is_replayed_although_the_views_lag(
+    exchange: Exchange, api: Api, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("offchain.api.stream.REPLAY_PAGE", 4)
+    monkeypatch.setattr("offchain.api.stream.REPLAY_PAGES", 1)
+    exchange.projecting.clear()
+    await asyncio.sleep(0.02)
+    for key in range(1, 21):
+        await place(api, MAKER, key, quantity=100)
+    socket = await connect(MAKER)
+    asking = asyncio.create_task(socket.subscribe(MAKERS, after=1))
+    await asyncio.sleep(0.05)
+    exchange.projecting.set()
+    await asking
+    kinds = [(await socket.next())["type"]]
+    while kinds[-1] not in ("resumed", "snapshot"):
+        kinds.append((await socket.next())["type"])
+    assert (kinds.count("orderUpdate"), kinds[-1]) == (20, "resumed")
 
 
 async def test_a_position_of_another_journal_starts_from_a_snapshot(connect: Connect) -> None:
