@@ -19,6 +19,9 @@ from offchain.rounds import Rounds
 TRANSACTION_GAS_CAP = 16_777_216
 """EIP-7825: gas that one transaction may use."""
 
+GAS_MARGIN_PERCENT = 10
+"""Added to the model's estimate, for state that changes until the transaction is mined."""
+
 # The cost model of the Engine, from `tests/functional/engine/gas.json`: what one more fill, order or account adds.
 # A slot counts as one that was zero before: the model is never below what a batch needs, and a batch that could have
 # been larger costs little.
@@ -108,6 +111,14 @@ class GasEstimate:
             self._orders.add(row.order_hash)
             self._accounts.add(row.order.account)
             self._slots.update(_slots_of(row.order, market in self._derivatives))
+
+
+def gas_limit(items: Sequence[ItemRow], derivatives: Set[int]) -> int:
+    """What the transaction of a batch of these fills may use. Raises ValueError if one is no fill with its orders."""
+    estimate = GasEstimate(derivatives)
+    for item in items:
+        estimate.add(item)
+    return min(estimate.total + estimate.total * GAS_MARGIN_PERCENT // 100, TRANSACTION_GAS_CAP)
 
 
 def _slots_of(order: Order, is_cleared: bool) -> tuple[tuple[Address, int, int], ...]:

@@ -18,6 +18,7 @@ from offchain.batching import (
     BatchLimits,
     BatchPlan,
     Flight,
+    gas_limit,
     group_ends,
     is_before,
     item_at_fault,
@@ -251,9 +252,14 @@ class Settler:
             return self._settings.poll_seconds
         try:
             data = self._calldata(row, items)
+            gas: int | None = gas_limit(items, self._catalogue.derivatives)
         except ValueError as error:
             return await self._park(row, f"cannot be encoded: {error}", None)
-        failure = await self._chain.simulate(data)
+        failure = await self._chain.simulate(data, gas=gas)
+        if failure is not None:
+            # Should the batch only need more gas than its model says, which an inner call does not tell, the node
+            # estimates it.
+            gas, failure = None, await self._chain.simulate(data)
         if failure is not None:
             return await self._handle(row, items, failure)
         replaced = await replaced_round(self._chain, self._catalogue, row, items)
@@ -261,7 +267,7 @@ class Settler:
             return await self._park(row, "the oracle's round has another price than was matched", replaced)
         if self._reverts.get(row.number, 0) >= self._settings.max_reverts:
             return await self._park(row, "reverts on chain, succeeds in simulation", None)
-        tx_hash = await self._chain.send("Engine", data)
+        tx_hash = await self._chain.send("Engine", data, gas=gas)
         trades = [item.trade for item in items if item.trade is not None]
         self._flight = Flight(tx_hash, self._clock.now_ms(), row.number, len(trades), trades[0].time_ms)
         self._last_sent = tx_hash

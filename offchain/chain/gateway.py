@@ -180,13 +180,13 @@ class Gateway:
     # Sending
     # -----------------------------------------------------------------------------------------------------------------
 
-    async def simulate(self, data: bytes, to: str = "Engine") -> Failure | None:
-        """As the port says; with as much gas as a transaction may use, and at the present time."""
+    async def simulate(self, data: bytes, to: str = "Engine", gas: int | None = None) -> Failure | None:
+        """As the port says; at the present time."""
         call = {
             "from": to_hex(self.operator),
             "to": to_hex(self._deployment.address(to)),
             "data": to_hex(data),
-            "gas": hex(TRANSACTION_GAS_CAP),
+            "gas": hex(TRANSACTION_GAS_CAP if gas is None else gas),
         }
         try:
             await self._node.request_now("eth_call", call)
@@ -197,8 +197,8 @@ class Gateway:
             return failure
         return None
 
-    async def send(self, to: str, data: bytes, announce: Announce | None = None) -> bytes:
-        return await self._sender.send(self._deployment.address(to), data, announce)
+    async def send(self, to: str, data: bytes, announce: Announce | None = None, gas: int | None = None) -> bytes:
+        return await self._sender.send(self._deployment.address(to), data, announce, gas)
 
     def address(self, contract: str) -> Address:
         """Where a contract of the deployment is. Raises ValueError for another name."""

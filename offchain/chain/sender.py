@@ -103,14 +103,16 @@ class Sender:
     def address(self) -> Address:
         return bytes.fromhex(self._account.address[2:])
 
-    async def send(self, to: Address, data: bytes, announce: Announce | None = None) -> bytes:
+    async def send(self, to: Address, data: bytes, announce: Announce | None = None, gas: int | None = None) -> bytes:
         """Send a transaction and return its hash; one that waits under the same nonce is replaced.
 
-        `announce` is told each hash before the node gets the transaction. Raises ChainUnavailable if the node refuses
+        `announce` is told each hash before the node gets the transaction; `gas` is its limit, by default the node's
+        estimate and a margin. Raises ChainUnavailable if the node refuses
         it or the fees needed exceed the cap, and what `announce` raises.
         """
         nonce = to_int(await self._node.request("eth_getTransactionCount", self._account.address, "latest"))
-        gas = await self._gas_limit(to, data)
+        if gas is None:
+            gas = await self._estimate(to, data)
         fees = await self._fees()
         if self._waiting is not None and self._waiting.nonce == nonce:
             bumped = self._waiting.fees.bumped()
@@ -151,7 +153,7 @@ class Sender:
         )
         return _Signed(bytes(signed.raw_transaction), bytes(signed.hash))
 
-    async def _gas_limit(self, to: Address, data: bytes) -> int:
+    async def _estimate(self, to: Address, data: bytes) -> int:
         call = {"from": self._account.address, "to": to_hex(to), "data": to_hex(data)}
         estimate = to_int(await self._node.request_now("eth_estimateGas", call))
         if estimate > TRANSACTION_GAS_CAP:

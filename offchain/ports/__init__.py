@@ -370,15 +370,19 @@ class Chain(Protocol):
         """The price of a round that held at `time` (Unix seconds), 18 decimals; None if it did not."""
         ...
 
-    async def simulate(self, data: bytes, to: str = "Engine") -> Failure | None:
-        """Run a call from the operator to `to`, as in `send`, against the newest state; None if it would succeed."""
+    async def simulate(self, data: bytes, to: str = "Engine", gas: int | None = None) -> Failure | None:
+        """Run a call from the operator to `to`, as in `send`, against the newest state; None if it would succeed.
+
+        It may use `gas`, else as much as a transaction may.
+        """
         ...
 
-    async def send(self, to: str, data: bytes, announce: Announce | None = None) -> bytes:
+    async def send(self, to: str, data: bytes, announce: Announce | None = None, gas: int | None = None) -> bytes:
         """Sign as operator, send an EIP-1559 transaction to a contract, by its name, and return its hash.
 
         A transaction of ours that is still waiting is replaced. `announce` is told each hash before the node gets the
-        transaction, which is not sent if that raises.
+        transaction, which is not sent if that raises. `gas` is its limit; without it the node estimates one, which
+        costs it many runs of the transaction.
         """
         ...
 

@@ -50,6 +50,8 @@ class Transaction:
     hash: bytes
     to: str
     data: bytes
+    gas: int | None
+    """its limit; None: as the node estimates"""
 
 
 @dataclass
@@ -82,6 +84,8 @@ class FakeChain:
         self.waiting: Transaction | None = None
         self.sent: list[Transaction] = []
         self.is_losing = False
+        self.gas_needed = 0
+        """with a lower limit simulation fails"""
         """what is sent never arrives"""
         self.is_reverting = False
         """what is mined reverts although it succeeds in simulation"""
@@ -309,13 +313,15 @@ class FakeChain:
         except SettlementError:
             return None
 
-    async def simulate(self, data: bytes, to: str = "Engine") -> Failure | None:
+    async def simulate(self, data: bytes, to: str = "Engine", gas: int | None = None) -> Failure | None:
         self._call()
+        if gas is not None and gas < self.gas_needed:
+            return Failure("", ("reverted",), is_global=False)  # as an inner call that runs out of gas ends
         return self._try(to, data, b"", is_kept=False)[0]
 
-    async def send(self, to: str, data: bytes, announce: Announce | None = None) -> bytes:
+    async def send(self, to: str, data: bytes, announce: Announce | None = None, gas: int | None = None) -> bytes:
         self._call()
-        transaction = Transaction(self._hash(b"tx", data), to, data)
+        transaction = Transaction(self._hash(b"tx", data), to, data, gas)
         if announce is not None:
             await announce(transaction.hash)
         self.sent.append(transaction)

@@ -120,6 +120,12 @@ async def test_bumps_are_bounded() -> None:
     assert MAX_BUMPS < 100
 
 
+async def test_a_given_limit_of_gas_is_not_estimated() -> None:
+    node = FakeNode(eth_estimateGas=NodeError("eth_estimateGas", -32601, "no such method", None))
+    await create_sender(node).send(ENGINE, b"", gas=77_000)
+    assert node.sent[0]["gas"] == 77_000
+
+
 async def test_gas_is_capped_and_what_needs_more_is_not_sent() -> None:
     node = FakeNode(eth_estimateGas=hex(TRANSACTION_GAS_CAP - 1))
     await create_sender(node).send(ENGINE, b"")

@@ -40,12 +40,12 @@ class _Trapped:
     def __getattr__(self, name: str) -> Callable[..., Awaitable[object]]:
         method = getattr(self._port, name)
 
-        async def call(*arguments: object) -> object:
+        async def call(*arguments: object, **options: object) -> object:
             self._trap.calls += 1
             is_due = self._trap.calls == self._trap.at
             if is_due and not self._trap.is_after:
                 raise Killed
-            result = await method(*arguments)
+            result = await method(*arguments, **options)
             if is_due:
                 raise Killed
             return result

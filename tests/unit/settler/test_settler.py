@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from offchain.batching import BATCH_GAS, FILL_GAS, ORDER_GAS, TRANSACTION_GAS_CAP
 from offchain.domain.commands import BatchClosed, BatchRetry
 from offchain.domain.order import Side, TimeInForce
 from tests.utils.fakechain import FakeChain
@@ -101,6 +102,27 @@ async def test_a_lost_transaction_is_sent_again_with_the_same_bytes(
     await settle(settler, service, rounds=8, seconds=30)
     assert len(chain.sent) == 2
     assert chain.sent[0].data == chain.sent[1].data
+    assert_settled_once(service, maker, taker)
+
+
+async def test_gas_is_limited_by_the_model_of_the_batch(
+    service: Service, chain: FakeChain, create_settler: CreateSettler, maker: Trader, taker: Trader
+) -> None:
+    settler = create_settler(fills=2)
+    await trade(service, maker, taker, count=2)
+    await settle(settler, service)
+    (limit,) = [transaction.gas for transaction in chain.sent]
+    assert limit is not None
+    assert BATCH_GAS + 2 * FILL_GAS + 3 * ORDER_GAS < limit < TRANSACTION_GAS_CAP // 10
+
+
+async def test_a_batch_that_needs_more_than_its_model_is_left_to_the_nodes_estimate(
+    service: Service, chain: FakeChain, create_settler: CreateSettler, maker: Trader, taker: Trader
+) -> None:
+    chain.gas_needed = TRANSACTION_GAS_CAP
+    await trade(service, maker, taker)
+    await settle(create_settler(fills=1), service)
+    assert [transaction.gas for transaction in chain.sent] == [None]
     assert_settled_once(service, maker, taker)
 
 
