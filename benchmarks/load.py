@@ -13,8 +13,9 @@ import re
 import resource
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from multiprocessing import get_context
 from pathlib import Path
 from time import perf_counter
@@ -22,6 +23,8 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 import uvloop
+
+from offchain.cpus import cpus_of
 
 T = TypeVar("T")
 
@@ -40,9 +43,20 @@ class Failed(Exception):
     """The service answered something else than success."""
 
 
+@contextmanager
+def on_cpus_of(role: str) -> Iterator[None]:
+    """What is started meanwhile runs on the CPUs of one of the service's processes."""
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cpus_of(role, allowed))
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, allowed)
+
+
 def apart(call: Callable[..., Coroutine[Any, Any, T]], *arguments: Any) -> T:
-    """Run a coroutine function of this module in a process of its own."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+    """Run a coroutine function of this module in a process of its own, away from the core's CPU."""
+    with on_cpus_of("load"), ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         return pool.submit(_run, call, arguments).result()
 
 

@@ -4,7 +4,8 @@ One after the other: single orders over HTTP, batches, orders over WebSocket, ar
 each as fast as they are answered; then single orders at half of the measured rate, at random times, with the time to
 the answer and to the event of the fill; then a thousand subscribers of a market that trades. In the same run the same
 orders go through plain_stack.py. Orders are signed beforehand, and sent by a process that does little else (load.py);
-half of them rest, half take what rests. CPU is the core process's own, of all its threads.
+half of them rest, half take what rests. CPU is the core process's own, of all its threads. What serves, here and
+there, has a CPU of its own; the chain's node and the load share the worker's.
 Usage: python benchmarks/order_to_fill.py [--orders N] [--stored N] [--sockets N] [--json]
 """
 
@@ -203,7 +204,8 @@ def measure_plain(folder: Path, orders: Sequence[signed.Signed], signer: Signer)
     port = free_port()
     arguments = [str(port), str(folder), str(signer.domain.chain_id), "0x" + signer.domain.engine.hex()]
     arguments.append(str(signer.market(signed.SYMBOL).id))
-    process = subprocess.Popen([sys.executable, "-m", "benchmarks.plain_stack", *arguments], cwd=ROOT)
+    with load.on_cpus_of("core"):
+        process = subprocess.Popen([sys.executable, "-m", "benchmarks.plain_stack", *arguments], cwd=ROOT)
     try:
         _wait_for(port, process)
         requests = [load.http_post("/v1/orders", signed.as_65_bytes(order.body)) for order in orders]
@@ -238,7 +240,8 @@ def run(sizes: Sizes, report: Callable[[str], None]) -> dict[str, Any]:
     """Set up an exchange on a chain of its own and measure it."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="crosspoint-bench-")))
-        rpc_url = stack.enter_context(anvil())
+        with load.on_cpus_of("node"):
+            rpc_url = stack.enter_context(anvil())
         stack.enter_context(connected(rpc_url))
         cast = Cast.assign()
         deployment = deploy(cast, folder, echo=lambda line: None)

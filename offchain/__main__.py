@@ -25,6 +25,7 @@ from offchain.config import (
     unknown_variables,
     variable,
 )
+from offchain.cpus import dedicate_cpus
 from offchain.domain.snapshot import SnapshotError
 from offchain.ports import JournalCorrupt, Overloaded, Unavailable
 from offchain.process import (
@@ -90,6 +91,8 @@ def refuse(error: BaseException) -> NoReturn:
 def run_process(role: str, config: Config, supervised: bool, main: Callable[[Life], Coroutine[Any, Any, None]]) -> None:
     """Run one process with its lock on the data folder; ends the program with its status."""
     configure_logs(role, config.log_level, config.log_format)
+    if config.dedicate_cpu:
+        dedicate_cpus(role)
     for name in unknown_variables():
         log.warning("environment variable is not known", name=name)
 

@@ -171,6 +171,11 @@ class Config(BaseSettings):
         8081, ge=0, le=65_535, description="port that serves the worker's GET /metrics; 0: any free one"
     )
 
+    # processes
+    dedicate_cpu: bool = Field(
+        True, description="whether the core has the last of the CPUs for itself and the worker uses the others; Linux"
+    )
+
     # log
     log_level: LogLevel = Field(LogLevel.INFO, description="least severity that is logged")
     log_format: LogFormat = Field(LogFormat.CONSOLE, description="form of the log on standard error")

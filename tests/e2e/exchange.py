@@ -42,6 +42,8 @@ DEFAULTS = {
     "SETTLE_POLL_MS": "50",
     "BATCH_SECONDS": "0.5",
     "DRAIN_SECONDS": "20",
+    # Several exchanges run at a time.
+    "DEDICATE_CPU": "false",
 }
 
 

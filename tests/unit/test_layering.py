@@ -75,9 +75,10 @@ ALLOWED: dict[str, set[str]] = {
     # Processes. Only `app` knows the adapters.
     "config": set(),
     "process": {"config", "tracing"},
+    "cpus": set(),
     "supervisor": {"process"},
     "manage": {"domain", "ports", "config", "process", "app"},
-    "__main__": {"domain", "ports", "config", "process", "supervisor", "manage", "recorder", "replica", "app"},
+    "__main__": {"domain", "ports", "config", "cpus", "process", "supervisor", "manage", "recorder", "replica", "app"},
 }
 """What each unit may import besides itself; `app` may import everything except the entry points."""
 
