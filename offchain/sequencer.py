@@ -161,6 +161,8 @@ class Sequencer:
             while self._queue or self._refusal is None:
                 if self._queue:
                     await self._step()
+                    # A commit may have been made without waiting: let answers leave and requests come.
+                    await asyncio.sleep(0)
                 else:
                     self._wake.clear()
                     await self._wake.wait()
