@@ -14,7 +14,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, thread_time
 from typing import TypeVar
 
 import msgspec
@@ -40,7 +40,7 @@ SNAPSHOTS_KEPT = 2
 BUSY_TIMEOUT_MS = 10_000
 
 IN_PLACE_SECONDS = 0.001
-"""A commit that usually takes less is made on the event loop: a thread's turn there and back would cost as much."""
+"""A commit that usually waits less for the disk is made on the event loop: a turn of a thread costs more."""
 
 PROBE_EVERY = 32
 """Of the commits made by the thread, one in so many is made in place, to learn whether the disk is fast again."""
@@ -86,7 +86,7 @@ class SqliteJournal:
         self._reader = ThreadPoolExecutor(1, "journal-reader")
         self._tail: tuple[int, bytes] | None = None
         self._usual_seconds = 0.0
-        """of a commit made in place: a running mean over about eight"""
+        """for which a commit made in place waits: a running mean over about sixteen"""
         self._until_probe = PROBE_EVERY
         self._handed_over = 0
         """appends that the thread has not made yet"""
@@ -118,9 +118,10 @@ class SqliteJournal:
         is_turn = self._usual_seconds < IN_PLACE_SECONDS or self._until_probe <= 0
         if is_turn and not self._handed_over:
             self._until_probe = PROBE_EVERY
-            started = perf_counter()
+            started, worked = perf_counter(), thread_time()
             self._append(record)
-            self._usual_seconds += (perf_counter() - started - self._usual_seconds) / 8
+            waited = perf_counter() - started - (thread_time() - worked)
+            self._usual_seconds += (waited - self._usual_seconds) / 16
             return
         self._until_probe -= 1
         self._handed_over += 1

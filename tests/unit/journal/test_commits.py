@@ -47,7 +47,7 @@ async def test_a_fast_disk_is_waited_for_in_place(disk: Disk, monkeypatch: pytes
 async def test_a_slow_disk_is_waited_for_in_a_thread(disk: Disk) -> None:
     """But for a look now and then whether it still is slow."""
     maker = RecordMaker(await disk.acquire("core"))
-    disk.seconds = 0.01
+    disk.seconds = 0.02
     for _ in range(2 * PROBE_EVERY + 10):
         await disk.append(maker.make())
     learned = disk.in_place.index(False)
@@ -60,12 +60,12 @@ async def test_a_slow_disk_is_waited_for_in_a_thread(disk: Disk) -> None:
 async def test_a_disk_that_is_fast_again_is_noticed(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("offchain.journal.sqlite.IN_PLACE_SECONDS", 0.005)
     maker = RecordMaker(await disk.acquire("core"))
-    disk.seconds = 0.05
+    disk.seconds = 0.1
     for _ in range(3):
         await disk.append(maker.make())
     assert not disk.in_place[-1]
     disk.seconds = 0.0
-    for _ in range(10 * PROBE_EVERY):
+    for _ in range(20 * PROBE_EVERY):
         await disk.append(maker.make())
     assert all(disk.in_place[-5:])
 
@@ -73,7 +73,7 @@ async def test_a_disk_that_is_fast_again_is_noticed(disk: Disk, monkeypatch: pyt
 async def test_what_the_thread_has_is_made_before_what_comes_later(disk: Disk) -> None:
     """Also if a look at the disk is due meanwhile."""
     maker = RecordMaker(await disk.acquire("core"))
-    disk.seconds = 0.01
+    disk.seconds = 0.02
     for _ in range(3):
         await disk.append(maker.make())
     disk.seconds = 0.0
