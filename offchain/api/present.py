@@ -57,8 +57,11 @@ def market_status(listing: Listing) -> str:
     return "halted" if listing.halted else MarketStatus(listing.status).name.lower()
 
 
+_SIDE_NAMES = {int(side): side.name.lower() for side in Side}
+
+
 def side_name(side: int) -> str:
-    return Side(side).name.lower()
+    return _SIDE_NAMES[side]
 
 
 class Presenter:

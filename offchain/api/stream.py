@@ -245,7 +245,7 @@ class Hub:
         for account in accounts:
             channel = self._traders.get(account)
             if channel is not None:
-                frame = self._messages.encode(account, event, seq, channel.last)
+                frame = self._messages.encode(account, channel.name, event, seq, channel.last)
                 if frame is not None:
                     self._trader_sent.inc(channel.send(seq, frame))
 
@@ -395,13 +395,14 @@ class Hub:
         not catch up in time.
         """
         await self._until_shown(self._seq)
+        channel = channel_of(account)
         while True:
             rows = await self._state.views.account_events(account, after, REPLAY_PAGE)
             if len(rows) < REPLAY_PAGE:
                 return after
             await sink.room()
             for seq, event in rows:
-                frame = self._messages.encode(account, event, seq, after)
+                frame = self._messages.encode(account, channel, event, seq, after)
                 after = seq
                 if frame is not None:
                     sink.offer(frame)
@@ -416,6 +417,7 @@ class Hub:
             await self._snapshot(account, subscription, resync=True)
             return
         await self._until_shown(target)
+        channel = channel_of(account)
         seen = after
         for _ in range(REPLAY_PAGES):
             await subscription.sink.room()
@@ -423,7 +425,7 @@ class Hub:
             for seq, event in rows:
                 if seq > target:
                     break
-                frame = self._messages.encode(account, event, seq, seen)
+                frame = self._messages.encode(account, channel, event, seq, seen)
                 seen = seq
                 if frame is not None:
                     subscription.sink.offer(frame)
@@ -433,7 +435,7 @@ class Hub:
             await self._snapshot(account, subscription, resync=True)
             return
         target = max(target, after)
-        resumed = stream.ResumedMessage(channel=channel_of(account), seq=target)
+        resumed = stream.ResumedMessage(channel=channel, seq=target)
         subscription.sink.offer(_ENCODER.encode(resumed))
         subscription.release(target)
 

@@ -56,13 +56,14 @@ class TraderMessages:
         self._catalogue = catalogue
         self._present = Presenter(catalogue)
 
-    def encode(self, account: Address, event: Event, seq: int, prev_seq: int) -> bytes | None:
-        """The message for `account`; None for an event that a trader does not see."""
-        message = self._message(account, event, seq, prev_seq)
+    def encode(self, account: Address, channel: str, event: Event, seq: int, prev_seq: int) -> bytes | None:
+        """The message for `account`, whose channel that is; None for an event that a trader does not see."""
+        message = self._message(account, channel, event, seq, prev_seq)
         return None if message is None else _ENCODER.encode(message)
 
-    def _message(self, account: Address, event: Event, seq: int, prev_seq: int) -> stream.TraderUpdate | None:
-        channel = channel_of(account)
+    def _message(
+        self, account: Address, channel: str, event: Event, seq: int, prev_seq: int
+    ) -> stream.TraderUpdate | None:
         match event:
             case OrderUpdate():
                 return stream.OrderMessage(channel=channel, seq=seq, prev_seq=prev_seq, data=self._order(event))

@@ -7,11 +7,16 @@ conversions are exact in both directions and never round.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
+
+CACHED = 8_192
+"""conversions that are remembered: prices and quantities come again and again"""
 
 _DECIMAL = re.compile(r"(0|[1-9][0-9]{0,29})(?:\.([0-9]{1,30}))?", re.ASCII)
 _INTEGER = re.compile(r"0|[1-9][0-9]{0,77}", re.ASCII)
 
 
+@lru_cache(CACHED)
 def parse_units(text: str, decimals: int) -> int:
     """`text` in units of 10^-`decimals`. ValueError, saying why, for any other form or more decimals than that."""
     match = _DECIMAL.fullmatch(text)
@@ -23,6 +28,7 @@ def parse_units(text: str, decimals: int) -> int:
     return int(whole + fraction.ljust(decimals, "0"))
 
 
+@lru_cache(CACHED)
 def format_units(value: int, decimals: int) -> str:
     """`value` units of 10^-`decimals` as the shortest decimal string; a negative value carries a minus sign."""
     sign, digits = ("-", str(-value)) if value < 0 else ("", str(value))

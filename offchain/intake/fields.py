@@ -134,10 +134,10 @@ def parse_lots(text: str, market: Market, param: str) -> int:
 
 def parse_trigger(body: OrderTerms, market: Market) -> Trigger | None:
     if body.trigger is None:
-        for name, given in (("triggerPrice", body.trigger_price), ("triggerBy", body.trigger_by)):
-            if given is not None:
-                raise IntakeError(IntakeCode.MISSING_FIELD, "trigger", f"trigger is missing; {name} needs one")
-        return None
+        if body.trigger_price is None and body.trigger_by is None:
+            return None
+        name = "triggerBy" if body.trigger_price is None else "triggerPrice"
+        raise IntakeError(IntakeCode.MISSING_FIELD, "trigger", f"trigger is missing; {name} needs one")
     if body.trigger_price is None:
         raise IntakeError(IntakeCode.MISSING_FIELD, "triggerPrice", "triggerPrice is missing; a trigger needs one")
     kind = _TRIGGERS.get(body.trigger)
