@@ -11,7 +11,7 @@ from offchain.api.access import Identity, check_scope
 from offchain.api.closing import CloseCode
 from offchain.api.credentials import Credentials
 from offchain.api.problems import ApiCode, ProblemError
-from offchain.api.stream import REPLAY_PAGE
+from offchain.api.traderfeed import REPLAY_PAGE
 from offchain.metrics import CoreMetrics
 from offchain.ports import Clock
 

@@ -5,17 +5,21 @@ The view follows committed events and is published at each flush, so that everyb
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 
 import msgspec
 
 from offchain.api.publishedside import PublishedSide
-from offchain.api.schemas.http import CHECKSUM_LEVELS, Book, checksum
+from offchain.api.schemas.http import CHECKSUM_LEVELS, Book, Level, checksum
 from offchain.api.schemas.stream import Depth, DepthSnapshot, DepthUpdate
 from offchain.domain.market import Market
 from offchain.domain.order import Side
 
 DEPTH_RING, DEPTH_RING_BYTES = 1_024, 524_288
+
+WRITTEN_AT_ONCE = 250
+"""levels of a deep book"""
 
 _ENCODER = msgspec.json.Encoder()
 
@@ -126,6 +130,22 @@ class MarketView:
             asks=self._sides[Side.SELL].levels(depth),
             checksum=self.checksum(),
         )
+
+    async def deep_book(self, depth: int, seq: int, time_ms: int) -> Book:
+        """The best `depth` levels per side as they are, however many are published; `seq` is the last event that the
+        view was told of. It lets others work between some hundred levels."""
+        # Copied before others may change them.
+        copies = [(side, side.present(depth)) for side in self._sides]
+        bids, asks = [await self._written(side, copy) for side, copy in copies]
+        best = checksum(bids[:CHECKSUM_LEVELS], asks[:CHECKSUM_LEVELS])
+        return Book(market=self.market.symbol, seq=seq, time=time_ms, bids=bids, asks=asks, checksum=best)
+
+    async def _written(self, side: PublishedSide, copy: list[tuple[int, int]]) -> list[Level]:
+        levels: list[Level] = []
+        for start in range(0, len(copy), WRITTEN_AT_ONCE):
+            levels += [side.level(price, lots) for price, lots in copy[start : start + WRITTEN_AT_ONCE]]
+            await asyncio.sleep(0)
+        return levels
 
     def checksum(self) -> int:
         """As `schemas.http.checksum`, of the published book."""

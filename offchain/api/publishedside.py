@@ -73,7 +73,7 @@ class PublishedSide:
         for key in sorted((key for key in changed if key in lots and key >= worst), reverse=True):
             before, size = published.get(key), lots[key]
             if before is None or before.lots != size:
-                published[key] = _Published(size, self._level(abs(key), size))
+                published[key] = _Published(size, self.level(abs(key), size))
                 changes.append(published[key].level)
         return changes + gone
 
@@ -81,7 +81,12 @@ class PublishedSide:
         """The best `limit` published levels."""
         return [self._published[key].level for key in reversed(self._window[-limit:])]
 
-    def _level(self, price: int, lots: int) -> Level:
+    def present(self, limit: int) -> list[tuple[int, int]]:
+        """The best `limit` levels as they are, published or not: (price, lots), best first."""
+        return [(abs(key), self._lots[key]) for key in reversed(self._keys[-limit:])]
+
+    def level(self, price: int, lots: int) -> Level:
+        """As it travels."""
         market = self._market
         return (
             format_units(market.price_per_unit(price), market.price_decimals),

@@ -57,6 +57,8 @@ class ApiSettings:
     max_page: int = 500
     depth_levels: int = 1_000
     """price levels per side that are published"""
+    deepest_book: int = 10_000
+    """price levels per side that one may ask for"""
     depth_flush_ms: int = 25
     """time over which changes of a book are collected into one message"""
     depth_ring: int = 1_024

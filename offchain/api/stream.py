@@ -17,23 +17,21 @@ import structlog
 from offchain.api.admin.stream import AdminFeed
 from offchain.api.channels import Channel, Sink, Subscription, leave
 from offchain.api.credentials import Credentials
-from offchain.api.livestate import Seed, read_seed, read_trader
+from offchain.api.livestate import Seed, read_seed
 from offchain.api.marketview import MarketView, ViewBroken
 from offchain.api.present import Presenter, hex_of
 from offchain.api.pricechannels import PriceChannels
-from offchain.api.problems import ApiCode, ProblemError
 from offchain.api.rates import Rates
 from offchain.api.readback import Readback
 from offchain.api.schemas import stream
-from offchain.api.schemas.http import PublicTrade
+from offchain.api.schemas.http import Book, PublicTrade
 from offchain.api.state import ApiState
-from offchain.api.trader import TraderMessages, accounts_of, channel_of
+from offchain.api.traderfeed import TraderFeed
 from offchain.catalogue import Catalogue, Listing
 from offchain.domain.events import (
     ApiKeyUpdate,
     AssetListed,
     BalanceUpdate,
-    BatchUpdate,
     Configured,
     DelegateUpdate,
     Event,
@@ -48,11 +46,6 @@ from offchain.domain.market import Market
 from offchain.domain.order import Address, Side
 from offchain.ports import Record
 
-REPLAY_PAGE = 500
-REPLAY_PAGES = 20
-"""a trader who missed more than that starts from a snapshot"""
-
-REPLAY_WAIT_MS = 5_000
 RESTART_SECONDS = 1.0
 
 _ENCODER = msgspec.json.Encoder()
@@ -74,14 +67,12 @@ class Hub:
         self._state = state
         self._catalogue = catalogue
         self._credentials = credentials
-        self._readback = readback
         self._present = Presenter(catalogue)
-        self._messages = TraderMessages(catalogue)
         self.prices = PriceChannels(state, self._present, rates)
         self._views: dict[int, MarketView] = {}
         self._depth: dict[int, Channel] = {}
         self._trades: dict[int, Channel] = {}
-        self._traders: dict[Address, Channel] = {}
+        self._traders = TraderFeed(state, catalogue, self._present, readback, lambda: self._seq)
         self._admin = AdminFeed(state.live, catalogue, state.settings.send_queue)
         self._seq = 0
         self._time_ms = 0
@@ -90,8 +81,7 @@ class Hub:
         self._tasks: set[asyncio.Task[None]] = set()
         self._resyncs = state.metrics.resyncs
         sent = state.metrics.socket_messages
-        self._depth_sent, self._trade_sent, self._trader_sent = map(sent.labels, ("depth", "trade", "trader"))
-        self._admin_sent = sent.labels("admin")
+        self._depth_sent, self._trade_sent, self._admin_sent = map(sent.labels, ("depth", "trade", "admin"))
         self.failure = ""
         """why the stream does not follow the exchange now; "" while it does"""
 
@@ -132,7 +122,7 @@ class Hub:
         return {
             "depth": sum(len(channel.subscriptions) for channel in self._depth.values()),
             "trade": sum(len(channel.subscriptions) for channel in self._trades.values()),
-            "trader": sum(len(channel.subscriptions) for channel in self._traders.values()),
+            "trader": self._traders.subscriptions(),
             "admin": self._admin.subscriptions(),
             **self.prices.subscriptions(),
         }
@@ -140,6 +130,10 @@ class Hub:
     def view(self, market: int) -> MarketView:
         """Raises KeyError for an unknown market."""
         return self._views[market]
+
+    async def deep_book(self, market: int, depth: int) -> Book:
+        """More levels than are published. Raises KeyError for an unknown market."""
+        return await self._views[market].deep_book(depth, self._seq, self._time_ms)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -190,7 +184,7 @@ class Hub:
 
     def _take(self, record: Record) -> None:
         """Raises ViewBroken."""
-        seq = record.first
+        seq, is_watched = record.first, self._traders.is_watched
         trades: dict[int, list[PublicTrade]] = {}
         for events in record.events:
             for event in events:
@@ -203,8 +197,8 @@ class Hub:
                         trades.setdefault(event.market, []).append(self._present.public_trade(event, seq))
                 elif not isinstance(event, BalanceUpdate):
                     self._take_rare(event, seq, record.time_ms)
-                if self._traders:
-                    self._tell(event, seq)
+                if is_watched:
+                    self._traders.tell(event, seq)
                 seq += 1
         self._seq = record.last
         self._moved.set()
@@ -240,15 +234,6 @@ class Hub:
             message = stream.BustMessage(channel=channel.name, seq=seq, prev_seq=channel.last, data=data)
             self._trade_sent.inc(channel.send(seq, _ENCODER.encode(message)))
 
-    def _tell(self, event: Event, seq: int) -> None:
-        accounts = tuple(self._traders) if isinstance(event, BatchUpdate) else accounts_of(event)
-        for account in accounts:
-            channel = self._traders.get(account)
-            if channel is not None:
-                frame = self._messages.encode(account, channel.name, event, seq, channel.last)
-                if frame is not None:
-                    self._trader_sent.inc(channel.send(seq, frame))
-
     def _view_of(self, market: Market, seq: int, time_ms: int) -> MarketView:
         view = self._views.get(market.id)
         if view is None:
@@ -277,10 +262,8 @@ class Hub:
         for channel in self._trades.values():
             channel.send(seed.seq, _ENCODER.encode(stream.ResyncMessage(channel=channel.name, seq=seed.seq)))
         self._admin.resync(seed.seq, seed.exchange, seed.listings)
-        for account, channel in self._traders.items():
-            for subscription in channel.subscriptions.values():
-                subscription.hold()
-                self._spawn(self._refill(account, subscription, missed_after))
+        for refill in self._traders.resync(missed_after):
+            self._spawn(refill)
 
     def _learn(self, seed: Seed) -> None:
         if seed.configuration is not None:
@@ -305,15 +288,6 @@ class Hub:
         view.fill(Side.SELL, asks)
         view.flush(seq, self._time_ms)
         return view
-
-    async def _refill(self, account: Address, subscription: Subscription, after: int) -> None:
-        try:
-            await self._resume(account, subscription, after)
-        except ConnectionError:
-            return
-        except Exception:
-            log.exception("replay failed, closing the connection", account=hex_of(account))
-            subscription.sink.overflow()
 
     # -----------------------------------------------------------------------------------------------------------------
     # Subscribing
@@ -347,21 +321,7 @@ class Hub:
 
         Raises ProblemError if the views do not catch up in time, Unavailable, ConnectionError.
         """
-        if after is not None:
-            after = await self._replay(sink, account, after)
-        channel = self._traders.get(account)
-        if channel is None:
-            channel = self._traders[account] = Channel(channel_of(account), self._seq)
-        subscription = self._subscription(sink, hold=True)
-        channel.subscriptions[sink] = subscription
-        try:
-            if after is None:
-                await self._snapshot(account, subscription, resync=False)
-            else:
-                await self._resume(account, subscription, after)
-        except BaseException:
-            self.unsubscribe_trader(sink, account)
-            raise
+        await self._traders.subscribe(sink, account, after)
 
     def unsubscribe_depth(self, sink: Sink, market: Market) -> None:
         leave(self._depth, market.id, sink)
@@ -370,7 +330,7 @@ class Hub:
         leave(self._trades, market.id, sink)
 
     def unsubscribe_trader(self, sink: Sink, account: Address) -> None:
-        leave(self._traders, account, sink)
+        self._traders.unsubscribe(sink, account)
 
     async def subscribe_admin(self, sink: Sink, market: Market | None) -> None:
         """The state of a market, or of all; then its changes. Raises Unavailable."""
@@ -381,67 +341,6 @@ class Hub:
 
     def _subscription(self, sink: Sink, *, hold: bool) -> Subscription:
         return Subscription(sink, self._state.settings.send_queue, hold=hold)
-
-    async def _snapshot(self, account: Address, subscription: Subscription, *, resync: bool) -> None:
-        seq, state = await read_trader(self._state.live, self._present, account, self._state.clock.now_ms())
-        message = stream.TraderSnapshot(channel=channel_of(account), seq=seq, data=state, resync=resync)
-        subscription.sink.offer(_ENCODER.encode(message))
-        subscription.release(seq)
-
-    async def _replay(self, sink: Sink, account: Address, after: int) -> int:
-        """Send whole pages of what happened after `after`, as fast as the peer reads them; the last event sent.
-
-        Nothing live is held back meanwhile, which a long replay would overflow. Raises ProblemError if the views do
-        not catch up in time.
-        """
-        await self._until_shown(self._seq)
-        channel = channel_of(account)
-        while True:
-            rows = await self._state.views.account_events(account, after, REPLAY_PAGE)
-            if len(rows) < REPLAY_PAGE:
-                return after
-            await sink.room()
-            for seq, event in rows:
-                frame = self._messages.encode(account, channel, event, seq, after)
-                after = seq
-                if frame is not None:
-                    sink.offer(frame)
-
-    async def _resume(self, account: Address, subscription: Subscription, after: int) -> None:
-        """Replay what happened after `after` up to now; a snapshot if that is too much or `after` is not ours.
-
-        Too much is what has happened while the whole pages before it were sent.
-        """
-        target = self._seq
-        if after > max(target, self._state.live.tail()):
-            await self._snapshot(account, subscription, resync=True)
-            return
-        await self._until_shown(target)
-        channel = channel_of(account)
-        seen = after
-        for _ in range(REPLAY_PAGES):
-            await subscription.sink.room()
-            rows = await self._state.views.account_events(account, seen, REPLAY_PAGE)
-            for seq, event in rows:
-                if seq > target:
-                    break
-                frame = self._messages.encode(account, channel, event, seq, seen)
-                seen = seq
-                if frame is not None:
-                    subscription.sink.offer(frame)
-            if len(rows) < REPLAY_PAGE or rows[-1][0] > target:
-                break
-        else:
-            await self._snapshot(account, subscription, resync=True)
-            return
-        target = max(target, after)
-        resumed = stream.ResumedMessage(channel=channel, seq=target)
-        subscription.sink.offer(_ENCODER.encode(resumed))
-        subscription.release(target)
-
-    async def _until_shown(self, seq: int) -> None:
-        if not await self._readback.reach(seq, REPLAY_WAIT_MS):
-            raise ProblemError(ApiCode.UNAVAILABLE, "the views are behind; subscribe again", "after")
 
     @staticmethod
     def depth_name(market: Market) -> str:

@@ -71,7 +71,7 @@ def tickers(context: Context) -> None:
 
 @main.command()
 @SYMBOL
-@click.option("--depth", default=10, show_default=True, type=click.IntRange(1, 1_000))
+@click.option("--depth", default=10, show_default=True, type=click.IntRange(1, 10_000))
 @click.pass_obj
 def book(context: Context, symbol: str, depth: int) -> None:
     """The order book, best prices first."""

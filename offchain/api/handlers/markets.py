@@ -44,9 +44,10 @@ async def get_orderbook(request: web.Request) -> web.Response:
     """GET /v1/orderbook/{symbol}"""
     query = parameters(request, "depth")
     market = market_of(request, request.match_info["symbol"], "symbol")
-    levels = request.app[STATE].settings.depth_levels
-    depth = count_of(query, "depth", min(DEFAULT_DEPTH, levels), levels)
-    return answer(request.app[HUB].view(market.id).book(depth))
+    settings, hub = request.app[STATE].settings, request.app[HUB]
+    depth = count_of(query, "depth", min(DEFAULT_DEPTH, settings.depth_levels), settings.deepest_book)
+    is_published = depth <= settings.depth_levels
+    return answer(hub.view(market.id).book(depth) if is_published else await hub.deep_book(market.id, depth))
 
 
 async def list_trades(request: web.Request) -> web.Response:

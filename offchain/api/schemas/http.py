@@ -292,7 +292,8 @@ class Markets(Base, frozen=True):
 
 
 class Book(Base, frozen=True):
-    """The published book, best prices first; `seq` is the last event that it includes."""
+    """The published book, best prices first, or the present one if more was asked for than is published; `seq` is the
+    last event that it includes."""
 
     market: str
     seq: int

@@ -51,7 +51,7 @@ CLIENT_ORDER_ID = Parameter(
 )
 CURSOR = Parameter("cursor", {"type": "string"}, "`next` of the page before")
 LIMIT = _count("limit", _LIMITS.default_page, _LIMITS.max_page, "rows per page")
-DEPTH = _count("depth", 100, _LIMITS.depth_levels, "levels per side")
+DEPTH = _count("depth", 100, _LIMITS.deepest_book, "levels per side")
 INTERVAL = Parameter("interval", {"type": "string", "enum": list(INTERVALS), "default": "1m"}, "length of a candle")
 SINCE = Parameter(
     "since",

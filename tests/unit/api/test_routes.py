@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
+from offchain.api.schemas.http import checksum
 from offchain.api.state import ApiSettings, Health
 from offchain.domain.commands import (
     BatchClosed,
@@ -20,7 +22,7 @@ from offchain.domain.commands import (
 )
 from offchain.domain.market import USDC, MarketStatus
 from offchain.domain.order import Side
-from tests.unit.api.conftest import Api
+from tests.unit.api.conftest import Api, CreateExchange
 from tests.unit.api.exchange import (
     BTC_USDC,
     CHAIN_ID,
@@ -116,6 +118,24 @@ async def test_the_book_shows_as_many_levels_as_asked(api: Api) -> None:
     assert len((await get(api, "/v1/orderbook/BTC-USDC"))["bids"]) == 3
 
 
+async def test_a_book_deeper_than_what_is_published(
+    create_exchange: CreateExchange, create_api: Callable[[Exchange], Awaitable[Api]]
+) -> None:
+    """All of it, as it is now, with the checksum that clients compare."""
+    api = await create_api(await create_exchange(ApiSettings(depth_levels=2)))
+    for key in range(1, 6):
+        order = create_order(MAKER, nonce=key << 32, price=900_000 + key)
+        assert (await api.post("/v1/orders", json=create_body(MAKER, order))).status == 201
+    await asyncio.sleep(0.06)
+    published = await get(api, "/v1/orderbook/BTC-USDC", depth="2")
+    deep = await get(api, "/v1/orderbook/BTC-USDC", depth="4")
+    assert published["bids"] == [["90000.5", "0.5"], ["90000.4", "0.5"]]
+    assert deep["bids"] == [*published["bids"], ["90000.3", "0.5"], ["90000.2", "0.5"]]
+    assert deep["seq"] >= published["seq"]
+    assert deep["checksum"] == checksum([tuple(level) for level in deep["bids"]], deep["asks"])
+    assert len((await get(api, "/v1/orderbook/BTC-USDC", depth="10000"))["bids"]) == 5
+
+
 @pytest.mark.parametrize("path", ["/v1/orderbook/DOGE-USDC", "/v1/trades/DOGE-USDC", "/v1/trades/%ff%fe"])
 async def test_unknown_markets_are_named(api: Api, path: str) -> None:
     response = await api.get(path)
@@ -123,7 +143,7 @@ async def test_unknown_markets_are_named(api: Api, path: str) -> None:
     assert (response.status, problem["code"], problem["param"]) == (404, "unknownMarket", "symbol")
 
 
-@pytest.mark.parametrize("depth", ["0", "1001", "-1", "x"])
+@pytest.mark.parametrize("depth", ["0", "10001", "-1", "x"])
 async def test_depth_has_bounds(api: Api, depth: str) -> None:
     problem = await (await api.get("/v1/orderbook/BTC-USDC", params={"depth": depth})).json()
     assert (problem["code"], problem["param"]) == ("invalidParameter", "depth")

@@ -224,8 +224,8 @@ async def test_a_gap_of_any_length_is_replayed(
     exchange: Exchange, api: Api, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Many pages, and more than may wait to be sent to a socket: what is live is not held back meanwhile."""
-    monkeypatch.setattr("offchain.api.stream.REPLAY_PAGE", 4)
-    monkeypatch.setattr("offchain.api.stream.REPLAY_PAGES", 3)
+    monkeypatch.setattr("offchain.api.traderfeed.REPLAY_PAGE", 4)
+    monkeypatch.setattr("offchain.api.traderfeed.REPLAY_PAGES", 3)
     for key in range(1, 21):
         await place(api, MAKER, key, quantity=100)
     socket, stored = await connect(MAKER), exchange.views.account_events
@@ -255,8 +255,8 @@ async def test_a_gap_of_any_length_is_replayed(
 async def test_a_long_gap_is_replayed_although_the_views_lag(
     exchange: Exchange, api: Api, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("offchain.api.stream.REPLAY_PAGE", 4)
-    monkeypatch.setattr("offchain.api.stream.REPLAY_PAGES", 1)
+    monkeypatch.setattr("offchain.api.traderfeed.REPLAY_PAGE", 4)
+    monkeypatch.setattr("offchain.api.traderfeed.REPLAY_PAGES", 1)
     exchange.projecting.clear()
     await asyncio.sleep(0.02)
     for key in range(1, 21):
@@ -282,7 +282,7 @@ async def test_a_position_of_another_journal_starts_from_a_snapshot(connect: Con
 async def test_resuming_waits_for_the_views(
     exchange: Exchange, api: Api, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("offchain.api.stream.REPLAY_WAIT_MS", 50)
+    monkeypatch.setattr("offchain.api.traderfeed.REPLAY_WAIT_MS", 50)
     exchange.projecting.clear()
     await asyncio.sleep(0.02)
     await place(api, MAKER)

@@ -173,4 +173,4 @@ async def test_nothing_is_left_of_a_closed_socket(exchange: Exchange, connect: C
         await asyncio.sleep(0.01)
     assert not hub._depth
     assert not hub._trades
-    assert not hub._traders
+    assert not hub._traders.is_watched
