@@ -153,6 +153,8 @@ class Upstream:
         block = self.block_before_trading if is_new else None
         with anvil(fork_url=self.url, fork_block=block, log=folder / "anvil.log") as url:
             chain = Chain(url, self.chain.deployment, self.abis, is_usdc_real=self.is_usdc_real)
+            # A fork's clock goes on from its last block, which may be many minutes old.
+            chain.set_time(int(time.time()))
             yield Exchange(chain, self.roles, folder, settings)
 
 
