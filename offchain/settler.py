@@ -253,6 +253,8 @@ class Settler:
         try:
             data = self._calldata(row, items)
             gas: int | None = gas_limit(items, self._catalogue.derivatives)
+            if self._reverts.get(row.number):
+                gas = None  # should that have been too little, the node knows better
         except ValueError as error:
             return await self._park(row, f"cannot be encoded: {error}", None)
         failure = await self._chain.simulate(data, gas=gas)

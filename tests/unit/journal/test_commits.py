@@ -58,9 +58,9 @@ async def test_a_slow_disk_is_waited_for_in_a_thread(disk: Disk) -> None:
 
 
 async def test_a_disk_that_is_fast_again_is_noticed(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("offchain.journal.sqlite.IN_PLACE_SECONDS", 0.005)
+    monkeypatch.setattr("offchain.journal.sqlite.IN_PLACE_SECONDS", 0.05)
     maker = RecordMaker(await disk.acquire("core"))
-    disk.seconds = 0.1
+    disk.seconds = 1.0
     for _ in range(3):
         await disk.append(maker.make())
     assert not disk.in_place[-1]
