@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from asyncio import CancelledError
 from collections import deque
 from collections.abc import Callable
+from contextvars import copy_context
+from functools import partial
 from logging import DEBUG
 from time import perf_counter
 from typing import NamedTuple, TypeVar
@@ -17,6 +20,7 @@ from offchain.domain.events import Event, Trade
 from offchain.domain.results import Result
 from offchain.metrics import CoreMetrics
 from offchain.ports import RULES_VERSION, Clock, Feed, Journal, Overloaded, Record, Unavailable
+from offchain.prompt import PromptFuture
 from offchain.replica import Replica
 from offchain.tracing import REQUEST_ID
 
@@ -34,6 +38,9 @@ with API keys, keeps nobody from getting out, and the chain from nothing"""
 BATCH_LIMIT = 64
 """commands per record"""
 
+EXPIRY_SECONDS = 0.05
+"""pause between two looks whose time is over"""
+
 Fault = Callable[[str], None]
 """Called with the name of each step of the loop; tests kill the process there."""
 
@@ -46,18 +53,29 @@ class _Waiting(NamedTuple):
     """A command in the queue."""
 
     command: Command
-    answer: asyncio.Future[Result]
+    answer: PromptFuture[Result]
     request_id: str
     """of the HTTP request that brought it, "" for others"""
+    timeout_ms: int
+    deadline: float
+    """on the loop's clock"""
 
 
-def _expire(answer: asyncio.Future[Result], timeout_ms: int) -> None:
-    if not answer.done():
-        answer.set_exception(Unavailable(f"no answer within {timeout_ms} ms; the command may have been executed"))
+class _Turn(NamedTuple):
+    """What was executed and must be durable before it is answered."""
+
+    record: Record
+    results: list[Result]
+    taken: list[_Waiting]
+    started: float
+    executed: float
 
 
 class Sequencer:
     """Implements `Ingress` over one `Core`. Everything runs on one event loop.
+
+    A turn is a callback of the loop, not a task: where the journal commits at once, whoever waits for an answer gets it
+    within that turn (`PromptFuture`), instead of after everything that came meanwhile.
 
     An answer means that the command is durable. If a record cannot be appended, memory is ahead of the journal and
     must not be used any more: `fatal` is called, which ends the process, and recovery starts from the journal.
@@ -99,9 +117,17 @@ class Sequencer:
         self._queue: deque[_Waiting] = deque()
         self._unanswered: list[_Waiting] = []
         self._readers: list[asyncio.Future[None]] = []
-        self._wake = asyncio.Event()
         self._refusal: str | None = None
         self._failed = False
+        self._ended: asyncio.Future[None] | None = None
+        """how `run` ends; None before it has begun"""
+        self._context = copy_context()
+        self._is_due = False
+        """the loop will call the next turn"""
+        self._is_committing = False
+        """a turn waits for the journal"""
+        self._is_watched = False
+        """the loop will look for commands whose time is over"""
 
     def tail(self) -> int:
         """Last event executed; inside `read` it belongs to the state that is looked at."""
@@ -126,15 +152,26 @@ class Sequencer:
         if len(self._queue) >= limit:
             raise Overloaded(f"{limit} commands are waiting")
         loop = asyncio.get_running_loop()
-        answer: asyncio.Future[Result] = loop.create_future()
-        self._queue.append(_Waiting(command, answer, REQUEST_ID.get()))
-        self._wake.set()
-        # A timer of its own instead of `asyncio.timeout`, which costs several times as much.
-        expiry = loop.call_later(timeout_ms / 1000, _expire, answer, timeout_ms)
-        try:
-            return await answer
-        finally:
-            expiry.cancel()
+        answer: PromptFuture[Result] = PromptFuture(loop)
+        deadline = loop.time() + timeout_ms / 1000
+        self._queue.append(_Waiting(command, answer, REQUEST_ID.get(), timeout_ms, deadline))
+        self._call_turn()
+        if not self._is_watched:
+            self._is_watched = True
+            loop.call_later(EXPIRY_SECONDS, self._expire)
+        return await answer
+
+    def _expire(self) -> None:
+        """Answer those whose time is over. One timer for all: one per command costs as much as matching it."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        for waiting in (*self._unanswered, *self._queue):
+            if waiting.deadline <= now and not waiting.answer.done():
+                detail = f"no answer within {waiting.timeout_ms} ms; the command may have been executed"
+                waiting.answer.set_exception(Unavailable(detail))
+        self._is_watched = bool(self._unanswered or self._queue)
+        if self._is_watched:
+            loop.call_later(EXPIRY_SECONDS, self._expire)
 
     async def read(self, fn: Callable[[Core], T]) -> T:
         """Return `fn(core)` once everything that it could see is durable.
@@ -153,46 +190,92 @@ class Sequencer:
     def stop(self) -> None:
         """Take nothing more; `run` answers what is queued and returns."""
         self._refusal = self._refusal or "the service is shutting down"
-        self._wake.set()
+        self._call_turn()
 
     async def run(self) -> None:
         """Work until `stop`. Any failure, which includes a bug in the core, ends in `fatal`."""
+        # Not the context of whoever happens to submit: log lines of a turn belong to no request.
+        self._context = copy_context()
+        self._ended = asyncio.get_running_loop().create_future()
+        self._call_turn()
         try:
-            while self._queue or self._refusal is None:
-                if self._queue:
-                    await self._step()
-                    # A commit may have been made without waiting: let answers leave and requests come.
-                    await asyncio.sleep(0)
-                else:
-                    self._wake.clear()
-                    await self._wake.wait()
+            await self._ended
         except BaseException as error:
-            self._fail(error)
-            self._fatal(error)
+            self._end(error)
             raise
 
-    async def _step(self) -> None:
+    # -----------------------------------------------------------------------------------------------------------------
+    # Turns
+    # -----------------------------------------------------------------------------------------------------------------
+
+    def _call_turn(self) -> None:
+        """Let the loop call the next turn if there is anything to do; before that, requests come and answers leave."""
+        has_work = self._queue or self._refusal is not None
+        if has_work and self._ended is not None and not (self._is_due or self._is_committing):
+            self._is_due = True
+            self._ended.get_loop().call_soon(self._turn, context=self._context)
+
+    def _turn(self) -> None:
+        self._is_due = False
+        if self._failed or self._ended is None or self._ended.done():
+            return
+        if not self._queue:
+            self._ended.set_result(None)
+            return
+        try:
+            turn = self._take()
+            digest = self._journal.append_at_once(turn.record)
+            if digest is not None:
+                self._committed(turn, digest)
+                return
+        except BaseException as error:
+            self._end(error)
+            return
+        self._is_committing = True
+        appending = self._ended.get_loop().create_task(self._append(turn.record))
+        appending.add_done_callback(partial(self._appended, turn), context=self._context)
+
+    async def _append(self, record: Record) -> bytes:
+        return await self._journal.append(record)
+
+    def _appended(self, turn: _Turn, appending: asyncio.Task[bytes]) -> None:
+        self._is_committing = False
+        error = CancelledError() if appending.cancelled() else appending.exception()
+        if self._failed:
+            return
+        try:
+            if error is not None:
+                raise error
+            self._committed(turn, appending.result())
+        except BaseException as failure:
+            self._end(failure)
+
+    def _take(self) -> _Turn:
         self._fault("taking")
         take = min(len(self._queue), self._batch_limit)
-        self._unanswered = [self._queue.popleft() for _ in range(take)]
-        taken = self._unanswered
+        self._unanswered = taken = [self._queue.popleft() for _ in range(take)]
         started = perf_counter()
         record, results = self._execute([waiting.command for waiting in taken])
         executed = perf_counter()
         self._fault("executed")
-        await self._journal.append(record)
+        return _Turn(record, results, taken, started, executed)
+
+    def _committed(self, turn: _Turn, digest: bytes) -> None:
+        record = turn.record
         committed = perf_counter()
         self._fault("appended")
-        _, self._prev_hash = await self._journal.tail()
+        self._prev_hash = digest
         self._durable = record.last
-        await self._feed.publish(record)
+        self._feed.publish(record)
         self._fault("published")
-        self._answer(results)
-        published = perf_counter()
+        self._answer(turn.results)
+        answered = perf_counter()
         self._fault("answered")
         # After the answers, so that nobody waits for it; once per record.
-        self._count(record, executed - started, committed - executed, published - committed)
-        self._log(record, taken, committed - executed)
+        commit = committed - turn.executed
+        self._count(record, turn.executed - turn.started, commit, answered - committed)
+        self._log(record, turn.taken, commit)
+        self._call_turn()
 
     def _execute(self, commands: list[Command]) -> tuple[Record, list[Result]]:
         self._time_ms = max(self._time_ms, self._clock.now_ms())
@@ -238,14 +321,24 @@ class Sequencer:
             log.debug("committed", requests=requests, orders=orders, **facts)
 
     def _answer(self, results: list[Result]) -> None:
-        for waiting, result in zip(self._unanswered, results, strict=True):
+        # Whoever gets an answer goes on at once and may submit: what is ours is put in order before.
+        taken, self._unanswered = self._unanswered, []
+        readers, self._readers = self._readers, []
+        for waiting, result in zip(taken, results, strict=True):
             if not waiting.answer.done():
-                waiting.answer.set_result(result)
-        self._unanswered = []
-        for reader in self._readers:
+                waiting.answer.resolve(result)
+        for reader in readers:
             if not reader.done():
                 reader.set_result(None)
-        self._readers.clear()
+
+    def _end(self, error: BaseException) -> None:
+        """Nothing is executed any more."""
+        if self._failed:
+            return
+        self._fail(error)
+        self._fatal(error)
+        if self._ended is not None and not self._ended.done():
+            self._ended.set_exception(error)
 
     def _fail(self, error: BaseException) -> None:
         self._failed = True

@@ -116,8 +116,15 @@ class Journal(Protocol):
         """Last event sequence and the hash of the last record; (0, 32 zero bytes) when empty."""
         ...
 
-    async def append(self, record: Record) -> None:
-        """Durable on return. Raises `Fenced` for an older epoch, ValueError if `record` does not follow the tail."""
+    async def append(self, record: Record) -> bytes:
+        """Durable on return; the record's hash.
+
+        Raises `Fenced` for an older epoch, ValueError if `record` does not follow the tail.
+        """
+        ...
+
+    def append_at_once(self, record: Record) -> bytes | None:
+        """As `append`, without a wait for anything but a fast disk; None where it must be waited for: use `append`."""
         ...
 
     def read(self, after: int) -> AsyncIterator[Record]:
@@ -287,7 +294,9 @@ class Ingress(Protocol):
 class Feed(Protocol):
     """Durable records as they come. May lose; a subscriber that sees a gap refills from the journal."""
 
-    async def publish(self, record: Record) -> None: ...
+    def publish(self, record: Record) -> None:
+        """Never waits, never fails."""
+        ...
 
     def subscribe(self) -> AsyncIterator[Record]: ...
 

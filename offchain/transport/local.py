@@ -67,7 +67,7 @@ class LocalFeed:
         self._subscribers: dict[int, tuple[deque[Record], asyncio.Event]] = {}
         self._ids = itertools.count()
 
-    async def publish(self, record: Record) -> None:
+    def publish(self, record: Record) -> None:
         """Hand `record` to every subscriber; never waits."""
         for waiting, wake in self._subscribers.values():
             waiting.append(record)

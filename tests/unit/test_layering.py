@@ -18,6 +18,7 @@ ALLOWED: dict[str, set[str]] = {
     "tally": set(),
     "metrics": {"tally"},
     "tracing": set(),
+    "prompt": set(),
     # Encodings of the chain: functions of their arguments, without I/O, which both sides of the ports may use.
     "chain.eip712": {"domain"},
     "chain.eip4361": {"domain", "chain.eip712"},
@@ -31,7 +32,7 @@ ALLOWED: dict[str, set[str]] = {
     "batching": {"domain", "ports", "rounds"},
     "intake": {"domain", "ports", "catalogue", "chain.eip712"},
     "actionintake": {"domain", "catalogue", "chain.eip712", "intake"},
-    "sequencer": {"domain", "metrics", "ports", "replica", "tracing"},
+    "sequencer": {"domain", "metrics", "ports", "prompt", "replica", "tracing"},
     "projector": {"domain", "metrics", "ports", "replica"},
     "lane": {"ports"},
     "settler": {

@@ -106,9 +106,16 @@ class MemoryJournal:
         self.gate = asyncio.Event()
         self.gate.set()
 
-    async def append(self, record: Record) -> None:
+    async def append(self, record: Record) -> bytes:
         await self.gate.wait()
         self.records.append(record)
+        return bytes(32)
+
+    def append_at_once(self, record: Record) -> bytes | None:
+        if not self.gate.is_set():
+            return None
+        self.records.append(record)
+        return bytes(32)
 
     async def tail(self) -> tuple[int, bytes]:
         return (self.records[-1].last if self.records else 0), bytes(32)
@@ -119,9 +126,9 @@ class LossyFeed(LocalFeed):
 
     is_losing = False
 
-    async def publish(self, record: Record) -> None:
+    def publish(self, record: Record) -> None:
         if not self.is_losing:
-            await super().publish(record)
+            super().publish(record)
 
 
 class Trader:

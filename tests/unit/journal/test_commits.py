@@ -23,10 +23,10 @@ class Disk(SqliteJournal):
         super().__init__(folder)
         self.in_place: list[bool] = []
 
-    def _append(self, record: Record) -> None:
+    def _append(self, record: Record) -> bytes:
         self.in_place.append(threading.current_thread() is threading.main_thread())
         time.sleep(self.seconds)
-        super()._append(record)
+        return super()._append(record)
 
 
 @pytest.fixture

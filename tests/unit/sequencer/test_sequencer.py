@@ -15,6 +15,7 @@ from offchain.domain.order import Side
 from offchain.domain.results import Done, PlaceResult
 from offchain.ports import Fenced, Overloaded, Unavailable
 from offchain.replica import recover
+from offchain.tracing import REQUEST_ID
 from tests.unit.sequencer.conftest import Killed
 from tests.utils.scenario import CONFIGURE, MAKER, MARKET, TAKER, create_opening, create_order, create_trading
 
@@ -76,7 +77,10 @@ class SlowJournal:
         await self.gate.wait()
         if self.failure:
             raise self.failure
-        await self._journal.append(record)
+        return await self._journal.append(record)
+
+    def append_at_once(self, record):
+        return None
 
     def __getattr__(self, name):
         return getattr(self._journal, name)
@@ -130,6 +134,70 @@ async def test_time_over_leaves_the_outcome_unknown(create_sequencer, journal):
     slow.gate.set()
     await sequencer.submit(Tick(), TIMEOUT)
     assert (await records(journal))[0].commands == [CONFIGURE]
+
+
+async def test_time_is_over_for_each_by_itself(create_sequencer, journal):
+    """Also for those who still stand in the queue, and nobody waits much longer than they said."""
+    slow = SlowJournal(journal)
+    sequencer = await create_sequencer(slow, batch_limit=1)
+    slow.gate.clear()
+    timeouts = [20, TIMEOUT, 60, TIMEOUT]
+    waiting = [asyncio.create_task(sequencer.submit(Tick(), timeout)) for timeout in timeouts]
+    for number in (0, 2):
+        with pytest.raises(Unavailable, match=f"no answer within {timeouts[number]} ms"):
+            await asyncio.wait_for(asyncio.shield(waiting[number]), 2)
+    assert not waiting[1].done()
+    assert not waiting[3].done()
+    slow.gate.set()
+    await asyncio.gather(waiting[1], waiting[3])
+    assert len(await records(journal)) == 4, "what was taken or queued is executed all the same"
+
+
+async def test_the_answer_comes_before_what_came_meanwhile(create_sequencer):
+    """Within the turn that made it durable: it does not wait for what the loop has to do besides."""
+    sequencer = await create_sequencer()
+    seen = []
+
+    async def trade():
+        await sequencer.submit(CONFIGURE, TIMEOUT)
+        seen.append("answered")
+
+    trading = asyncio.create_task(trade())
+    await asyncio.sleep(0)
+    asyncio.get_running_loop().call_soon(seen.append, "what came meanwhile")
+    await trading
+    await asyncio.sleep(0)
+    assert seen == ["answered", "what came meanwhile"]
+
+
+async def test_who_got_an_answer_may_submit_at_once(create_sequencer, journal):
+    sequencer = await create_sequencer(batch_limit=4)
+    done = []
+
+    async def trade(number):
+        for _ in range(5):
+            await sequencer.submit(Tick(), TIMEOUT)
+        done.append(number)
+
+    await asyncio.gather(*(trade(number) for number in range(10)))
+    assert done == list(range(10)), "round after round in their order"
+    assert sum(len(record.commands) for record in await records(journal)) == 50
+
+
+async def test_a_slow_commit_is_answered_when_it_is_made(create_sequencer, journal):
+    """Nothing is executed meanwhile: the next record follows a durable one."""
+    slow = SlowJournal(journal)
+    sequencer = await create_sequencer(slow)
+    slow.gate.clear()
+    first = asyncio.create_task(sequencer.submit(CONFIGURE, TIMEOUT))
+    await asyncio.sleep(0.01)
+    executed = sequencer.tail()
+    second = asyncio.create_task(sequencer.submit(Tick(), TIMEOUT))
+    await asyncio.sleep(0.01)
+    assert (sequencer.tail(), sequencer.queued) == (executed, 1)
+    slow.gate.set()
+    await asyncio.gather(first, second)
+    assert [record.commands for record in await records(journal)] == [[CONFIGURE], [Tick()]]
 
 
 async def test_reads_wait_until_what_they_saw_is_durable(create_sequencer, journal):
@@ -192,6 +260,20 @@ async def test_records_reach_the_feed_after_they_are_durable(create_sequencer, f
     await submit_all(sequencer, create_opening())
     record = await anext(following)
     assert record in await records(journal)
+
+
+async def test_a_turn_belongs_to_no_request(create_sequencer):
+    """What it logs is not said of whoever submitted first; each request goes on as what it is."""
+    seen = []
+    sequencer = await create_sequencer(fault=lambda step: seen.append(REQUEST_ID.get()))
+
+    async def trade(name):
+        REQUEST_ID.set(name)
+        await sequencer.submit(Tick(), TIMEOUT)
+        return REQUEST_ID.get()
+
+    assert await asyncio.gather(trade("first"), trade("second")) == ["first", "second"]
+    assert set(seen) == {""}
 
 
 STEPS = ("taking", "executed", "appended", "published", "answered")

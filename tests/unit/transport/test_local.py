@@ -215,7 +215,7 @@ async def test_feed_reaches_every_subscriber():
     first, second = feed.subscribe(), feed.subscribe()
     records = [maker.make() for _ in range(3)]
     for record in records:
-        await feed.publish(record)
+        feed.publish(record)
     assert [await anext(first) for _ in records] == records
     assert [await anext(second) for _ in records] == records
 
@@ -224,7 +224,7 @@ async def test_slow_subscriber_loses_the_oldest_and_sees_the_gap():
     feed, maker = LocalFeed(limit=4), RecordMaker()
     subscriber = feed.subscribe()
     for _ in range(10):
-        await feed.publish(maker.make())
+        feed.publish(maker.make())
     assert [(await anext(subscriber)).first for _ in range(4)] == [7, 8, 9, 10]
 
 
