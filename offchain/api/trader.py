@@ -128,6 +128,7 @@ class TraderMessages:
             remaining=self._present.quantity(market, event.quantity - event.filled),
             status=event.status.value,
             code=event.code,
+            client_order_id=event.client_order_id,
         )
 
 

@@ -210,6 +210,7 @@ class Structures:
         parsed: Json = self.safe_order(
             {
                 "id": order.order_id,
+                "clientOrderId": order.client_order_id,
                 "symbol": self.safe_symbol(order.market),
                 "side": order.side,
                 "price": order.price,

@@ -39,6 +39,8 @@ class OrderUpdate(Base, frozen=True, array_like=True, tag="orderUpdate"):
     """change of the resting lots at (side, price) in the book; 0 if the order does not rest"""
     code: str = ""
     """why it ended, where it did not fill"""
+    client_order_id: str | None = None
+    """the name that its owner gave it"""
 
 
 class OrderTriggered(Base, frozen=True, array_like=True, tag="orderTriggered"):

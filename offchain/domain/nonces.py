@@ -83,6 +83,7 @@ def reject(state: State, turn: Turn, command: PlaceOrder, rejection: Rejection) 
             OrderStatus.REJECTED,
             0,
             rejection.code,
+            command.client_order_id,
         )
     )
     # The chain never stores the last sequence: remembering it would close the key to orders that the chain still takes.

@@ -329,6 +329,7 @@ class State:
             live.status,
             depth_change,
             code,
+            live.client_order_id,
         )
 
     def cancel_all(self, turn: Turn, account: Account, code: str) -> None:

@@ -74,7 +74,7 @@ __all__ = [
     "WithdrawalRow",
 ]
 
-RULES_VERSION = 3
+RULES_VERSION = 4
 """Version of the rules by which commands are executed; a journal is replayed under the version it was written with."""
 
 

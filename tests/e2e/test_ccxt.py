@@ -175,11 +175,11 @@ async def test_account_can_be_watched(traders):
     await asyncio.sleep(0.3)  # what is traded before the subscription is not told
     await maker.create_order(PAIR, "limit", "sell", 0.02, PRICE)
     await eventually(lambda: taker.watch_ticker(PAIR), lambda ticker: ticker["ask"] == PRICE)
-    taken = await taker.create_order(PAIR, "market", "buy", 0.02, PRICE)
+    taken = await taker.create_order(PAIR, "market", "buy", 0.02, PRICE, {"clientOrderId": "watched"})
     changes = await orders
     while changes[-1]["status"] != "closed":
         changes += await taker.watch_orders(PAIR)
-    assert {each["id"] for each in changes} == {taken["id"]}
+    assert {(each["id"], each["clientOrderId"]) for each in changes} == {(taken["id"], "watched")}
     assert (changes[-1]["filled"], changes[-1]["side"]) == (0.02, "buy")
     (fill,) = await fills
     assert (fill["order"], fill["takerOrMaker"], fill["price"], fill["amount"]) == (taken["id"], "taker", PRICE, 0.02)

@@ -15,7 +15,18 @@ from tests.unit.api.derivatives import PERP, PUT
 from tests.unit.api.exchange import BTC_UNIT
 
 SCALE = {"USDC": USDC_UNIT, "BTC": BTC_UNIT}
-ORDER_FIELDS = ("orderId", "market", "side", "price", "quantity", "filled", "remaining", "status", "code")
+ORDER_FIELDS = (
+    "orderId",
+    "clientOrderId",
+    "market",
+    "side",
+    "price",
+    "quantity",
+    "filled",
+    "remaining",
+    "status",
+    "code",
+)
 POSITION_FIELDS = ("market", "size", "settledSize", "entryPrice", "realisedPnl")
 NEVER = {"size": "0", "settledSize": "0", "entryPrice": None, "realisedPnl": "0"}
 

@@ -138,6 +138,7 @@ class OrderChange(Base, frozen=True):
     remaining: str
     status: str
     code: str
+    client_order_id: str | None
 
 
 class BatchChange(Base, frozen=True):

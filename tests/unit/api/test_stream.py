@@ -22,7 +22,7 @@ from offchain.domain.market import USDC
 from offchain.domain.order import Side
 from offchain.views.projection import SETTLEMENT_OF_BATCH as SETTLEMENT_IN_VIEWS
 from tests.unit.api.conftest import Api
-from tests.unit.api.exchange import MAKER, NOW_MS, TAKER, Exchange, bearer
+from tests.unit.api.exchange import MAKER, NOW_MS, TAKER, Exchange, bearer, create_body, create_order
 from tests.unit.api.sockets import DEPTH, MAKERS, TRADE, Connect, Socket, place, trade
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -129,6 +129,26 @@ async def test_a_trader_sees_every_event_in_order(api: Api, connect: Connect) ->
         have = message["seq"]
         kinds.append(message["type"])
     assert kinds == ["orderUpdate", "balanceUpdate", "fillUpdate", "orderUpdate", "balanceUpdate", "balanceUpdate"]
+
+
+async def test_updates_have_the_name_that_the_order_was_given(api: Api, connect: Connect) -> None:
+    """Those of a rejected order too; and they say the same when they are sent again."""
+    socket = await connect(MAKER)
+    await socket.subscribe(MAKERS)
+    start = (await socket.next())["seq"]
+    for key, name in enumerate(("first", None, "too.dear"), 1):
+        quantity = 10**9 if name == "too.dear" else 50_000
+        order = create_order(MAKER, nonce=key << 32, quantity=quantity)
+        await api.post("/v1/orders", json=create_body(MAKER, order, clientOrderId=name))
+    live = [(await socket.next_of("orderUpdate"))["data"] for _ in range(3)]
+    assert [(each["status"], each["clientOrderId"]) for each in live] == [
+        ("open", "first"),
+        ("open", None),
+        ("rejected", "too.dear"),
+    ]
+    again = await connect(MAKER)
+    await again.subscribe(MAKERS, after=start)
+    assert [(await again.next_of("orderUpdate"))["data"] for _ in range(3)] == live
 
 
 async def test_fills_are_followed_to_the_chain(api: Api, exchange: Exchange, connect: Connect) -> None:
