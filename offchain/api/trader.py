@@ -129,6 +129,7 @@ class TraderMessages:
             status=event.status.value,
             code=event.code,
             client_order_id=event.client_order_id,
+            waiting=event.is_waiting,
         )
 
 

@@ -41,6 +41,8 @@ class OrderUpdate(Base, frozen=True, array_like=True, tag="orderUpdate"):
     """why it ended, where it did not fill"""
     client_order_id: str | None = None
     """the name that its owner gave it"""
+    is_waiting: bool = False
+    """it waits for its trigger, in no book"""
 
 
 class OrderTriggered(Base, frozen=True, array_like=True, tag="orderTriggered"):

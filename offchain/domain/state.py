@@ -330,6 +330,7 @@ class State:
             depth_change,
             code,
             live.client_order_id,
+            live.waiting is not None and live.status is OrderStatus.OPEN,
         )
 
     def cancel_all(self, turn: Turn, account: Account, code: str) -> None:

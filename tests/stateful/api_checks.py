@@ -76,6 +76,7 @@ def check_accounts(world: World, desk: Desk, waiting: set[str]) -> dict[str, lis
         assert {row["market"]: pick(row, POSITION_FIELDS) for row in positions} == held, name
         assert world.look("/v1/account", name)["cancelsAt"] == knowledge.cancels_at
         _check_waiting(orders, waiting - knowledge.triggered)
+        assert {order["orderId"] for order in orders if is_waiting(order)} == knowledge.waiting, name
         _check_balances(desk, orders, balances)
         _check_reducing(orders, positions)
         all_open[name] = orders

@@ -23,6 +23,7 @@ class Knowledge:
         self.orders: dict[str, dict[str, Any]] = {}
         """by id, those that have ended too"""
         self.triggered: set[str] = set()
+        self.waiting: set[str] = set()
         self.balances: dict[str, dict[str, Any]] = {}
         self.positions: dict[str, dict[str, Any]] = {}
         self.fills: dict[str, dict[str, Any]] = {}
@@ -35,9 +36,11 @@ class Knowledge:
         kind, data = message["type"], message["data"]
         match kind:
             case "orderUpdate":
-                self.orders[data["orderId"]] = data
+                self.orders[data["orderId"]] = {key: value for key, value in data.items() if key != "waiting"}
+                (self.waiting.add if data["waiting"] else self.waiting.discard)(data["orderId"])
             case "orderTriggered":
                 self.triggered.add(data["orderId"])
+                self.waiting.discard(data["orderId"])
             case "balanceUpdate":
                 self.balances[data["asset"]] = data
             case "positionUpdate":

@@ -139,6 +139,8 @@ class OrderChange(Base, frozen=True):
     status: str
     code: str
     client_order_id: str | None
+    waiting: bool
+    """for its trigger, in no book; `orderTriggered` ends that"""
 
 
 class BatchChange(Base, frozen=True):

@@ -58,6 +58,27 @@ async def test_a_stop_waits_and_then_works(exchange: Exchange, api: Api, connect
     assert exchange.core.depth(BTC_USDC.id, Side.BUY, 1) == [(970_000, 50_000)]
 
 
+async def test_updates_say_whether_an_order_waits(api: Api, connect: Connect) -> None:
+    await trade_at(api, 950_000, 1)
+    socket = await connect(MAKER)
+    await socket.subscribe(MAKERS)
+    await socket.next_of("snapshot")
+
+    async def next_update() -> tuple[str, bool]:
+        data = (await socket.next_of("orderUpdate"))["data"]
+        return data["status"], data["waiting"]
+
+    await post(api, body_of(7, unsigned=STOP, price=970_000))
+    assert await next_update() == ("open", True)
+    await api.delete("/v1/orders", headers=bearer(api, MAKER) | {"Idempotency-Key": "all"})
+    assert await next_update() == ("canceled", False)
+    await post(api, body_of(8, unsigned=STOP, price=970_000))
+    assert await next_update() == ("open", True)
+    await trade_at(api, 960_000, 2)
+    await socket.next_of("orderTriggered")
+    assert await next_update() == ("open", False)
+
+
 async def test_what_is_due_on_entry_says_when(exchange: Exchange, api: Api) -> None:
     await trade_at(api, 960_000, 1)
     _, placed = await post(api, body_of(7, unsigned=STOP, price=970_000))
