@@ -14,9 +14,11 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import platform
 import socket
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -306,7 +308,13 @@ def _measure(bench: Bench, folder: Path, report: Callable[[str], None]) -> dict[
     report(f"open loop: {results['open_loop']}")
     results["fanout"] = bench.fanout(folder / "service")
     report(f"fan-out: {results['fanout']}")
-    return results | {"stored": bench.sizes.stored}
+    return results | {"stored": bench.sizes.stored, "python": interpreter()}
+
+
+def interpreter() -> str:
+    """Figures of an interpreter that was built without optimisation compare with nothing but each other."""
+    is_optimised = "--enable-optimizations" in (sysconfig.get_config_var("CONFIG_ARGS") or "")
+    return f"{platform.python_version()}, built with{'' if is_optimised else 'out'} optimisation"
 
 
 def table(results: dict[str, Any]) -> Iterator[str]:
@@ -326,6 +334,7 @@ def table(results: dict[str, Any]) -> Iterator[str]:
     yield f"\nfan-out to {each['sockets']} sockets"
     counts = f"{each['logical']:,} in {each['frames']:,} frames, {each['cpu_s']} s of CPU"
     yield f"{each['logical_per_s_per_core']:,} logical messages per second and core: {counts}"
+    yield f"\nPython {results['python']}"
 
 
 @click.command(help=__doc__)

@@ -11,7 +11,7 @@ SHARES = {"p50_ms", "p95_ms", "p99_ms", "p999_ms"}
 def test_order_to_fill() -> None:
     printed = run("order_to_fill.py", "--orders", "200", "--stored", "300", "--sockets", "3", "--plain", "50")
     ways = {"rest", "batch", "websocket", "mass_quote"}
-    assert set(printed) == ways | {"plain", "open_loop", "fanout", "stored"}
+    assert set(printed) == ways | {"plain", "open_loop", "fanout", "stored", "python"}
     assert set(printed["plain"]) == MEASURED
     for way in ways:
         assert set(printed[way]) == MEASURED | {"ratio_to_plain", "cpu_ratio_to_plain"}
