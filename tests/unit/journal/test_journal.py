@@ -66,6 +66,22 @@ async def test_concurrent_appends_keep_their_order(create_writer):
     assert await stored(journal) == records
 
 
+async def test_at_once_or_not_at_all(create_writer, create_journal):
+    """A record is durable with its hash, or nothing has happened and it can be appended the other way."""
+    journal, epoch = await create_writer()
+    maker = RecordMaker(epoch)
+    records = [maker.make() for _ in range(50)]
+    for record in records:
+        before = await journal.tail()
+        digest = journal.append_at_once(record)
+        if digest is None:
+            assert await journal.tail() == before
+            digest = await journal.append(record)
+        assert await journal.tail() == (record.last, digest)
+        assert await create_journal().tail() == (record.last, digest), "another process sees it"
+    assert await stored(journal) == records
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
