@@ -217,7 +217,7 @@ class Sequencer:
 
     def _turn(self) -> None:
         self._is_due = False
-        if self._failed or self._ended is None or self._ended.done():
+        if self._ended is None or self._ended.done():
             return
         if not self._queue:
             self._ended.set_result(None)
