@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from asyncio import CancelledError
 from collections import deque
 from collections.abc import Callable
 from contextvars import copy_context
@@ -232,23 +231,17 @@ class Sequencer:
             self._end(error)
             return
         self._is_committing = True
-        appending = self._ended.get_loop().create_task(self._append(turn.record))
+        appending = self._ended.get_loop().create_task(self._journal.append(turn.record))
         appending.add_done_callback(partial(self._appended, turn), context=self._context)
-
-    async def _append(self, record: Record) -> bytes:
-        return await self._journal.append(record)
 
     def _appended(self, turn: _Turn, appending: asyncio.Task[bytes]) -> None:
         self._is_committing = False
-        error = CancelledError() if appending.cancelled() else appending.exception()
-        if self._failed:
-            return
         try:
-            if error is not None:
-                raise error
-            self._committed(turn, appending.result())
-        except BaseException as failure:
-            self._end(failure)
+            digest = appending.result()
+            if not self._failed:
+                self._committed(turn, digest)
+        except BaseException as error:
+            self._end(error)
 
     def _take(self) -> _Turn:
         self._fault("taking")
