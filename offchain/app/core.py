@@ -14,6 +14,7 @@ from aiohttp import web
 
 from offchain.api.admin.settings import AdminSettings, Role
 from offchain.api.app import begin_drain, init_app, takes_no_orders
+from offchain.api.server import PromptRunner
 from offchain.api.state import ApiSettings, ApiState, Health
 from offchain.app.common import read_deployment, refuse_other, wanted_configuration
 from offchain.chain.deployment import Deployment
@@ -200,7 +201,7 @@ async def run_core(config: Config, life: Life) -> None:
 
 
 async def _serve(core: CoreProcess, life: Life) -> None:
-    runner = web.AppRunner(core.web, access_log=None, handle_signals=False, shutdown_timeout=SHUTDOWN_SECONDS)
+    runner = PromptRunner(core.web, access_log=None, handle_signals=False, shutdown_timeout=SHUTDOWN_SECONDS)
     await runner.setup()
     try:
         await core.server.start()

@@ -63,6 +63,7 @@ ALLOWED: dict[str, set[str]] = {
         "domain",
         "metrics",
         "ports",
+        "prompt",
         "tracing",
         "intake",
         "actionintake",

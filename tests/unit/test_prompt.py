@@ -6,22 +6,10 @@ import asyncio
 from contextvars import ContextVar
 
 import pytest
-import uvloop
 
 from offchain.prompt import PromptFuture
 
 NAME: ContextVar[str] = ContextVar("name", default="")
-
-
-@pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
-def run(request):
-    """Runs a coroutine on one of the loops that the service may have."""
-
-    def run(coroutine):
-        with asyncio.Runner(loop_factory=request.param) as runner:
-            return runner.run(coroutine)
-
-    return run
 
 
 async def in_callback(call):
