@@ -11,6 +11,7 @@ import contextlib
 import functools
 import hashlib
 import sqlite3
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -40,7 +41,11 @@ SNAPSHOTS_KEPT = 2
 BUSY_TIMEOUT_MS = 10_000
 
 IN_PLACE_SECONDS = 0.001
-"""A commit that usually waits less for the disk is made on the event loop: a turn of a thread costs more."""
+"""Where most commits wait less for the disk, they are made on the event loop: a turn of a thread costs more."""
+
+RECENT_COMMITS = 16
+"""Of so many made in place, half must be slow before the thread makes them. A single stall, however long, says nothing
+about the next commit."""
 
 PROBE_EVERY = 32
 """Of the commits made by the thread, one in so many is made in place, to learn whether the disk is fast again."""
@@ -85,8 +90,8 @@ class SqliteJournal:
         self._writer = ThreadPoolExecutor(1, "journal-writer")
         self._reader = ThreadPoolExecutor(1, "journal-reader")
         self._tail: tuple[int, bytes] | None = None
-        self._usual_seconds = 0.0
-        """for which a commit made in place waits: a running mean over about sixteen"""
+        self._was_slow: deque[bool] = deque(RECENT_COMMITS * [False], RECENT_COMMITS)
+        """which of the latest commits made in place waited long for the disk"""
         self._until_probe = PROBE_EVERY
         self._handed_over = 0
         """appends that the thread has not made yet"""
@@ -127,14 +132,14 @@ class SqliteJournal:
     def append_at_once(self, record: Record) -> bytes | None:
         """As `append`, if the disk is so fast that waiting for it costs less than a thread; None: nothing was done."""
         self._require_writable()
-        is_turn = self._usual_seconds < IN_PLACE_SECONDS or self._until_probe <= 0
+        is_turn = self._was_slow.count(True) < RECENT_COMMITS // 2 or self._until_probe <= 0
         if not is_turn or self._handed_over:
             return None
         self._until_probe = PROBE_EVERY
         started, worked = perf_counter(), thread_time()
         digest = self._append(record)
         waited = perf_counter() - started - (thread_time() - worked)
-        self._usual_seconds += (waited - self._usual_seconds) / 16
+        self._was_slow.append(waited > IN_PLACE_SECONDS)
         return digest
 
     def _append(self, record: Record) -> bytes:
