@@ -1,4 +1,4 @@
-"""The one loop that changes the exchange's state: take, execute, append, publish, answer."""
+"""The one loop that changes the exchange's state: take, execute, append, answer, publish."""
 
 from __future__ import annotations
 
@@ -259,14 +259,14 @@ class Sequencer:
         self._fault("appended")
         self._prev_hash = digest
         self._durable = record.last
-        self._feed.publish(record)
-        self._fault("published")
         self._answer(turn.results)
-        answered = perf_counter()
         self._fault("answered")
         # After the answers, so that nobody waits for it; once per record.
+        self._feed.publish(record)
+        self._fault("published")
+        published = perf_counter()
         commit = committed - turn.executed
-        self._count(record, turn.executed - turn.started, commit, answered - committed)
+        self._count(record, turn.executed - turn.started, commit, published - committed)
         self._log(record, turn.taken, commit)
         self._call_turn()
 

@@ -35,6 +35,7 @@ from offchain.api.keys import (
     LIFE,
     LIMITS,
     METRICS,
+    OUTBOX,
     PRESENT,
     RATES,
     READBACK,
@@ -44,6 +45,7 @@ from offchain.api.keys import (
 )
 from offchain.api.life import Life
 from offchain.api.limits import Limits, Use, headers
+from offchain.api.outbox import Outbox
 from offchain.api.present import Presenter
 from offchain.api.problems import RETRY_AFTER, ApiCode, ProblemError, problem_response
 from offchain.api.rates import Rates
@@ -85,7 +87,8 @@ def init_app(state: ApiState) -> web.Application:
     app[CHALLENGES] = Challenges(state.settings.max_challenges, state.settings.max_challenges_per_address)
     app[CREDENTIALS] = Credentials(state.settings.max_sessions, state.settings.max_sessions_per_account)
     app[RATES] = Rates(state.views)
-    app[HUB] = Hub(state, catalogue, app[READBACK], app[CREDENTIALS], app[RATES])
+    app[OUTBOX] = Outbox()
+    app[HUB] = Hub(state, catalogue, app[READBACK], app[CREDENTIALS], app[RATES], app[OUTBOX])
     app[LIFE] = Life()
     settings = state.settings
     app[BREAKER] = Breaker(settings.breaker_failures, settings.breaker_seconds, state.monotonic, state.metrics)

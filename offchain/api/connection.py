@@ -10,6 +10,7 @@ from aiohttp import web
 from offchain.api.access import Identity, check_scope
 from offchain.api.closing import CloseCode
 from offchain.api.credentials import Credentials
+from offchain.api.outbox import Outbox
 from offchain.api.problems import ApiCode, ProblemError
 from offchain.api.traderfeed import REPLAY_PAGE
 from offchain.metrics import CoreMetrics
@@ -53,6 +54,7 @@ class Connection:
         metrics: CoreMetrics,
         credentials: Credentials,
         clock: Clock,
+        outbox: Outbox,
     ) -> None:
         self._metrics = metrics
         self._credentials = credentials
@@ -61,6 +63,7 @@ class Connection:
         self._socket = socket
         self._transport = transport
         self._limit = limit
+        self._outbox = outbox
         self._loop = asyncio.get_running_loop()
         self._queue: list[bytes] = []
         self._is_due = False
@@ -115,7 +118,7 @@ class Connection:
         self._queue.append(frame)
         if not self._is_due:
             self._is_due = True
-            self._loop.call_soon(self._write)
+            self._outbox.add(self._write)
 
     async def room(self) -> None:
         """Wait until a page of messages fits. Raises ConnectionError if the connection closes first."""

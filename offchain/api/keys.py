@@ -13,6 +13,7 @@ from offchain.api.credentials import Credentials, Identity
 from offchain.api.desk import Desk
 from offchain.api.life import Life
 from offchain.api.limits import Limits, Use
+from offchain.api.outbox import Outbox
 from offchain.api.present import Presenter
 from offchain.api.rates import Rates
 from offchain.api.readback import Readback
@@ -40,6 +41,7 @@ HUB = web.AppKey("hub", Hub)
 LIFE = web.AppKey("life", Life)
 LIMITS = web.AppKey("limits", Limits)
 METRICS = web.AppKey("metrics", CoreMetrics)
+OUTBOX = web.AppKey("outbox", Outbox)
 
 REQUEST_ID = web.RequestKey("request_id", str)
 IDENTITY = web.RequestKey("identity", Identity)

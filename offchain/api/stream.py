@@ -19,6 +19,7 @@ from offchain.api.channels import Channel, Sink, Subscription, leave
 from offchain.api.credentials import Credentials
 from offchain.api.livestate import Seed, read_seed
 from offchain.api.marketview import MarketView, ViewBroken
+from offchain.api.outbox import Outbox
 from offchain.api.present import Presenter, hex_of
 from offchain.api.pricechannels import PriceChannels
 from offchain.api.rates import Rates
@@ -63,10 +64,12 @@ class Hub:
         readback: Readback,
         credentials: Credentials,
         rates: Rates,
+        outbox: Outbox,
     ) -> None:
         self._state = state
         self._catalogue = catalogue
         self._credentials = credentials
+        self._outbox = outbox
         self._present = Presenter(catalogue)
         self.prices = PriceChannels(state, self._present, rates)
         self._views: dict[int, MarketView] = {}
@@ -208,6 +211,7 @@ class Hub:
             channel = self._trades[market]
             message = stream.TradeMessage(channel=channel.name, seq=made[-1].seq, prev_seq=channel.last, data=made)
             self._trade_sent.inc(channel.send(made[-1].seq, _ENCODER.encode(message)))
+        self._outbox.flush()
 
     def _take_rare(self, event: Event, seq: int, time_ms: int) -> None:
         match event:

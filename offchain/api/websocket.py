@@ -15,7 +15,7 @@ from offchain.api.admin.socket import AdminSession
 from offchain.api.closing import CloseCode
 from offchain.api.connection import CLOSE_SECONDS, Connection
 from offchain.api.desk import REFUSALS, rejection_of
-from offchain.api.keys import CATALOGUE, CREDENTIALS, DESK, HUB, LIFE, LIMITS, STATE
+from offchain.api.keys import CATALOGUE, CREDENTIALS, DESK, HUB, LIFE, LIMITS, OUTBOX, STATE
 from offchain.api.limits import exhausted
 from offchain.api.operations import after_of, channels_of, only, request_id_of, token_of
 from offchain.api.order_entry import TRADING, OrderEntry
@@ -262,7 +262,9 @@ async def websocket(request: web.Request) -> web.WebSocketResponse:
         raise ProblemError(ApiCode.TOO_MANY_SOCKETS, detail)
     identity = identify(request) if HEADER in request.headers else None
     credentials = request.app[CREDENTIALS]
-    connection = Connection(socket, request.transport, settings.send_queue, state.metrics, credentials, state.clock)
+    connection = Connection(
+        socket, request.transport, settings.send_queue, state.metrics, credentials, state.clock, request.app[OUTBOX]
+    )
     life.connections.add(connection)
     life.sockets_of[address] += 1
     session = Session(connection, request.app)

@@ -9,6 +9,7 @@ import os
 import socket
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -18,6 +19,7 @@ from offchain.domain.commands import Command, is_bare
 from offchain.domain.errors import Code, Rejection
 from offchain.domain.results import Result
 from offchain.ports import CoreStatus, Ingress, Overloaded, Record, Unavailable
+from offchain.prompt import PromptFuture
 from offchain.transport.frames import (
     REPLIES,
     REQUESTS,
@@ -64,31 +66,38 @@ class LocalFeed:
 
     def __init__(self, limit: int = FEED_LIMIT) -> None:
         self._limit = limit
-        self._subscribers: dict[int, tuple[deque[Record], asyncio.Event]] = {}
+        self._subscribers: dict[int, _Subscriber] = {}
         self._ids = itertools.count()
 
     def publish(self, record: Record) -> None:
-        """Hand `record` to every subscriber; never waits."""
-        for waiting, wake in self._subscribers.values():
-            waiting.append(record)
-            wake.set()
+        """Hand `record` to every subscriber; never waits. Outside of a task, whoever waits for it takes it at once."""
+        for subscriber in tuple(self._subscribers.values()):
+            subscriber.waiting.append(record)
+            if subscriber.wake is not None and not subscriber.wake.done():
+                subscriber.wake.resolve(None)
 
     def subscribe(self) -> AsyncIterator[Record]:
         """Records published from this call on."""
         number = next(self._ids)
-        self._subscribers[number] = (deque(maxlen=self._limit), asyncio.Event())
+        self._subscribers[number] = _Subscriber(deque(maxlen=self._limit))
         return self._follow(number)
 
     async def _follow(self, number: int) -> AsyncIterator[Record]:
-        waiting, wake = self._subscribers[number]
+        subscriber = self._subscribers[number]
         try:
             while True:
-                while waiting:
-                    yield waiting.popleft()
-                wake.clear()
-                await wake.wait()
+                while subscriber.waiting:
+                    yield subscriber.waiting.popleft()
+                subscriber.wake = PromptFuture(asyncio.get_running_loop())
+                await subscriber.wake
         finally:
             del self._subscribers[number]
+
+
+@dataclass(slots=True)
+class _Subscriber:
+    waiting: deque[Record]
+    wake: PromptFuture[None] | None = None
 
 
 # ---------------------------------------------------------------------------------------------------------------------

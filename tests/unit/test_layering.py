@@ -55,7 +55,7 @@ ALLOWED: dict[str, set[str]] = {
     # Adapters.
     "journal": {"domain", "ports"},
     "views": {"domain", "ports"},
-    "transport": {"domain", "ports"},
+    "transport": {"domain", "ports", "prompt"},
     "chain": {"domain", "metrics", "ports", "chain.eip712", "chain.calldata", "chain.batch", "chain.abi"},
     # What the outside talks to, and what talks to it.
     "api.schemas": {"domain", "intake", "actionintake"},

@@ -170,6 +170,29 @@ async def test_the_answer_comes_before_what_came_meanwhile(create_sequencer):
     assert seen == ["answered", "what came meanwhile"]
 
 
+async def test_the_record_is_published_in_the_turn_of_its_answers(create_sequencer, feed):
+    """After them, so that nobody waits for what others are told; before what came meanwhile."""
+    sequencer = await create_sequencer()
+    seen = []
+
+    async def follow(records):
+        async for _ in records:
+            seen.append("published")
+
+    async def trade():
+        await sequencer.submit(CONFIGURE, TIMEOUT)
+        seen.append("answered")
+
+    following = asyncio.create_task(follow(feed.subscribe()))
+    trading = asyncio.create_task(trade())
+    await asyncio.sleep(0)
+    asyncio.get_running_loop().call_soon(seen.append, "what came meanwhile")
+    await trading
+    await asyncio.sleep(0)
+    following.cancel()
+    assert seen == ["answered", "published", "what came meanwhile"]
+
+
 async def test_who_got_an_answer_may_submit_at_once(create_sequencer, journal):
     sequencer = await create_sequencer(batch_limit=4)
     done = []
@@ -276,7 +299,7 @@ async def test_a_turn_belongs_to_no_request(create_sequencer):
     assert set(seen) == {""}
 
 
-STEPS = ("taking", "executed", "appended", "published", "answered")
+STEPS = ("taking", "executed", "appended", "answered", "published")
 
 
 @pytest.mark.parametrize("step", STEPS)

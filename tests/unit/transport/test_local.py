@@ -220,6 +220,37 @@ async def test_feed_reaches_every_subscriber():
     assert [await anext(second) for _ in records] == records
 
 
+def test_who_waits_for_a_record_takes_it_at_once(run):
+    """Before `publish` returns, if that is called by the loop itself as the sequencer's turns are."""
+
+    async def scenario():
+        feed, seen = LocalFeed(), []
+
+        async def follow(records):
+            async for record in records:
+                seen.append(record.last)
+
+        following = [asyncio.create_task(follow(feed.subscribe())) for _ in range(2)]
+        await asyncio.sleep(0)
+        maker, published = RecordMaker(), asyncio.get_running_loop().create_future()
+
+        def publish():
+            for _ in range(2):
+                feed.publish(maker.make())
+            published.set_result(list(seen))
+
+        asyncio.get_running_loop().call_soon(publish)
+        assert await published == [1, 1, 2, 2]
+        feed.publish(maker.make())  # within a task they go on in the next turn
+        assert len(seen) == 4
+        await asyncio.sleep(0)
+        assert seen[4:] == [3, 3]
+        for task in following:
+            task.cancel()
+
+    run(scenario())
+
+
 async def test_slow_subscriber_loses_the_oldest_and_sees_the_gap():
     feed, maker = LocalFeed(limit=4), RecordMaker()
     subscriber = feed.subscribe()
