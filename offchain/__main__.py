@@ -13,7 +13,7 @@ import click
 import structlog
 
 from offchain import manage
-from offchain.app.common import audit, record_flow
+from offchain.app.common import audit, record_flow, snapshot_at_end
 from offchain.config import (
     SECRET_VARIABLES,
     Config,
@@ -226,6 +226,22 @@ def verify(config_file: Path | None, **options: str | None) -> None:
         click.echo(f"difference: {difference}", err=True)
     click.echo(f"differences: {len(found.differences)}")
     sys.exit(1 if found.differences else 0)
+
+
+@main.command(epilog=ENVIRONMENT)
+@configured
+def snapshot(config_file: Path | None, **options: str | None) -> None:
+    """Save the state at the journal's end, before a release with other rules of matching takes over.
+
+    The service must not run.
+    """
+    config = read_config(config_file, options)
+    configure_logs("snapshot", config.log_level, config.log_format)
+    try:
+        seq = run_loop(snapshot_at_end(config))
+    except (*REFUSALS, OSError, ValueError, sqlite3.Error) as error:
+        refuse(error)
+    click.echo(f"the state after event {seq} is saved")
 
 
 @main.command(epilog=ENVIRONMENT)

@@ -53,6 +53,8 @@ class Projector:
         self._metrics = metrics or WorkerMetrics()
         self._applied = applied
         self._stopping = False
+        self._saving: asyncio.Task[None] | None = None
+        """what brings the newest snapshot to the disk, which may take seconds"""
         self._progress = asyncio.Condition()
 
     @classmethod
@@ -98,11 +100,24 @@ class Projector:
     async def run(self, wait: Callable[[int], Awaitable[object]]) -> None:
         """Catch up, then `wait(POLL_MS)` for news, until `stop`.
 
-        Raises ReplayMismatch and JournalCorrupt, after which the views must not be extended.
+        Raises ReplayMismatch and JournalCorrupt, after which the views must not be extended, and sqlite3.Error if a
+        snapshot cannot be saved.
         """
-        while not self._stopping:
-            await self.catch_up()
-            await wait(POLL_MS)
+        try:
+            while not self._stopping:
+                await self.catch_up()
+                await wait(POLL_MS)
+            await self.saved()
+        except BaseException:
+            if self._saving is not None:
+                self._saving.cancel()
+            raise
+
+    async def saved(self) -> None:
+        """Wait until the newest snapshot is on the disk. Raises what has prevented it."""
+        if self._saving is not None:
+            saving, self._saving = self._saving, None
+            await saving
 
     def stop(self) -> None:
         """Let `run` return after its present round."""
@@ -137,13 +152,16 @@ class Projector:
                 self._progress.notify_all()
 
     async def _snapshot_if_due(self) -> None:
-        if self._replica.seq - self._snapshot_seq < self._snapshot_events:
-            # Let the settler and the indexer of this process go on while a long journal is read.
-            await asyncio.sleep(0)
-            return
-        state = self._replica.core.snapshot()
-        await self._journal.save_snapshot(self._replica.seq, state)
-        self._snapshot_seq = self._replica.seq
+        if self._saving is not None and self._saving.done():
+            await self.saved()
+        if self._saving is None and self._replica.seq - self._snapshot_seq >= self._snapshot_events:
+            self._snapshot_seq = self._replica.seq
+            self._saving = asyncio.create_task(self._save(self._replica.seq, self._replica.core.snapshot()))
+        # Let the settler and the indexer of this process go on while a long journal is read.
+        await asyncio.sleep(0)
+
+    async def _save(self, seq: int, state: bytes) -> None:
+        await self._journal.save_snapshot(seq, state)
         self._metrics.snapshots.inc()
         self._metrics.snapshot_bytes.set(len(state))
-        log.info("snapshot saved", seq=self._snapshot_seq, bytes=len(state))
+        log.info("snapshot saved", seq=seq, bytes=len(state))

@@ -53,7 +53,7 @@ class Replica:
         if record.rules_version != RULES_VERSION:
             raise ReplayMismatch(
                 f"record {record.first}..{record.last} was written under rules version {record.rules_version}, this "
-                f"release has {RULES_VERSION}: start the release that wrote it once, so that it leaves a snapshot"
+                f"release has {RULES_VERSION}: save a snapshot with the release that wrote it (`offchain snapshot`)"
             )
         seq = self.seq
         for command, stored in zip(record.commands, record.events, strict=True):

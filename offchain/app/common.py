@@ -12,8 +12,9 @@ from offchain.config import Config
 from offchain.domain.commands import Configure
 from offchain.domain.control import CHANGEABLE
 from offchain.journal.sqlite import SqliteJournal
-from offchain.process import StartRefused
+from offchain.process import StartRefused, lock
 from offchain.recorder import Choice, Recorded, record
+from offchain.replica import recover
 from offchain.transport.local import LocalIngress
 from offchain.verify import Verification, verify
 from offchain.views.sqlite import SqliteViews
@@ -81,6 +82,24 @@ async def audit(config: Config) -> Verification:
         views = SqliteViews(config.views_path, read_only=True)
         stack.push_async_callback(views.close)
         return await verify(journal, views)
+
+
+async def snapshot_at_end(config: Config) -> int:
+    """Save the state at the journal's end, while neither core nor worker run; the number of its last event.
+
+    Raises StartRefused if there is no journal or it is in use, JournalCorrupt, ReplayMismatch.
+    """
+    if not (config.data_dir / "journal.db").is_file():
+        raise StartRefused(f"data_dir: {config.data_dir} holds no journal")
+    with lock(config.data_dir, "core"), lock(config.data_dir, "worker"):
+        journal = SqliteJournal(config.data_dir, read_only=True)
+        try:
+            replica = await recover(journal)
+            if replica.seq:
+                await journal.save_snapshot(replica.seq, replica.core.snapshot())
+            return replica.seq
+        finally:
+            await journal.close()
 
 
 async def record_flow(config: Config, choice: Choice, path: Path) -> Recorded:

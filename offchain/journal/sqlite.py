@@ -19,9 +19,10 @@ from time import perf_counter, thread_time
 from typing import TypeVar
 
 import msgspec
-import structlog
 
 from offchain.domain.codec import Codec
+from offchain.journal import snapshots
+from offchain.journal.snapshots import Snapshots
 from offchain.ports import Fenced, JournalCorrupt, Record
 
 T = TypeVar("T")
@@ -35,8 +36,6 @@ SCHEMA_VERSION = 1
 
 READ_CHUNK = 64
 """records per read, about 3 MB at most in practice"""
-
-SNAPSHOTS_KEPT = 2
 
 BUSY_TIMEOUT_MS = 10_000
 
@@ -57,10 +56,6 @@ _RECORDS_SCHEMA = (
     "INSERT OR IGNORE INTO writer VALUES (0, 0, '')",
 )
 
-_SNAPSHOTS_SCHEMA = (
-    "CREATE TABLE IF NOT EXISTS snapshots (seq INTEGER PRIMARY KEY, hash BLOB NOT NULL, state BLOB NOT NULL)",
-)
-
 # One statement is one transaction: the fence, the place in the chain and the row are checked and written together, and
 # the thread hands over the interpreter lock once.
 _APPEND = """
@@ -68,7 +63,7 @@ _APPEND = """
     WHERE (SELECT epoch FROM writer) = ? AND coalesce((SELECT max(last) FROM records), 0) = ?
 """
 
-log = structlog.get_logger(__name__)
+_END = object()
 
 
 class SqliteJournal:
@@ -85,7 +80,7 @@ class SqliteJournal:
         self._writing = _open(self._path, _RECORDS_SCHEMA)
         self._reading = _open(self._path, ())
         self._reading.execute("PRAGMA query_only = ON")
-        self._snapshots = _open(folder / "snapshots.db", _SNAPSHOTS_SCHEMA)
+        self._snapshots = Snapshots(_open(folder / "snapshots.db", snapshots.SCHEMA))
         # For what takes long: the fsync of a slow disk, snapshots. One thread keeps the order.
         self._writer = ThreadPoolExecutor(1, "journal-writer")
         self._reader = ThreadPoolExecutor(1, "journal-reader")
@@ -187,26 +182,20 @@ class SqliteJournal:
         return self._reading.execute(sql, (last, READ_CHUNK)).fetchall()
 
     async def save_snapshot(self, seq: int, state: bytes) -> None:
-        """Keep `state` as the state after event `seq`; the newest two are kept."""
-        await self._in(self._writer, lambda: self._save_snapshot(seq, state))
+        """Keep `state` as the state after event `seq`; the newest two are kept.
 
-    def _save_snapshot(self, seq: int, state: bytes) -> None:
-        with transaction(self._snapshots):
-            row = (seq, hashlib.sha256(state).digest(), state)
-            self._snapshots.execute("INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?)", row)
-            kept = "SELECT seq FROM snapshots ORDER BY seq DESC LIMIT ?"
-            self._snapshots.execute(f"DELETE FROM snapshots WHERE seq NOT IN ({kept})", (SNAPSHOTS_KEPT,))
+        It takes its time: after each piece the disk is left to others for as long as that has taken.
+        """
+        steps = self._snapshots.saving(seq, state)
+        while True:
+            started = perf_counter()
+            if await self._in(self._writer, lambda: next(steps, _END)) is _END:
+                return
+            await asyncio.sleep(perf_counter() - started)
 
     async def latest_snapshot(self) -> tuple[int, bytes] | None:
         """The newest intact snapshot. A damaged one is passed over, for an older one and the records give the same."""
-        return await self._in(self._writer, self._latest_snapshot)
-
-    def _latest_snapshot(self) -> tuple[int, bytes] | None:
-        for seq, digest, state in self._snapshots.execute("SELECT seq, hash, state FROM snapshots ORDER BY seq DESC"):
-            if hashlib.sha256(state).digest() == digest:
-                return seq, state
-            log.warning("snapshot damaged, an older one is used", seq=seq)
-        return None
+        return await self._in(self._writer, self._snapshots.latest)
 
     async def close(self) -> None:
         """Finish what was asked for, then let go of the files."""

@@ -20,9 +20,9 @@ from offchain.domain.core import Core
 from offchain.domain.order import Side
 from offchain.domain.results import PlaceResult, Result
 from offchain.journal.sqlite import SqliteJournal
-from offchain.ports import Unavailable
+from offchain.ports import RULES_VERSION, Unavailable
 from offchain.projector import Projector
-from offchain.replica import recover
+from offchain.replica import ReplayMismatch, recover
 from offchain.transport.local import LocalIngress
 from offchain.views.sqlite import SqliteViews
 from tests.utils.scenario import CONFIGURE, ENGINE, MAKER, MARKET, TAKER, create_opening, create_order, create_trading
@@ -170,6 +170,31 @@ async def test_verify_accepts_what_the_core_wrote_and_finds_a_change(core):
     found = run(core.command("verify"))
     assert found.returncode == 1
     assert f"event {tail + 1}" in found.stderr
+
+
+async def test_snapshot_at_the_end_lets_a_release_with_other_rules_take_over(core, monkeypatch):
+    empty = run(core.command("snapshot"))
+    assert empty.returncode == 78
+    assert "holds no journal" in empty.stderr
+    core.start()
+    for command in [*create_opening(), *create_trading(50)]:
+        await core.ingress.submit(command, 20_000)
+    refused = run(core.command("snapshot"))
+    assert refused.returncode == 78
+    assert "in use by another core" in refused.stderr
+    assert core.stop() == 0
+
+    journal = SqliteJournal(core.folder, read_only=True)
+    tail, _ = await journal.tail()
+    state = (await recover(journal)).core.snapshot()
+    monkeypatch.setattr("offchain.replica.RULES_VERSION", RULES_VERSION + 1)
+    with pytest.raises(ReplayMismatch, match="offchain snapshot"):
+        await recover(journal)
+    saved = run(core.command("snapshot"))
+    assert saved.returncode == 0, saved.stderr
+    assert f"after event {tail} " in saved.stdout
+    assert (await recover(journal)).core.snapshot() == state
+    await journal.close()
 
 
 async def test_second_core_on_the_same_folder_is_refused(core):

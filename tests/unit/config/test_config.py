@@ -166,7 +166,7 @@ def test_misspelled_variables_are_noticed(monkeypatch):
     assert unknown_variables() == ["CROSSPOINT_PROT"]
 
 
-@pytest.mark.parametrize("command", ["serve", "core", "worker", "verify"])
+@pytest.mark.parametrize("command", ["serve", "core", "worker", "verify", "snapshot"])
 def test_help_lists_every_setting_with_its_variable_and_default(command):
     text = " ".join(CliRunner().invoke(main, [command, "--help"]).output.split())
     for name, field in Config.model_fields.items():

@@ -118,12 +118,47 @@ async def test_deleted_views_are_rebuilt_equal(journal, create_views, exchange, 
 async def test_snapshots_come_from_the_replica(journal, create_views, exchange):
     projector = await Projector.open(journal, create_views(), snapshot_events=100)
     await projector.catch_up()
+    await projector.saved()
+    first, _ = await journal.latest_snapshot()
+    assert 100 <= first < exchange.maker.last - 100
+    # What became due meanwhile comes with the next record.
+    await journal.append(exchange.run(Tick()))
+    await projector.catch_up()
+    await projector.saved()
     seq, state = await journal.latest_snapshot()
-    assert exchange.maker.last - 100 <= seq <= exchange.maker.last
+    assert seq == exchange.maker.last
     recovered = await recover(journal)
     assert recovered.core.snapshot() == exchange.core.snapshot()
     assert seq > 100
     assert len(state) > 100
+
+
+async def test_views_go_on_while_a_snapshot_is_saved(journal, create_views, exchange, monkeypatch):
+    gate, save = asyncio.Event(), journal.save_snapshot
+
+    async def slow(seq: int, state: bytes) -> None:
+        await gate.wait()
+        await save(seq, state)
+
+    monkeypatch.setattr(journal, "save_snapshot", slow)
+    projector = await Projector.open(journal, create_views(), snapshot_events=100)
+    await projector.catch_up()
+    assert projector.applied == exchange.maker.last
+    assert await journal.latest_snapshot() is None
+    gate.set()
+    projector.stop()
+    await projector.run(lambda timeout_ms: asyncio.sleep(0))
+    assert await journal.latest_snapshot() is not None, "it ends when the snapshot is saved"
+
+
+async def test_snapshot_that_cannot_be_saved_ends_it(journal, create_views, exchange, monkeypatch):
+    async def fail(seq: int, state: bytes) -> None:
+        raise sqlite3.OperationalError("disk full")
+
+    monkeypatch.setattr(journal, "save_snapshot", fail)
+    projector = await Projector.open(journal, create_views(), snapshot_events=100)
+    with pytest.raises(sqlite3.OperationalError, match="disk full"):
+        await projector.run(lambda timeout_ms: asyncio.sleep(0))
 
 
 async def test_snapshot_ahead_of_the_views_is_no_obstacle(journal, create_views, exchange):
