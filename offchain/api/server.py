@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Coroutine, Sized
 from typing import Any, TypeVar, cast
 
 from aiohttp import web
@@ -52,7 +52,7 @@ class _PromptRequestHandler(web.RequestHandler):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         if sys.version_info < (3, 12):
-            self._loop = cast(asyncio.AbstractEventLoop, _TasklessLoop(self._loop))
+            self._loop = cast(asyncio.AbstractEventLoop, _TasklessLoop(self._loop, self._messages))
 
     def data_received(self, data: bytes) -> None:
         waiter = self._prompt_waiter
@@ -68,15 +68,19 @@ class _PromptRequestHandler(web.RequestHandler):
 
 class _TasklessLoop:
     """The loop as a connection sees it on Python 3.11: a request's handler is no task of its own but a part of the
-    connection's. From Python 3.12 on aiohttp starts that task at once."""
+    connection's. From Python 3.12 on aiohttp starts that task at once.
 
-    __slots__ = ("_loop",)
+    While more requests of the connection wait, they are tasks: whoever sends many at a time lets others in between.
+    """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    __slots__ = ("_loop", "_waiting")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, waiting: Sized) -> None:
         self._loop = loop
+        self._waiting = waiting
 
-    def create_task(self, coroutine: Coroutine[Any, Any, T]) -> Coroutine[Any, Any, T]:
-        return coroutine
+    def create_task(self, coroutine: Coroutine[Any, Any, T]) -> Awaitable[T]:
+        return self._loop.create_task(coroutine) if self._waiting else coroutine
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._loop, name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from contextlib import asynccontextmanager, suppress
 
 import aiohttp
@@ -147,6 +148,23 @@ def test_requests_of_a_connection_are_answered_in_their_order(run):
             assert await answers(reader, 3) == ["200 wait:", "200 f:", "200 g:"]
             writer.close()
             other_writer.close()
+
+    run(scenario())
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="from 3.12 on aiohttp itself handles them in one go")
+def test_who_sends_many_at_a_time_lets_others_in_between(run):
+    async def scenario():
+        async with serving() as (handlers, _, port):
+            many_reader, many_writer = await asyncio.open_connection("127.0.0.1", port)
+            one_reader, one_writer = await asyncio.open_connection("127.0.0.1", port)
+            many_writer.write(20 * (GET % b"many"))
+            one_writer.write(GET % b"one")
+            assert await answers(one_reader, 1) == ["200 one:"]
+            assert len(await answers(many_reader, 20)) == 20
+            many_writer.close()
+            one_writer.close()
+            assert handlers.begun.index("one") < 15
 
     run(scenario())
 
