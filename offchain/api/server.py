@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Coroutine, Sized
+from collections.abc import Awaitable, Coroutine
 from typing import Any, TypeVar, cast
 
 from aiohttp import web
@@ -37,9 +37,13 @@ class _PromptServer(web.Server):
 class _PromptRequestHandler(web.RequestHandler):
     """One connection. `_waiter` is what its task waits for between two requests."""
 
-    __slots__ = ("_prompt_waiter",)
+    __slots__ = ("_taskless", "_prompt_waiter")
 
     _prompt_waiter: PromptFuture[None] | None
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        self._taskless: _TasklessLoop | None = None
+        super().__init__(*arguments, **settings)
 
     @property
     def _waiter(self) -> PromptFuture[None] | None:
@@ -52,7 +56,8 @@ class _PromptRequestHandler(web.RequestHandler):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         if sys.version_info < (3, 12):
-            self._loop = cast(asyncio.AbstractEventLoop, _TasklessLoop(self._loop, self._messages))
+            self._taskless = _TasklessLoop(self._loop)
+            self._loop = cast(asyncio.AbstractEventLoop, self._taskless)
 
     def data_received(self, data: bytes) -> None:
         waiter = self._prompt_waiter
@@ -63,24 +68,27 @@ class _PromptRequestHandler(web.RequestHandler):
         super().data_received(data)
         self._prompt_waiter = waiter
         if self._messages and not waiter.done():
+            if self._taskless is not None:
+                self._taskless.at_once = True
             waiter.resolve(None)
 
 
 class _TasklessLoop:
-    """The loop as a connection sees it on Python 3.11: a request's handler is no task of its own but a part of the
-    connection's. From Python 3.12 on aiohttp starts that task at once.
+    """The loop as a connection sees it on Python 3.11: the handler of a request that has just arrived is no task of its
+    own but a part of the connection's. From Python 3.12 on aiohttp starts that task at once.
 
-    While more requests of the connection wait, they are tasks: whoever sends many at a time lets others in between.
+    Requests that had to wait for one before them are tasks: whoever sends many at a time lets others in between.
     """
 
-    __slots__ = ("_loop", "_waiting")
+    __slots__ = ("_loop", "at_once")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, waiting: Sized) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._waiting = waiting
+        self.at_once = False
 
     def create_task(self, coroutine: Coroutine[Any, Any, T]) -> Awaitable[T]:
-        return self._loop.create_task(coroutine) if self._waiting else coroutine
+        at_once, self.at_once = self.at_once, False
+        return coroutine if at_once else self._loop.create_task(coroutine)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._loop, name)
