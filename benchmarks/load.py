@@ -251,6 +251,8 @@ MIN_WAIT = 0.0005
 
 class OpenLoad(NamedTuple):
     seconds: float
+    due_s: list[float]
+    """of each answer, when its request was due, since the start"""
     answers_ms: list[float]
     events_ms: list[float]
     """of requests that filled at once: until the taker's first fill arrived on its channel"""
@@ -283,6 +285,7 @@ async def post_at_rate(
     """
     opened = [await connect_http(port) for _ in range(connections)]
     due: dict[str, float] = {}
+    due_s: list[float] = []
     answers: list[float] = []
     events: list[float] = []
     free = deque(opened)
@@ -300,6 +303,7 @@ async def post_at_rate(
             if not _is_success(answer):
                 raise Failed(answer.decode(errors="replace"))
             answers.append(1e3 * (perf_counter() - at))
+            due_s.append(at - started)
             if waiting:
                 send(connection, *waiting.popleft())
             else:
@@ -333,7 +337,7 @@ async def post_at_rate(
     await asyncio.sleep(0.2)
     if len(answers) < len(requests):
         raise Failed(f"{len(requests) - len(answers)} requests were not answered")
-    return OpenLoad(seconds, answers, events)
+    return OpenLoad(seconds, due_s, answers, events)
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -37,7 +37,7 @@ class _PromptServer(web.Server):
 class _PromptRequestHandler(web.RequestHandler):
     """One connection. `_waiter` is what its task waits for between two requests."""
 
-    __slots__ = ("_taskless", "_prompt_waiter")
+    __slots__ = ("_prompt_waiter", "_taskless")
 
     _prompt_waiter: PromptFuture[None] | None
 

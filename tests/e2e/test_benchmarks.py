@@ -18,7 +18,8 @@ def test_order_to_fill() -> None:
         assert printed[way]["per_s"] > 0
         assert printed[way]["p99_ms"] >= printed[way]["p50_ms"] > 0
     open_loop = printed["open_loop"]
-    assert set(open_loop) == {"offered_per_s"} | SHARES | {f"fill_event_{share}" for share in SHARES}
+    events = {f"fill_event_{share}" for share in SHARES}
+    assert set(open_loop) == {"offered_per_s", "p99_ms_of_middle_second"} | SHARES | events
     assert all(value > 0 for value in open_loop.values())
     fanout = printed["fanout"]
     assert fanout["sockets"] == 3
