@@ -109,6 +109,7 @@ async def test_missed_records_bring_a_new_snapshot(exchange: Exchange, socket: S
     await socket.next()
     exchange.feed.is_losing = True
     await act(exchange, SetStatus(2, True, "unseen"))
+    await asyncio.sleep(0)  # it is answered before it is published
     exchange.feed.is_losing = False
     await act(exchange, SetStatus(4, True, "seen"))
     snapshot = await socket.next()
