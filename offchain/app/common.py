@@ -74,8 +74,7 @@ def _shown(value: int | bytes) -> str:
 
 async def audit(config: Config) -> Verification:
     """Verify a data folder. Raises StartRefused if there is none, JournalCorrupt, ReplayMismatch."""
-    if not (config.data_dir / "journal.db").is_file():
-        raise StartRefused(f"data_dir: {config.data_dir} holds no journal")
+    _require_journal(config)
     async with AsyncExitStack() as stack:
         journal = SqliteJournal(config.data_dir, read_only=True)
         stack.push_async_callback(journal.close)
@@ -89,8 +88,7 @@ async def snapshot_at_end(config: Config) -> int:
 
     Raises StartRefused if there is no journal or it is in use, JournalCorrupt, ReplayMismatch.
     """
-    if not (config.data_dir / "journal.db").is_file():
-        raise StartRefused(f"data_dir: {config.data_dir} holds no journal")
+    _require_journal(config)
     with lock(config.data_dir, "core"), lock(config.data_dir, "worker"):
         journal = SqliteJournal(config.data_dir, read_only=True)
         try:
@@ -104,13 +102,17 @@ async def snapshot_at_end(config: Config) -> int:
 
 async def record_flow(config: Config, choice: Choice, path: Path) -> Recorded:
     """Record the order flow of a data folder. Raises StartRefused if there is none, and as `record`."""
-    if not (config.data_dir / "journal.db").is_file():
-        raise StartRefused(f"data_dir: {config.data_dir} holds no journal")
+    _require_journal(config)
     journal = SqliteJournal(config.data_dir, read_only=True)
     try:
         return await record(journal, choice, path)
     finally:
         await journal.close()
+
+
+def _require_journal(config: Config) -> None:
+    if not (config.data_dir / "journal.db").is_file():
+        raise StartRefused(f"data_dir: {config.data_dir} holds no journal")
 
 
 def open_views(config: Config) -> SqliteViews:

@@ -24,7 +24,7 @@ SNAPSHOTS_KEPT = 2
 PIECE_BYTES = 1 << 20
 
 _KEPT = "SELECT seq FROM snapshots ORDER BY seq DESC LIMIT ?"
-_ORPHANS = "SELECT rowid FROM pieces WHERE seq NOT IN (SELECT seq FROM snapshots) LIMIT 1"
+_ORPHAN = "SELECT rowid FROM pieces WHERE seq NOT IN (SELECT seq FROM snapshots) LIMIT 1"
 
 log = structlog.get_logger(__name__)
 
@@ -38,16 +38,20 @@ class Snapshots:
     def saving(self, seq: int, state: bytes) -> Iterator[None]:
         """Keep `state` as the state after event `seq`, and the newest two in all; one transaction per step."""
         execute = self._connection.execute
-        execute("DELETE FROM pieces WHERE seq = ?", (seq,))  # of an attempt that did not come to its end
+        if execute("SELECT seq FROM snapshots WHERE seq = ?", (seq,)).fetchone() and self.latest() == (seq, state):
+            return
+        # What is left of an attempt that did not come to its end, or was damaged since.
+        execute("DELETE FROM snapshots WHERE seq = ?", (seq,))
+        execute("DELETE FROM pieces WHERE seq = ?", (seq,))
         starts = range(0, max(1, len(state)), PIECE_BYTES)
         for number, start in enumerate(starts[:-1]):
             execute("INSERT INTO pieces VALUES (?, ?, ?)", (seq, number, state[start : start + PIECE_BYTES]))
             yield
         row = (seq, hashlib.sha256(state).digest(), state[starts[-1] :])
-        execute("INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?)", row)
+        execute("INSERT INTO snapshots VALUES (?, ?, ?)", row)
         yield
         execute(f"DELETE FROM snapshots WHERE seq NOT IN ({_KEPT})", (SNAPSHOTS_KEPT,))
-        while execute(f"DELETE FROM pieces WHERE rowid IN ({_ORPHANS})").rowcount:
+        while execute(f"DELETE FROM pieces WHERE rowid IN ({_ORPHAN})").rowcount:
             yield
 
     def latest(self) -> tuple[int, bytes] | None:

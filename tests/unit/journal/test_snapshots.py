@@ -81,6 +81,20 @@ async def test_an_attempt_that_was_cut_off_can_be_made_again(journal, connection
     assert await journal.latest_snapshot() == (6, LARGE[PIECE_BYTES:])
 
 
+async def test_one_that_is_there_is_left_alone(journal, connection):
+    """Cut off anywhere, saving it again takes nothing away."""
+    await journal.save_snapshot(6, LARGE)
+    assert list(Snapshots(connection).saving(6, LARGE)) == []
+    assert await journal.latest_snapshot() == (6, LARGE)
+
+
+async def test_one_that_is_damaged_is_saved_again(journal, connection):
+    await journal.save_snapshot(6, LARGE)
+    connection.execute("DELETE FROM pieces WHERE number = 1")
+    await journal.save_snapshot(6, LARGE)
+    assert await journal.latest_snapshot() == (6, LARGE)
+
+
 async def test_nothing_is_left_of_older_ones_and_of_cut_off_attempts(journal, connection):
     next(Snapshots(connection).saving(4, LARGE))
     for seq in (5, 6, 7):
