@@ -241,7 +241,7 @@ def snapshot(config_file: Path | None, **options: str | None) -> None:
         seq = run_loop(snapshot_at_end(config))
     except (*REFUSALS, OSError, ValueError, sqlite3.Error) as error:
         refuse(error)
-    click.echo(f"the state after event {seq} is saved")
+    click.echo(f"the state after event {seq} is saved" if seq else "the journal is empty: there is nothing to save")
 
 
 @main.command(epilog=ENVIRONMENT)

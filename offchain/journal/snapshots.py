@@ -36,7 +36,7 @@ class Snapshots:
         self._connection = connection
 
     def saving(self, seq: int, state: bytes) -> Iterator[None]:
-        """Keep `state` as the state after event `seq`, and the newest two in all; one transaction per step."""
+        """Keep `state` as the state after event `seq`, and the newest two in all; no step writes more than a piece."""
         execute = self._connection.execute
         if execute("SELECT seq FROM snapshots WHERE seq = ?", (seq,)).fetchone() and self.latest() == (seq, state):
             return
