@@ -249,6 +249,10 @@ MIN_WAIT = 0.0005
 """seconds; shorter waits are not worth their timer"""
 
 
+SNAPSHOT_PREFIX = 40
+"""bytes of a message in which its type is"""
+
+
 class OpenLoad(NamedTuple):
     seconds: float
     due_s: list[float]
@@ -281,7 +285,8 @@ async def post_at_rate(
 ) -> OpenLoad:
     """Each request once, at random times (a Poisson process of `per_s`), on whichever connection is free.
 
-    `ids` names the orders; for each of `greetings` a socket says it to see what happens to orders of its account.
+    `ids` names the orders; for each of `greetings` a socket says it to see what happens to orders of its account. The
+    time begins when all of them have their snapshots, which are long.
     """
     opened = [await connect_http(port) for _ in range(connections)]
     due: dict[str, float] = {}
@@ -291,8 +296,13 @@ async def post_at_rate(
     free = deque(opened)
     waiting: deque[tuple[float, bytes]] = deque()
 
+    watched = 0
+
     def watch(frame: bytes) -> None:
+        nonlocal watched
         text = payload(frame)
+        if b'"snapshot"' in text[:SNAPSHOT_PREFIX]:
+            watched += 1
         if b'"fillUpdate"' in text:
             fill = _EVENT.decode(text).data
             if fill is not None and fill.role == "taker" and fill.order_id in due:
@@ -316,6 +326,10 @@ async def post_at_rate(
         watching = await connect_socket(port)
         watching.received = watch
         watching.transport.write(b"".join(greeting))
+    for _ in range(int(20 * DRAIN_SECONDS)):
+        if watched == len(greetings):
+            break
+        await asyncio.sleep(0.05)
     await asyncio.sleep(0.5)
     chance, started = random.Random(1), perf_counter()
     at = started

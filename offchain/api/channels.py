@@ -41,6 +41,11 @@ class Subscription:
     def sink(self) -> Sink:
         return self._sink
 
+    @property
+    def is_held(self) -> bool:
+        """Whether a snapshot or a replay is under way."""
+        return self._held is not None
+
     def hold(self) -> None:
         if self._held is None:
             self._held = []

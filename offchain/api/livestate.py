@@ -5,18 +5,21 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 
+import msgspec
+
+from offchain.api.patience import unhurried
 from offchain.api.present import Presenter, hex_of, side_name
 from offchain.api.schemas import stream
-from offchain.api.schemas.http import TriggerInfo
 from offchain.api.state import Live
 from offchain.catalogue import Listing, listing_of
 from offchain.domain.account import LiveOrder
-from offchain.domain.commands import Configure
+from offchain.domain.commands import Configure, PlaceOrder
 from offchain.domain.core import Core
-from offchain.domain.events import ApiKeyUpdate, DelegateUpdate, ExchangeUpdate
+from offchain.domain.events import ApiKeyUpdate, BalanceUpdate, DelegateUpdate, ExchangeUpdate
 from offchain.domain.fees import FeeSchedule
-from offchain.domain.market import Asset, Market
-from offchain.domain.order import Address, Side
+from offchain.domain.market import Asset
+from offchain.domain.order import Address, OrderStatus, Side
+from offchain.domain.positionview import PositionView
 
 _ALL_LEVELS = sys.maxsize
 
@@ -67,36 +70,58 @@ async def read_seed(live: Live) -> Seed:
     return await live.read(look)
 
 
-def _trigger(present: Presenter, market: Market, live_order: LiveOrder) -> TriggerInfo | None:
-    trigger = live_order.waiting.trigger if live_order.waiting is not None else None
-    return None if trigger is None else present.trigger(market, trigger, None)
+class _OrderNow(msgspec.Struct, gc=False):
+    """What changes in an order, as it was when the order was looked at."""
+
+    live: LiveOrder
+    quantity: int
+    filled: int
+    status: OrderStatus
+    waiting: PlaceOrder | None
+
+
+class _TraderNow(msgspec.Struct):
+    seq: int
+    orders: list[_OrderNow]
+    balances: list[BalanceUpdate]
+    positions: list[PositionView]
 
 
 async def read_trader(live: Live, present: Presenter, account: Address, now_ms: int) -> tuple[int, stream.TraderState]:
-    """Open orders, balances and positions of an account, and the event up to which they count. Raises Unavailable."""
+    """Open orders, balances and positions of an account, and the event up to which they count. Raises Unavailable.
 
-    def look(core: Core) -> tuple[int, stream.TraderState]:
-        orders = []
-        for live_order in core.open_orders(account):
-            order = live_order.order
-            market = core.markets[order.market]
-            orders.append(
-                stream.OpenOrder(
-                    order_id=hex_of(live_order.order_hash),
-                    market=market.symbol,
-                    side=side_name(order.side),
-                    price=present.price(market, order.price),
-                    quantity=present.quantity(market, live_order.quantity),
-                    filled=present.quantity(market, live_order.filled),
-                    remaining=present.quantity(market, live_order.remaining),
-                    status=live_order.status.value,
-                    nonce=str(order.nonce),
-                    client_order_id=live_order.client_order_id,
-                    trigger=_trigger(present, market, live_order),
-                )
-            )
-        balances = [present.balance(balance) for balance in core.balances(account)]
-        positions = [present.position(position) for position in core.positions(account, now_ms)]
-        return live.tail(), stream.TraderState(orders=orders, balances=balances, positions=positions)
+    There may be ten thousand orders. Between two commands they are only copied, which takes a millisecond; putting
+    them into words takes fifty, during which others have their turn.
+    """
 
-    return await live.read(look)
+    def look(core: Core) -> _TraderNow:
+        orders = [
+            _OrderNow(each, each.quantity, each.filled, each.status, each.waiting) for each in core.open_orders(account)
+        ]
+        return _TraderNow(live.tail(), orders, core.balances(account), core.positions(account, now_ms))
+
+    now = await live.read(look)
+    state = stream.TraderState(
+        orders=[_open_order(present, each) async for each in unhurried(now.orders)],
+        balances=[present.balance(balance) for balance in now.balances],
+        positions=[present.position(position) for position in now.positions],
+    )
+    return now.seq, state
+
+
+def _open_order(present: Presenter, now: _OrderNow) -> stream.OpenOrder:
+    order, market = now.live.order, now.live.market
+    trigger = now.waiting.trigger if now.waiting is not None else None
+    return stream.OpenOrder(
+        order_id=hex_of(now.live.order_hash),
+        market=market.symbol,
+        side=side_name(order.side),
+        price=present.price(market, order.price),
+        quantity=present.quantity(market, now.quantity),
+        filled=present.quantity(market, now.filled),
+        remaining=present.quantity(market, now.quantity - now.filled),
+        status=now.status.value,
+        nonce=str(order.nonce),
+        client_order_id=now.live.client_order_id,
+        trigger=present.trigger(market, trigger, None) if trigger is not None else None,
+    )

@@ -5,11 +5,11 @@ The view follows committed events and is published at each flush, so that everyb
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 
 import msgspec
 
+from offchain.api.patience import unhurried
 from offchain.api.publishedside import PublishedSide
 from offchain.api.schemas.http import CHECKSUM_LEVELS, Book, Level, checksum
 from offchain.api.schemas.stream import Depth, DepthSnapshot, DepthUpdate
@@ -141,11 +141,7 @@ class MarketView:
         return Book(market=self.market.symbol, seq=seq, time=time_ms, bids=bids, asks=asks, checksum=best)
 
     async def _written(self, side: PublishedSide, copy: list[tuple[int, int]]) -> list[Level]:
-        levels: list[Level] = []
-        for start in range(0, len(copy), WRITTEN_AT_ONCE):
-            levels += [side.level(price, lots) for price, lots in copy[start : start + WRITTEN_AT_ONCE]]
-            await asyncio.sleep(0)
-        return levels
+        return [side.level(price, lots) async for price, lots in unhurried(copy, WRITTEN_AT_ONCE)]
 
     def checksum(self) -> int:
         """As `schemas.http.checksum`, of the published book."""

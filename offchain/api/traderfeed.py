@@ -10,6 +10,7 @@ import structlog
 
 from offchain.api.channels import Channel, Sink, Subscription, leave
 from offchain.api.livestate import read_trader
+from offchain.api.patience import unhurried
 from offchain.api.present import Presenter, hex_of
 from offchain.api.problems import ApiCode, ProblemError
 from offchain.api.readback import Readback
@@ -109,6 +110,10 @@ class TraderFeed:
         """
         for account, channel in self._channels.items():
             for subscription in channel.subscriptions.values():
+                if subscription.is_held:
+                    # What is being read for them is older than what was missed; they connect again.
+                    subscription.sink.overflow()
+                    continue
                 subscription.hold()
                 yield self._refill(account, subscription, after)
 
@@ -140,7 +145,7 @@ class TraderFeed:
             if len(rows) < REPLAY_PAGE:
                 return after
             await sink.room()
-            for seq, event in rows:
+            async for seq, event in unhurried(rows):
                 frame = self._messages.encode(account, channel, event, seq, after)
                 after = seq
                 if frame is not None:
@@ -161,9 +166,7 @@ class TraderFeed:
         for _ in range(REPLAY_PAGES):
             await subscription.sink.room()
             rows = await self._state.views.account_events(account, seen, REPLAY_PAGE)
-            for seq, event in rows:
-                if seq > target:
-                    break
+            async for seq, event in unhurried([row for row in rows if row[0] <= target]):
                 frame = self._messages.encode(account, channel, event, seq, seen)
                 seen = seq
                 if frame is not None:

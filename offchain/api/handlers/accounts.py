@@ -7,6 +7,7 @@ from aiohttp import web
 from offchain.api.access import account_of
 from offchain.api.handlers.common import answer, cursor, limit_of, parameters, position_of, read_own_writes
 from offchain.api.keys import PRESENT, STATE
+from offchain.api.patience import unhurried
 from offchain.api.present import hex_of
 from offchain.api.schemas import http, positions
 
@@ -49,7 +50,7 @@ async def list_fills(request: web.Request) -> web.Response:
     before, limit = position_of(query, "fills"), limit_of(request, query)
     await read_own_writes(request)
     page = await request.app[STATE].views.account_trades(account, before, limit)
-    fills = [request.app[PRESENT].fill(account, row) for row in page.rows]
+    fills = [request.app[PRESENT].fill(account, row) async for row in unhurried(page.rows)]
     return answer(http.FillPage(fills=fills, next=cursor("fills", page.next)))
 
 

@@ -86,7 +86,7 @@ async def get_options(request: web.Request) -> web.Response:
         underlying=underlying,
         time=now_ms,
         index_price=index,
-        expiries=optionchain.expiries(request.app[PRESENT], rows, now_ms),
+        expiries=await optionchain.expiries(request.app[PRESENT], rows, now_ms),
         is_complete=len(chosen) == len(listings),
     )
     return answer(chain)

@@ -10,6 +10,7 @@ from aiohttp import web
 from offchain.api import figures as present
 from offchain.api.handlers.common import answer, count_of, market_of, parameters, read_own_writes, time_of
 from offchain.api.keys import CATALOGUE, HUB, PRESENT, RATES, STATE
+from offchain.api.patience import unhurried
 from offchain.api.problems import ApiCode, ProblemError
 from offchain.api.schemas import figures
 from offchain.domain.mark import Quote
@@ -47,7 +48,7 @@ async def list_candles(request: web.Request) -> web.Response:
     limit = count_of(query, "limit", DEFAULT_CANDLES, MAX_CANDLES)
     await read_own_writes(request)
     rows = await request.app[STATE].views.candles(market.id, INTERVALS[interval], since, limit, price)
-    candles = [present.candle(request.app[PRESENT], market, row) for row in rows]
+    candles = [present.candle(request.app[PRESENT], market, row) async for row in unhurried(rows)]
     return answer(figures.Candles(market=market.symbol, price_type=price, interval=interval, candles=candles))
 
 

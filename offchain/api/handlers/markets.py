@@ -15,6 +15,7 @@ from offchain.api.handlers.common import (
     read_own_writes,
 )
 from offchain.api.keys import CATALOGUE, HUB, PRESENT, STATE
+from offchain.api.patience import unhurried
 from offchain.api.problems import ProblemError
 from offchain.api.schemas import http
 from offchain.domain.errors import Code
@@ -57,7 +58,7 @@ async def list_trades(request: web.Request) -> web.Response:
     before, limit = position_of(query, "trades"), limit_of(request, query)
     await read_own_writes(request)
     page = await request.app[STATE].views.trades(market.id, before, limit)
-    trades = [request.app[PRESENT].trade_row(row) for row in page.rows]
+    trades = [request.app[PRESENT].trade_row(row) async for row in unhurried(page.rows)]
     return answer(http.TradePage(trades=trades, next=cursor("trades", page.next)))
 
 

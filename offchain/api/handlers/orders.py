@@ -22,6 +22,7 @@ from offchain.api.handlers.common import (
 )
 from offchain.api.idempotency import once
 from offchain.api.keys import DESK, PRESENT, REQUEST_ID, STATE
+from offchain.api.patience import unhurried
 from offchain.api.present import hex_of
 from offchain.api.problems import ProblemError
 from offchain.api.schemas import http
@@ -138,5 +139,5 @@ async def list_orders(request: web.Request) -> web.Response:
     before, limit = position_of(query, "orders"), limit_of(request, query)
     await read_own_writes(request)
     page = await request.app[STATE].views.orders(account, wanted, before, limit)
-    orders = [request.app[PRESENT].order(row) for row in page.rows]
+    orders = [request.app[PRESENT].order(row) async for row in unhurried(page.rows)]
     return answer(http.OrderPage(orders=orders, next=cursor("orders", page.next)))

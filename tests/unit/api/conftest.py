@@ -72,6 +72,21 @@ async def api(exchange: Exchange, create_api: Callable[[Exchange], Awaitable[Api
 
 
 @pytest.fixture
+def turns(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Grows with every turn that a long list leaves to others; here after each of its items."""
+    left: list[float] = []
+
+    class Turns:
+        @staticmethod
+        async def sleep(seconds: float) -> None:
+            left.append(seconds)
+
+    monkeypatch.setattr("offchain.api.patience.SLICE", 1)
+    monkeypatch.setattr("offchain.api.patience.asyncio", Turns)
+    return left
+
+
+@pytest.fixture
 async def connect(api: Api) -> AsyncIterator[Connect]:
     """Opens a socket, signed in if a trader is given."""
     sockets: list[Socket] = []

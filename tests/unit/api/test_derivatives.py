@@ -214,6 +214,14 @@ async def test_the_chain_has_quotes_volatilities_and_greeks(derivatives: Exchang
     assert 0 < float(call["delta"]) < 1
 
 
+async def test_a_chain_keeps_nobody_waiting(
+    derivatives: Exchange, api: Api, turns: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("offchain.api.optionchain.STRIKES_IN_A_ROW", 1)
+    chain = await get(api, "/v1/options?underlying=BTC")
+    assert len(turns) == sum(len(expiry["strikes"]) for expiry in chain["expiries"]) > 1
+
+
 async def test_what_nobody_quotes_has_no_volatility(derivatives: Exchange, api: Api) -> None:
     await rest(derivatives, PUT, Side.BUY, 1)
     path = "/v1/options?underlying=BTC"
