@@ -98,9 +98,9 @@ async def test_records_lost_while_a_snapshot_is_made_end_the_socket(
     monkeypatch.setattr("offchain.api.traderfeed.read_trader", slowly)
     socket = await connect(MAKER)
     await socket.send(op="subscribe", channels=[MAKERS], id=1)
-    message = await socket.raw.receive()
-    while not isinstance(message.data, int):
-        message = await socket.raw.receive()
+    async with asyncio.timeout(5):
+        while not isinstance((message := await socket.raw.receive()).data, int):
+            pass
     assert message.data == CloseCode.SLOW_CONSUMER
 
 
