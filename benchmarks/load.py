@@ -255,8 +255,6 @@ SNAPSHOT_PREFIX = 40
 
 class OpenLoad(NamedTuple):
     seconds: float
-    due_s: list[float]
-    """of each answer, when its request was due, since the start"""
     answers_ms: list[float]
     events_ms: list[float]
     """of requests that filled at once: until the taker's first fill arrived on its channel"""
@@ -290,7 +288,6 @@ async def post_at_rate(
     """
     opened = [await connect_http(port) for _ in range(connections)]
     due: dict[str, float] = {}
-    due_s: list[float] = []
     answers: list[float] = []
     events: list[float] = []
     free = deque(opened)
@@ -313,7 +310,6 @@ async def post_at_rate(
             if not _is_success(answer):
                 raise Failed(answer.decode(errors="replace"))
             answers.append(1e3 * (perf_counter() - at))
-            due_s.append(at - started)
             if waiting:
                 send(connection, *waiting.popleft())
             else:
@@ -351,7 +347,7 @@ async def post_at_rate(
     await asyncio.sleep(0.2)
     if len(answers) < len(requests):
         raise Failed(f"{len(requests) - len(answers)} requests were not answered")
-    return OpenLoad(seconds, due_s, answers, events)
+    return OpenLoad(seconds, answers, events)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
