@@ -225,14 +225,14 @@ class Presenter:
     # -----------------------------------------------------------------------------------------------------------------
 
     def balance(self, balance: BalanceUpdate) -> http.Balance:
-        asset = balance.asset
+        asset = self._asset(balance.asset)
         return http.Balance(
-            asset=self.asset_symbol(asset),
-            settled=self.amount(asset, balance.settled),
-            unsettled=self.amount(asset, balance.unsettled),
-            reserved=self.amount(asset, balance.reserved),
-            held=self.amount(asset, balance.held),
-            available=self.amount(asset, balance.available),
+            asset=asset.symbol,
+            settled=format_units(balance.settled, asset.decimals),
+            unsettled=format_units(balance.unsettled, asset.decimals),
+            reserved=format_units(balance.reserved, asset.decimals),
+            held=format_units(balance.held, asset.decimals),
+            available=format_units(balance.available, asset.decimals),
         )
 
     def position(self, view: PositionView) -> positions.Position:

@@ -59,6 +59,12 @@ class _PromptRequestHandler(web.RequestHandler):
             self._taskless = _TasklessLoop(self._loop)
             self._loop = cast(asyncio.AbstractEventLoop, self._taskless)
 
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        """aiohttp calls this for every body that is read, and has the parser look at nothing; only after a pause is
+        there something to go on with."""
+        if self._reading_paused or self._buffer_paused:
+            super().resume_reading(resume_parser)
+
     def data_received(self, data: bytes) -> None:
         waiter = self._prompt_waiter
         if waiter is None:
