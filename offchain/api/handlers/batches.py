@@ -12,10 +12,14 @@ from offchain.api.desk import REFUSALS, Desk
 from offchain.api.handlers.common import answer, charge_account, read_body
 from offchain.api.idempotency import key_of, once
 from offchain.api.keys import DESK, REQUEST_ID, STATE
+from offchain.api.patience import unhurried
 from offchain.api.problems import ProblemError
 from offchain.api.schemas import http
 from offchain.domain.commands import PlaceArray, PlaceOrder
 from offchain.intake import IntakeCode, IntakeError
+
+ORDERS_IN_A_ROW = 10
+"""whose signatures are checked before others have their turn: one takes a tenth of a millisecond"""
 
 log = structlog.get_logger(__name__)
 
@@ -40,7 +44,7 @@ async def place_orders(request: web.Request) -> web.Response:
     raw = await read_body(request, settings.max_batch_bytes)
     bodies = _bodies(raw, settings.max_batch, settings.max_body_bytes)
     with desk.placing(len(bodies)):
-        reads = [_read(desk, body) for body in bodies]
+        reads = [_read(desk, body) async for body in unhurried(bodies, ORDERS_IN_A_ROW)]
         commands = [read for read in reads if isinstance(read, PlaceOrder)]
         accounts = {command.order.account for command in commands}
         if len(accounts) > 1:

@@ -14,7 +14,7 @@ from offchain.api.patience import unhurried
 from offchain.domain.commands import CancelOrder
 from offchain.domain.order import Side
 from tests.unit.api.conftest import Api
-from tests.unit.api.exchange import MAKER, NOW_MS, TAKER, Exchange, bearer
+from tests.unit.api.exchange import MAKER, NOW_MS, TAKER, Exchange, bearer, create_body, create_order
 from tests.unit.api.sockets import MAKERS, Connect, place, trade
 
 
@@ -110,6 +110,15 @@ async def test_pages_keep_nobody_waiting(api: Api, path: str, turns: list[float]
     answer = await api.get(path, headers=bearer(api, MAKER))
     assert answer.status == 200
     assert turns == [0]
+
+
+async def test_a_batch_keeps_nobody_waiting(api: Api, turns: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("offchain.api.handlers.batches.ORDERS_IN_A_ROW", 2)
+    orders = [create_body(MAKER, create_order(MAKER, nonce=key << 32, quantity=100)) for key in range(1, 6)]
+    answer = await api.post("/v1/orders/batch", json={"orders": orders})
+    results = (await answer.json())["results"]
+    assert [each["order"]["status"] for each in results] == 5 * ["open"]
+    assert turns == [0, 0]
 
 
 async def test_a_replay_keeps_nobody_waiting(api: Api, connect: Connect, turns: list[float]) -> None:
