@@ -18,9 +18,14 @@ def test_order_to_fill() -> None:
         assert printed[way]["per_s"] > 0
         assert printed[way]["p99_ms"] >= printed[way]["p50_ms"] > 0
     open_loop = printed["open_loop"]
+    rounds = open_loop.pop("rounds")
     events = {f"fill_event_{share}" for share in SHARES}
-    assert set(open_loop) == {"offered_per_s", "p99_ms_of_middle_second"} | SHARES | events
+    assert set(open_loop) == {"offered_per_s"} | SHARES | events
     assert all(value > 0 for value in open_loop.values())
+    assert [set(each) for each in rounds] == 3 * [{"offered_per_s", "p50_ms", "p99_ms", "fill_event_p99_ms"}]
+    slowest = [each["p99_ms"] for each in rounds]
+    assert slowest == sorted(slowest)
+    assert open_loop["p99_ms"] == slowest[1]
     fanout = printed["fanout"]
     assert fanout["sockets"] == 3
     # Every socket is told of every change of the book and of every trade.
