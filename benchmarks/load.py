@@ -248,7 +248,6 @@ async def send_all(port: int, frames: Sequence[bytes], connections: int, depth: 
 MIN_WAIT = 0.0005
 """seconds; shorter waits are not worth their timer"""
 
-
 SNAPSHOT_PREFIX = 40
 """bytes of a message in which its type is"""
 
@@ -292,7 +291,6 @@ async def post_at_rate(
     events: list[float] = []
     free = deque(opened)
     waiting: deque[tuple[float, bytes]] = deque()
-
     watched = 0
 
     def watch(frame: bytes) -> None:
@@ -326,6 +324,8 @@ async def post_at_rate(
         if watched == len(greetings):
             break
         await asyncio.sleep(0.05)
+    else:
+        raise Failed(f"{len(greetings) - watched} sockets had no snapshot")
     await asyncio.sleep(0.5)
     chance, started = random.Random(1), perf_counter()
     at = started

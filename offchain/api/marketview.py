@@ -18,9 +18,6 @@ from offchain.domain.order import Side
 
 DEPTH_RING, DEPTH_RING_BYTES = 1_024, 524_288
 
-WRITTEN_AT_ONCE = 250
-"""levels of a deep book"""
-
 _ENCODER = msgspec.json.Encoder()
 
 
@@ -133,7 +130,7 @@ class MarketView:
 
     async def deep_book(self, depth: int, seq: int, time_ms: int) -> Book:
         """The best `depth` levels per side as they are, however many are published; `seq` is the last event that the
-        view was told of. It lets others work between some hundred levels."""
+        view was told of. Others have their turn meanwhile."""
         # Copied before others may change them.
         copies = [(side, side.present(depth)) for side in self._sides]
         bids, asks = [await self._written(side, copy) for side, copy in copies]
@@ -141,7 +138,7 @@ class MarketView:
         return Book(market=self.market.symbol, seq=seq, time=time_ms, bids=bids, asks=asks, checksum=best)
 
     async def _written(self, side: PublishedSide, copy: list[tuple[int, int]]) -> list[Level]:
-        return [side.level(price, lots) async for price, lots in unhurried(copy, WRITTEN_AT_ONCE)]
+        return [side.level(price, lots) async for price, lots in unhurried(copy)]
 
     def checksum(self) -> int:
         """As `schemas.http.checksum`, of the published book."""

@@ -15,9 +15,6 @@ from offchain.domain.market import USDC_DECIMALS, Market
 
 MINUTE_MS = 60_000
 
-STRIKES_IN_A_ROW = 10
-"""with a call and a put each, whose figures take a tenth of a millisecond"""
-
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -32,7 +29,7 @@ class Row:
 
 
 async def expiries(present: Presenter, rows: Sequence[Row], now_ms: int) -> list[derivatives.Expiry]:
-    """The nearest first, the lowest strike first. Between some strikes others have their turn."""
+    """The nearest first, the lowest strike first. Others have their turn meanwhile."""
     by_expiry: dict[int, dict[int, list[Row]]] = {}
     for row in rows:
         terms = row.listing.market.terms
@@ -41,10 +38,7 @@ async def expiries(present: Presenter, rows: Sequence[Row], now_ms: int) -> list
     return [
         derivatives.Expiry(
             expiry=expiry * 1000,
-            strikes=[
-                _strike(present, strikes[strike], now_ms)
-                async for strike in unhurried(sorted(strikes), STRIKES_IN_A_ROW)
-            ],
+            strikes=[_strike(present, strikes[strike], now_ms) async for strike in unhurried(sorted(strikes))],
         )
         for expiry, strikes in sorted(by_expiry.items())
     ]

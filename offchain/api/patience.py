@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
+from time import perf_counter
 from typing import TypeVar
 
 T = TypeVar("T")
 
-SLICE = 50
-"""items in a row: a millisecond's work, where an item takes twenty microseconds to be put into words and encoded"""
+SLICE_SECONDS = 0.001
+"""Work in a row: an order that comes meanwhile waits for so long, and one item more. The work is through after as many
+turns of the loop as it takes milliseconds."""
 
 
-async def unhurried(items: Iterable[T], in_a_row: int | None = None) -> AsyncIterator[T]:
-    """`items`, with a turn of the event loop after as many `in_a_row`, SLICE if that is None: orders do not wait until
-    a long list is through. Whatever may change meanwhile is copied before."""
-    size = in_a_row or SLICE
-    for number, item in enumerate(items, 1):
+async def unhurried(items: Iterable[T]) -> AsyncIterator[T]:
+    """`items`, with a turn of the event loop whenever what is done with them has taken SLICE_SECONDS: orders do not
+    wait until a long list is through. Whatever may change meanwhile is copied before."""
+    started = perf_counter()
+    for item in items:
         yield item
-        if number % size == 0:
+        if perf_counter() - started >= SLICE_SECONDS:
             await asyncio.sleep(0)
+            started = perf_counter()

@@ -18,9 +18,6 @@ from offchain.api.schemas import http
 from offchain.domain.commands import PlaceArray, PlaceOrder
 from offchain.intake import IntakeCode, IntakeError
 
-ORDERS_IN_A_ROW = 10
-"""whose signatures are checked before others have their turn: one takes a tenth of a millisecond"""
-
 log = structlog.get_logger(__name__)
 
 
@@ -44,7 +41,7 @@ async def place_orders(request: web.Request) -> web.Response:
     raw = await read_body(request, settings.max_batch_bytes)
     bodies = _bodies(raw, settings.max_batch, settings.max_body_bytes)
     with desk.placing(len(bodies)):
-        reads = [_read(desk, body) async for body in unhurried(bodies, ORDERS_IN_A_ROW)]
+        reads = [_read(desk, body) async for body in unhurried(bodies)]
         commands = [read for read in reads if isinstance(read, PlaceOrder)]
         accounts = {command.order.account for command in commands}
         if len(accounts) > 1:

@@ -81,7 +81,7 @@ def turns(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         async def sleep(seconds: float) -> None:
             left.append(seconds)
 
-    monkeypatch.setattr("offchain.api.patience.SLICE", 1)
+    monkeypatch.setattr("offchain.api.patience.SLICE_SECONDS", 0)
     monkeypatch.setattr("offchain.api.patience.asyncio", Turns)
     return left
 

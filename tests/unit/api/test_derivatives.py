@@ -214,10 +214,7 @@ async def test_the_chain_has_quotes_volatilities_and_greeks(derivatives: Exchang
     assert 0 < float(call["delta"]) < 1
 
 
-async def test_a_chain_keeps_nobody_waiting(
-    derivatives: Exchange, api: Api, turns: list[float], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("offchain.api.optionchain.STRIKES_IN_A_ROW", 1)
+async def test_a_chain_keeps_nobody_waiting(derivatives: Exchange, api: Api, turns: list[float]) -> None:
     chain = await get(api, "/v1/options?underlying=BTC")
     assert len(turns) == sum(len(expiry["strikes"]) for expiry in chain["expiries"]) > 1
 

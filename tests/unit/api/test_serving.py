@@ -1,4 +1,4 @@
-"""The wiring of the core process."""
+"""How the core process serves the API."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from aiohttp import web
 
 from offchain.app import core as wiring
 from offchain.process import Life
-from tests.unit.api.conftest import create_exchange, exchange, provider  # noqa: F401 (fixtures)
 from tests.unit.api.exchange import Exchange
 
 
@@ -39,8 +38,7 @@ def callers() -> list[str]:
 
 
 async def test_the_core_serves_requests_in_the_turn_in_which_they_arrive(
-    exchange: Exchange,  # noqa: F811
-    monkeypatch: pytest.MonkeyPatch,
+    exchange: Exchange, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another server would do everything right, and every order would wait twice as long."""
     seen: list[list[str]] = []
